@@ -1,0 +1,199 @@
+"""The events of a task: what is recorded, published and read back, and what an agent may yield.
+
+The fields are those of the HTTP contract, less the header that every event shares (its id, its task,
+its session, its time), which the store adds when it records the event.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from alex_actors.values import SessionId, TaskId, Timestamp, Value
+
+TerminationReason: TypeAlias = Literal["completed", "cancelled", "timeout", "error", "interrupted"]
+StopReason: TypeAlias = Literal[
+    "final_answer", "max_iterations", "cancelled", "timeout", "error", "interrupted"
+]
+
+
+class Event(Value, frozen=True, kw_only=True, tag_field="event_type", tag=True):
+    """The body of an event; its ``event_type`` is its tag."""
+
+
+# What the AgentActor and the store say of a task.
+
+
+class TaskCreated(Event, frozen=True, kw_only=True, tag="task_created"):
+    """The task is recorded under its confirmed session."""
+
+    task: str
+
+
+class TaskStarted(Event, frozen=True, kw_only=True, tag="task_started"):
+    """The task has its turn, and its agent begins."""
+
+
+class TaskCompleted(Event, frozen=True, kw_only=True, tag="task_completed"):
+    """The agent answered, or used up its iterations."""
+
+    final_answer: str
+    stop_reason: StopReason
+    total_iterations: int
+    total_tokens: int
+    duration: float
+    status: Literal["completed"] = "completed"
+    termination_reason: TerminationReason = "completed"
+
+
+class TaskFailed(Event, frozen=True, kw_only=True, tag="task_failed"):
+    """The agent raised, ran out of time, or was interrupted by a stop of the server."""
+
+    error: str
+    termination_reason: TerminationReason
+    stop_reason: StopReason
+    total_iterations: int
+    total_tokens: int
+    duration: float
+    status: Literal["failed"] = "failed"
+
+
+class TaskCancelled(Event, frozen=True, kw_only=True, tag="task_cancelled"):
+    """Somebody cancelled the task."""
+
+    error: str
+    total_iterations: int
+    total_tokens: int
+    duration: float
+    stop_reason: StopReason = "cancelled"
+    status: Literal["cancelled"] = "cancelled"
+    termination_reason: TerminationReason = "cancelled"
+
+
+# What an agent says of its work.
+
+
+class TaskAnalysis(Event, frozen=True, kw_only=True, tag="task_analysis"):
+    """What the agent makes of its task."""
+
+    action_name: str
+    goal: str
+
+
+class IterationStart(Event, frozen=True, kw_only=True, tag="iteration_start"):
+    """A turn of the model, with the tools that it calls, begins. Counted from 1."""
+
+    iteration: int
+    total_iters: int
+
+
+class Thinking(Event, frozen=True, kw_only=True, tag="thinking"):
+    """The model is about to be called with this many messages."""
+
+    iteration: int
+    message_count: int
+
+
+class AssistantDelta(Event, frozen=True, kw_only=True, tag="assistant_delta"):
+    """A piece of the model's text as it streams."""
+
+    iteration: int
+    delta: str
+
+
+class ThinkComplete(Event, frozen=True, kw_only=True, tag="think_complete"):
+    """What the model said."""
+
+    iteration: int
+    content: str
+    tool_call_count: int
+
+
+class ToolCallStart(Event, frozen=True, kw_only=True, tag="tool_call_start"):
+    """A tool is about to run. Secrets in its arguments are redacted."""
+
+    iteration: int
+    call_id: str
+    tool_name: str
+    arguments: dict[str, Any]  # JSON, as the model wrote it
+
+
+class ToolCallStream(Event, frozen=True, kw_only=True, tag="tool_call_stream"):
+    """A piece of a tool's output while it runs."""
+
+    call_id: str
+    chunk: str
+    is_complete: bool
+
+
+class ToolCallComplete(Event, frozen=True, kw_only=True, tag="tool_call_complete"):
+    """What came of a tool call: a result or an error. ``duration`` in milliseconds."""
+
+    call_id: str
+    tool_name: str
+    result: str | None
+    error: str | None
+    duration: float
+
+
+class ContextCompressed(Event, frozen=True, kw_only=True, tag="context_compressed"):
+    """The conversation was shortened to fit the model. Counts are of messages."""
+
+    original_count: int
+    compressed_count: int
+
+
+class IterationComplete(Event, frozen=True, kw_only=True, tag="iteration_complete"):
+    """A turn is over. ``tokens_used`` so far, over the whole task."""
+
+    iteration: int
+    tokens_used: int
+    tools_run: int
+
+
+class ErrorRaised(Event, frozen=True, kw_only=True, tag="error"):
+    """Something went wrong in a turn; a recoverable error does not end the task."""
+
+    iteration: int
+    phase: Literal["think", "execute", "observe"]
+    error: str
+    recoverable: bool
+
+
+AgentEvent: TypeAlias = (
+    TaskAnalysis
+    | IterationStart
+    | Thinking
+    | AssistantDelta
+    | ThinkComplete
+    | ToolCallStart
+    | ToolCallStream
+    | ToolCallComplete
+    | ContextCompressed
+    | IterationComplete
+    | ErrorRaised
+)
+"""What an agent may yield to be recorded."""
+
+TerminalEvent: TypeAlias = TaskCompleted | TaskFailed | TaskCancelled
+TERMINAL = (TaskCompleted, TaskFailed, TaskCancelled)
+
+AnyEvent: TypeAlias = TaskCreated | TaskStarted | TerminalEvent | AgentEvent
+
+
+class Stamped(Value, frozen=True):
+    """An event and the moment in which it happened."""
+
+    at: Timestamp
+    event: AnyEvent
+
+
+class RecordedEvent(Value, frozen=True):
+    """An event as the store has it: its place in the log, and its JSON, encoded once for all readers."""
+
+    event_id: int
+    event_type: str
+    task_id: TaskId
+    session_id: SessionId
+    data: msgspec.Raw

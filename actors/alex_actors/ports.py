@@ -1,0 +1,208 @@
+"""What actors and agents need from outside, as interfaces: the composition root gives the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+
+from alex_actors.events import AgentEvent, AnyEvent, Stamped, StopReason
+from alex_actors.values import SessionId, TaskId, Value
+
+if TYPE_CHECKING:
+    import pykka
+
+    from alex_actors.messages import Tell
+    from alex_actors.tasks import Task
+
+A = TypeVar("A", bound="pykka.Actor")
+
+
+# Time and names.
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the wall clock's time, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+
+class Timer(Protocol):
+    """A message that is on its way."""
+
+    def cancel(self) -> None:
+        """Do not send it. Of no effect if it was sent."""
+
+
+class Timers(Protocol):
+    """Sends messages later."""
+
+    def after(self, seconds: float, to: pykka.ActorRef[A], message: Tell[A]) -> Timer:
+        """Tell ``message`` to an actor in ``seconds``."""
+
+
+class Ids(Protocol):
+    """Makes names that are never made again and sort by age."""
+
+    def task(self) -> TaskId:
+        """Return a new ``task-…``."""
+
+    def session(self) -> SessionId:
+        """Return a new ``session-…``."""
+
+    def trace(self) -> str:
+        """Return a new trace ID: 32 hexadecimal digits, as W3C Trace Context has them."""
+
+
+# Agents, and what runs them.
+
+
+class Checkpoint(Value, frozen=True):
+    """An agent yields it before an effect outside (a model call, a tool that is not safe to repeat).
+
+    It is resumed once all that it yielded before is committed.
+    """
+
+
+class Answer(Value, frozen=True):
+    """The last thing that an agent yields: its task is completed with it."""
+
+    text: str
+    stop_reason: StopReason = "final_answer"
+
+
+class AgentError(Exception):
+    """Raised by an agent to fail its task with a text that a person can act on."""
+
+
+AgentYield: TypeAlias = AgentEvent | Checkpoint | Answer
+
+
+class Agent(Protocol):
+    """Does the work of tasks. One object serves many tasks at once: what is a task's own lives in ``run``."""
+
+    def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
+        """Work on ``task``, from where ``history`` (its own recorded events, in order) leaves off."""
+
+
+class Finished(Value, frozen=True):
+    """The agent answered."""
+
+    answer: Answer
+
+
+class Failed(Value, frozen=True):
+    """The agent raised; ``error`` is one line of text."""
+
+    error: str
+
+
+class Aborted(Value, frozen=True):
+    """The agent was cancelled and has stopped."""
+
+
+Outcome: TypeAlias = Finished | Failed | Aborted
+
+
+class Yielded(Value, frozen=True):
+    """A run's news: what the agent yielded, in order, and its outcome once it has really stopped."""
+
+    events: tuple[Stamped, ...]
+    outcome: Outcome | None
+
+
+class Run(Protocol):
+    """One agent at work on one task."""
+
+    def committed(self, count: int) -> None:
+        """Tell the run that its first ``count`` events are committed: it may go further ahead."""
+
+    def cancel(self, then: Callable[[], None] | None = None) -> None:
+        """Interrupt what the agent awaits. The outcome is reported when it has really stopped.
+
+        With ``then`` nothing more is reported: it is called when the agent has stopped, at once if it has.
+        """
+
+
+class Executor(Protocol):
+    """Runs agents outside of the actors."""
+
+    def start(self, task: Task, history: Sequence[AnyEvent], report: Callable[[Yielded], None]) -> Run:
+        """Start the agent of ``task``. ``report`` may be called on any thread, and must not block."""
+
+
+# Models and tools.
+
+
+class ToolCall(Value, frozen=True):
+    """A model's wish to call a tool."""
+
+    call_id: str
+    tool_name: str
+    arguments: dict[str, Any]  # JSON, as the model wrote it
+
+
+class Message(Value, frozen=True, kw_only=True):
+    """One message of a conversation with a model."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    call_id: str | None = None
+    """Of a tool's message: the call that it answers."""
+
+
+class ToolSpec(Value, frozen=True, kw_only=True):
+    """What a model is told of a tool."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]  # a JSON Schema
+    repeatable: bool
+    """Running it again after an interruption changes nothing more."""
+
+
+class ModelReply(Value, frozen=True, kw_only=True):
+    """One turn of a model; without tool calls, it is its final answer."""
+
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tokens: int
+
+
+class Model(Protocol):
+    """A language model, or something that acts as one."""
+
+    async def complete(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> ModelReply:
+        """Return the model's next turn in a conversation in which it may call ``tools``.
+
+        Raises AgentError if it cannot.
+        """
+
+
+class ToolError(Exception):
+    """Raised by a tool: its text is told to the model, which may try something else."""
+
+
+class ToolContext(Value, frozen=True):
+    """For whom a tool runs."""
+
+    task_id: TaskId
+    workspace: Path
+    """The session's directory; may not exist yet. No tool reads or writes outside of it."""
+
+
+class Tool(Protocol):
+    """Something that a model can call."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """Return what a model is told of it."""
+
+    async def __call__(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
+        """Run it. Raises ToolError with a text that helps the model, also for bad arguments."""

@@ -1,0 +1,129 @@
+"""What the runtime answers to those who use it: expected outcomes, as types."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from alex_actors.events import RecordedEvent
+from alex_actors.tasks import NewTask, Session, Status, Task
+from alex_actors.values import Context, SessionId, TaskId, Value
+
+
+class Unavailable(Exception):
+    """The work could not be done now, and nothing was left open: trying again later is right.
+
+    Its text says what was not available, for people.
+    """
+
+
+class Submitted(Value, frozen=True):
+    """The session is confirmed, the task recorded, its agent told to start."""
+
+    task: Task
+
+
+class SessionBusy(Value, frozen=True):
+    """The strategy was ``reject``, and the session has unfinished tasks."""
+
+    session_id: SessionId
+    unfinished: tuple[TaskId, ...]
+
+
+class TooManyTasks(Value, frozen=True):
+    """As many tasks are unfinished as the configuration allows."""
+
+    limit: int
+
+
+SubmitReply: TypeAlias = Submitted | SessionBusy | TooManyTasks
+
+
+class Cancelled(Value, frozen=True):
+    """The cancellation is recorded."""
+
+
+class AlreadyEnded(Value, frozen=True):
+    """The task had ended before the cancellation could."""
+
+    status: Status
+
+
+class UnknownTask(Value, frozen=True):
+    """There is no such task."""
+
+
+CancelReply: TypeAlias = Cancelled | AlreadyEnded | UnknownTask
+
+
+class SessionMade(Value, frozen=True):
+    """The session is recorded; ``existed`` if it was before."""
+
+    session: Session
+    existed: bool
+
+
+class Tasks(Value, frozen=True):
+    """A page of tasks, newest first, and how many there are in all."""
+
+    tasks: tuple[Task, ...]
+    total: int
+
+
+class Sessions(Value, frozen=True):
+    """A page of sessions, last used first, and how many there are in all."""
+
+    sessions: tuple[Session, ...]
+    total: int
+
+
+class SessionDetail(Value, frozen=True):
+    """A session with its tasks, in their order."""
+
+    session: Session
+    tasks: tuple[Task, ...]
+
+
+class Component(Value, frozen=True, omit_defaults=True):
+    """The health of one part."""
+
+    status: Literal["ok", "degraded", "down"]
+    detail: str | None = None
+    figures: dict[str, float | int] = msgspec.field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """All that the HTTP layer knows of the rest. Every call may raise Unavailable."""
+
+    def submit(self, new: NewTask, context: Context) -> SubmitReply:
+        """Confirm the session, record the task, start its agent; in this order."""
+
+    def cancel(self, task_id: TaskId, context: Context) -> CancelReply:
+        """Ask a task's agent to stop, and wait until the cancellation is recorded."""
+
+    def make_session(
+        self, session_id: SessionId | None, metadata: dict[str, str], context: Context
+    ) -> SessionMade:
+        """Record a session, unless it exists; None: a new one."""
+
+    def task(self, task_id: TaskId) -> Task | None:
+        """Return one task as last recorded."""
+
+    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
+        """Return a page of tasks, newest first."""
+
+    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+        """Return a task's events with an id above ``after``, in order; None if there is no such task."""
+
+    def session(self, session_id: SessionId) -> SessionDetail | None:
+        """Return one session with its tasks."""
+
+    def sessions(self, *, limit: int, offset: int) -> Sessions:
+        """Return a page of sessions, last used first."""
+
+    def health(self) -> dict[str, Component]:
+        """Return the health of every component, by name. Never raises, never waits."""
+
+    def ready(self) -> bool:
+        """Return whether tasks are accepted: not while starting or stopping."""

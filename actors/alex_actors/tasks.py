@@ -1,0 +1,84 @@
+"""A task: its record, and how events change it."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from alex_actors.events import StopReason, TerminationReason
+from alex_actors.values import SessionId, TaskId, Timestamp, Value
+
+Status: TypeAlias = Literal["pending", "running", "completed", "failed", "cancelled"]
+Strategy: TypeAlias = Literal["enqueue", "reject", "interrupt", "parallel"]
+
+UNFINISHED: tuple[Status, ...] = ("pending", "running")
+
+
+class NewTask(Value, frozen=True, kw_only=True):
+    """What a client asks for, checked and with every default filled in."""
+
+    task: str
+    session_id: SessionId | None
+    """None: a new session."""
+    agent_preset: str
+    tool_preset: str
+    model: str
+    strategy: Strategy
+    timeout_seconds: float | None
+    max_iterations: int
+    metadata: dict[str, str]
+
+
+class Result(Value, frozen=True, kw_only=True):
+    """What a completed task came to."""
+
+    answer: str
+    iterations: int
+    tokens_used: int
+    stop_reason: StopReason
+
+
+class Task(Value, frozen=True, kw_only=True):
+    """A task as recorded."""
+
+    task_id: TaskId
+    session_id: SessionId
+    session_key: int
+    """The session's own key in the store: names its workspace, and is never used again."""
+    place: int
+    """Where its session was confirmed in the order of all confirmations; larger is later."""
+    status: Status
+    task: str
+    agent_preset: str
+    tool_preset: str
+    model: str
+    parent_task_id: TaskId | None
+    created_at: Timestamp
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
+    current_iteration: int
+    total_iterations: int
+    tokens_used: int
+    total_tokens: int
+    cost_usd: float
+    error: str | None
+    termination_reason: TerminationReason | None
+    result: Result | None
+    strategy: Strategy
+    timeout_seconds: float | None
+    max_iterations: int
+    metadata: dict[str, str]
+    trace_id: str
+    """The trace of the request that submitted it: its log lines carry it."""
+
+
+class Session(Value, frozen=True, kw_only=True):
+    """A session as recorded, with what its tasks make of it."""
+
+    session_id: SessionId
+    created_at: Timestamp
+    updated_at: Timestamp
+    task_count: int
+    last_task: str | None
+    """The text of the task that was confirmed last."""
+    forked_from: SessionId | None
+    metadata: dict[str, str]

@@ -1,0 +1,44 @@
+"""What all messages, events and records are made of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NewType
+
+import msgspec
+
+TaskId = NewType("TaskId", str)
+SessionId = NewType("SessionId", str)
+Timestamp = NewType("Timestamp", str)
+"""RFC 3339, UTC, always with microseconds and ``Z``: fixed width, so that it sorts as text."""
+
+
+class Value(msgspec.Struct, frozen=True):
+    """Immutable data that may cross threads, the wire and the store."""
+
+
+class Context(Value, frozen=True):
+    """Whose work a message is: travels in every message, because contextvars stop at a mailbox."""
+
+    trace_id: str
+    task_id: str = ""
+    session_id: str = ""
+    sender: str = ""
+
+    def sent_by(self, sender: str) -> Context:
+        """Return the same context with another sender."""
+        return Context(self.trace_id, self.task_id, self.session_id, sender)
+
+    def about(self, task_id: TaskId, session_id: SessionId) -> Context:
+        """Return the same context about a task of a session."""
+        return Context(self.trace_id, task_id, session_id, self.sender)
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """Format an aware moment as this project's timestamps are written."""
+    return Timestamp(moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z")
+
+
+def moment(text: Timestamp) -> datetime:
+    """Read a timestamp back."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,1 @@
+"""Settings of Alex Runtime: what can be set, its defaults, the presets."""

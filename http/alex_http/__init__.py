@@ -1,0 +1,1 @@
+"""HTTP for Alex Runtime: a Falcon application served by waitress."""
