@@ -6,16 +6,14 @@ its session, its time), which the store adds when it records the event.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
 from alex_actors.values import SessionId, TaskId, Timestamp, Value
 
 TerminationReason: TypeAlias = Literal["completed", "cancelled", "timeout", "error", "interrupted"]
-StopReason: TypeAlias = Literal[
-    "final_answer", "max_iterations", "cancelled", "timeout", "error", "interrupted"
-]
+StopReason: TypeAlias = Literal["final_answer", "max_iterations", "cancelled", "timeout", "error", "interrupted"]
 
 
 class Event(Value, frozen=True, kw_only=True, tag_field="event_type", tag=True):
@@ -176,6 +174,8 @@ AgentEvent: TypeAlias = (
 )
 """What an agent may yield to be recorded."""
 
+AGENT_EVENTS: tuple[type[AgentEvent], ...] = get_args(AgentEvent)
+
 TerminalEvent: TypeAlias = TaskCompleted | TaskFailed | TaskCancelled
 TERMINAL = (TaskCompleted, TaskFailed, TaskCancelled)
 
@@ -183,10 +183,45 @@ AnyEvent: TypeAlias = TaskCreated | TaskStarted | TerminalEvent | AgentEvent
 
 
 class Stamped(Value, frozen=True):
-    """An event and the moment in which it happened."""
+    """An event, the moment in which it happened, and its JSON: encoded where it happens, once for all."""
 
     at: Timestamp
     event: AnyEvent
+    body: bytes
+
+    @property
+    def event_type(self) -> str:
+        """The event's type, as the contract names it."""
+        return EVENT_TYPES[type(self.event)]
+
+
+EVENT_TYPES: dict[type[AnyEvent], str] = {
+    member: str(member.__struct_config__.tag) for member in get_args(AnyEvent)
+}
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+def stamp(at: Timestamp, event: AnyEvent) -> Stamped:
+    """Encode an event that this program made."""
+    return Stamped(at, event, _encoder.encode(event))
+
+
+def stamp_checked(at: Timestamp, event: AnyEvent) -> Stamped:
+    """Encode an event of which nothing is known but its class: an agent's.
+
+    Raises TypeError or ValueError (msgspec's, or UnicodeEncodeError) if a field is of another type than the
+    event declares, or cannot be JSON. Reading it back is the check, since structs do not check on creation.
+    """
+    stamped = stamp(at, event)
+    _decoder.decode(stamped.body)
+    return stamped
+
+
+def decode_body(body: bytes) -> AnyEvent:
+    """Read an event's own JSON back."""
+    return _decoder.decode(body)
 
 
 class RecordedEvent(Value, frozen=True):

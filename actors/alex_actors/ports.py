@@ -132,8 +132,19 @@ class Run(Protocol):
 class Executor(Protocol):
     """Runs agents outside of the actors."""
 
-    def start(self, task: Task, history: Sequence[AnyEvent], report: Callable[[Yielded], None]) -> Run:
-        """Start the agent of ``task``. ``report`` may be called on any thread, and must not block."""
+    def start(
+        self,
+        task: Task,
+        *,
+        history: Sequence[AnyEvent],
+        uncommitted: int,
+        report: Callable[[Yielded], None],
+    ) -> Run:
+        """Start the agent of ``task``, with its own recorded events.
+
+        ``uncommitted`` events of the task are on their way to the store already: the run's are counted after
+        them. ``report`` may be called on any thread, and must not block.
+        """
 
 
 # Models and tools.

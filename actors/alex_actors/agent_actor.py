@@ -1,0 +1,308 @@
+"""The AgentActor: sole owner of one task's life, every change of its status, and its one end."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
+
+import pykka
+
+from alex_actors.actor import PooledActor
+from alex_actors.agent_protocol import (
+    AgentMessage,
+    CancelTask,
+    Recorded,
+    RecordRefused,
+    Start,
+    TurnGranted,
+    _DeadlineReached,
+    _ResendDue,
+    _RunReported,
+    _StopOverdue,
+)
+from alex_actors.events import (
+    AnyEvent,
+    Stamped,
+    TaskCancelled,
+    TaskCompleted,
+    TaskFailed,
+    TaskStarted,
+    TerminalEvent,
+    stamp,
+)
+from alex_actors.messages import tell
+from alex_actors.ports import Aborted, Failed, Finished, Outcome, Yielded
+from alex_actors.projection import Progress, advance
+from alex_actors.session_protocol import RequestTurn, TaskEnded, TurnEnded
+from alex_actors.store.staging import milliseconds_between
+from alex_actors.task_store_protocol import Record
+from alex_actors.values import Context, timestamp
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from structlog.typing import FilteringBoundLogger
+
+    from alex_actors.ports import Clock, Executor, Run, Timer, Timers
+    from alex_actors.session_actor import SessionActor
+    from alex_actors.task_store_actor import TaskStoreActor
+    from alex_actors.tasks import Status, Task
+
+RESEND_AFTER = 5.0
+"""Seconds until an unanswered Record is sent again: a commit takes milliseconds, a full disk may take hours."""
+
+Interruption: TypeAlias = Literal["cancelled", "timeout"]
+
+
+class AgentActor(PooledActor):
+    """Runs a task's agent when it is its turn, records what the agent yields, and ends the task once.
+
+    The end is decided by what comes first: the agent's outcome, a cancel, the deadline. It is recorded when
+    the agent has stopped, or when the grace for that is over; the session is told of both, and then the
+    actor stops.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: Task,
+        session: pykka.ActorRef[SessionActor],
+        store: pykka.ActorRef[TaskStoreActor],
+        executor: Executor,
+        timers: Timers,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        cancel_grace: float,
+    ) -> None:
+        super().__init__()
+        self._task = task
+        self._context = Context(task.trace_id, task.task_id, task.session_id, "AgentActor")
+        self._session = session
+        self._store = store
+        self._executor = executor
+        self._timers = timers
+        self._clock = clock
+        self._log = log
+        self._cancel_grace = cancel_grace
+        self._progress = Progress()
+        self._run: Run | None = None
+        self._run_stopped = True  # nothing runs yet
+        self._interruption: Interruption | None = None
+        self._pending_timers: list[Timer] = []
+        # What was sent to the store and not answered yet, from the event at index _answered on. The task's
+        # first event, task_created, is recorded with the task.
+        self._answered = 1
+        self._unanswered: deque[Stamped] = deque()
+        self._resend: Timer | None = None
+        self._answered_at_last_look = 0
+
+    def on_receive(self, message: AgentMessage) -> None:
+        """Handle a message."""
+        match message:
+            case Start():
+                request = RequestTurn(context=self._context, task_id=self._task.task_id, agent=self.actor_ref)
+                tell(self._session, request)
+            case TurnGranted():
+                self._begin()
+            case CancelTask():
+                self._interrupt("cancelled")
+            case _DeadlineReached():
+                self._interrupt("timeout")
+            case _RunReported():
+                self._take_news(message.news)
+            case _StopOverdue():
+                self._end_as_interrupted()
+            case Recorded():
+                self._recorded(message.count)
+            case RecordRefused():
+                self._ended_elsewhere(message.status)
+            case _ResendDue():
+                self._resend_unanswered()
+            case _:
+                assert_never(message)
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the agent. Its end is recorded by the supervision; the turn is over when it has stopped."""
+        del exception_type, exception_value, traceback
+        self._cancel_timers()
+        if self._run is None or self._run_stopped:
+            self._tell_turn_ended()
+        else:
+            self._run.cancel(then=self._tell_turn_ended)
+
+    # The agent's run.
+
+    def _begin(self) -> None:
+        if self._run is not None or self._interruption is not None:
+            return
+        facts = {"task_id": self._task.task_id, "session_id": self._task.session_id}
+        self._log.info("agent.started", **facts, trace_id=self._task.trace_id, agent=self._task.agent_preset)
+        self._record(self._stamp(TaskStarted()))
+        if self._task.timeout_seconds is not None:
+            self._after(self._task.timeout_seconds, _DeadlineReached(context=self._context))
+        ref, context = self.actor_ref, self._context
+        self._run_stopped = False
+        self._run = self._executor.start(
+            self._task,
+            history=(),
+            uncommitted=1,
+            report=lambda news: tell(ref, _RunReported(context=context, news=news)),
+        )
+
+    def _take_news(self, news: Yielded) -> None:
+        if self._interruption is None and not self._progress.ended and news.events:
+            self._record(*news.events)
+        if news.outcome is not None:
+            self._run_stopped = True
+            self._take_outcome(news.outcome)
+
+    def _take_outcome(self, outcome: Outcome) -> None:
+        if self._progress.ended:
+            if not self._unanswered:
+                self._leave()
+        elif self._interruption is not None:
+            self._end_as_interrupted()
+        else:
+            self._end(self._event_of(outcome))
+
+    def _event_of(self, outcome: Outcome) -> TerminalEvent:
+        match outcome:
+            case Finished(answer=answer):
+                return TaskCompleted(
+                    final_answer=answer.text,
+                    stop_reason=answer.stop_reason,
+                    total_iterations=self._progress.current_iteration,
+                    total_tokens=self._progress.tokens_used,
+                    duration=self._duration(),
+                )
+            case Failed(error=error):
+                return self._failure(error, "error")
+            case Aborted():
+                return self._failure("The agent stopped without an answer.", "error")
+            case _:
+                assert_never(outcome)
+
+    # Cancel and timeout.
+
+    def _interrupt(self, interruption: Interruption) -> None:
+        if self._interruption is not None or self._progress.ended:
+            return
+        self._interruption = interruption
+        if self._run is None:
+            self._end_as_interrupted()
+        else:
+            self._run.cancel()
+            self._after(self._cancel_grace, _StopOverdue(context=self._context))
+
+    def _end_as_interrupted(self) -> None:
+        if self._progress.ended:
+            return
+        if self._interruption == "timeout":
+            error = f"The task ran longer than its timeout of {self._task.timeout_seconds} seconds."
+            self._end(self._failure(error, "timeout"))
+        else:
+            self._end(
+                TaskCancelled(
+                    error="The task was cancelled.",
+                    total_iterations=self._progress.current_iteration,
+                    total_tokens=self._progress.tokens_used,
+                    duration=self._duration(),
+                )
+            )
+
+    # The end.
+
+    def _failure(self, error: str, reason: Literal["error", "timeout"]) -> TaskFailed:
+        return TaskFailed(
+            error=error,
+            termination_reason=reason,
+            stop_reason=reason,
+            total_iterations=self._progress.current_iteration,
+            total_tokens=self._progress.tokens_used,
+            duration=self._duration(),
+        )
+
+    def _duration(self) -> float:
+        return milliseconds_between(self._progress.started_at, timestamp(self._clock.now()))
+
+    def _end(self, event: TerminalEvent) -> None:
+        self._record(self._stamp(event))
+
+    def _ended_elsewhere(self, status: Status) -> None:
+        """Stop, since the task has an end that was not this actor's to decide."""
+        self._unanswered.clear()
+        self._interruption = "cancelled"  # what the agent still says is discarded
+        self._tell_task_ended(status)
+        if self._run is None or self._run_stopped:
+            self._leave()
+        else:
+            self._run.cancel()
+
+    def _leave(self) -> None:
+        self._cancel_timers()
+        self._tell_turn_ended()
+        self.stop()
+
+    def _tell_task_ended(self, status: Status) -> None:
+        tell(self._session, TaskEnded(context=self._context, task_id=self._task.task_id, status=status))
+
+    def _tell_turn_ended(self) -> None:
+        tell(self._session, TurnEnded(context=self._context, task_id=self._task.task_id))
+
+    # Recording.
+
+    def _stamp(self, event: AnyEvent) -> Stamped:
+        return stamp(timestamp(self._clock.now()), event)
+
+    def _record(self, *events: Stamped) -> None:
+        first = self._answered + len(self._unanswered)
+        for one in events:
+            self._unanswered.append(one)
+            self._progress = advance(self._progress, one.at, one.event)
+        self._send(first, events)
+        if self._resend is None:
+            self._look_again()
+
+    def _send(self, first: int, events: tuple[Stamped, ...]) -> None:
+        record = Record(
+            context=self._context, task_id=self._task.task_id, first=first, events=events, agent=self.actor_ref
+        )
+        tell(self._store, record)
+
+    def _recorded(self, count: int) -> None:
+        for _ in range(count - self._answered):
+            self._unanswered.popleft()
+        self._answered = max(self._answered, count)
+        if self._run is not None:
+            self._run.committed(self._answered - 1)  # the run does not know of task_created
+        if self._progress.ended and not self._unanswered:
+            self._tell_task_ended(self._progress.status)
+            if self._run_stopped:
+                self._leave()
+
+    def _look_again(self) -> None:
+        self._answered_at_last_look = self._answered
+        self._resend = self._timers.after(RESEND_AFTER, self.actor_ref, _ResendDue(context=self._context))
+
+    def _resend_unanswered(self) -> None:
+        self._resend = None
+        if not self._unanswered:
+            return
+        if self._answered == self._answered_at_last_look:
+            self._send(self._answered, tuple(self._unanswered))
+        self._look_again()
+
+    # Timers.
+
+    def _after(self, seconds: float, message: _DeadlineReached | _StopOverdue) -> None:
+        self._pending_timers.append(self._timers.after(seconds, self.actor_ref, message))
+
+    def _cancel_timers(self) -> None:
+        for timer in (*self._pending_timers, self._resend):
+            if timer is not None:
+                timer.cancel()

@@ -1,0 +1,67 @@
+"""The messages of the AgentActor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from alex_actors.messages import Tell
+from alex_actors.ports import Yielded
+from alex_actors.tasks import Status
+
+if TYPE_CHECKING:
+    from alex_actors.agent_actor import AgentActor  # noqa: F401 - named in the messages' bases
+
+
+class Start(Tell["AgentActor"], frozen=True, kw_only=True):
+    """The session is confirmed and the task recorded: get in line. Sent once."""
+
+
+class TurnGranted(Tell["AgentActor"], frozen=True, kw_only=True):
+    """Run. A second grant changes nothing."""
+
+
+class CancelTask(Tell["AgentActor"], frozen=True, kw_only=True):
+    """End as cancelled, in whatever phase. Changes nothing once an end is decided."""
+
+
+class Recorded(Tell["AgentActor"], frozen=True, kw_only=True):
+    """The first ``count`` events of the task are committed."""
+
+    count: int
+
+
+class RecordRefused(Tell["AgentActor"], frozen=True, kw_only=True):
+    """The task has its terminal event already, by somebody else's hand."""
+
+    status: Status
+
+
+class _RunReported(Tell["AgentActor"], frozen=True, kw_only=True):
+    """What the executor reports of the agent's run."""
+
+    news: Yielded
+
+
+class _DeadlineReached(Tell["AgentActor"], frozen=True, kw_only=True):
+    """The task has run for as long as it may."""
+
+
+class _StopOverdue(Tell["AgentActor"], frozen=True, kw_only=True):
+    """The agent was interrupted, and has not stopped within the grace."""
+
+
+class _ResendDue(Tell["AgentActor"], frozen=True, kw_only=True):
+    """It is time to look whether a Record is unanswered."""
+
+
+AgentMessage: TypeAlias = (
+    Start
+    | TurnGranted
+    | CancelTask
+    | Recorded
+    | RecordRefused
+    | _RunReported
+    | _DeadlineReached
+    | _StopOverdue
+    | _ResendDue
+)

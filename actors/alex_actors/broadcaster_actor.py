@@ -1,0 +1,57 @@
+"""The BroadcasterActor: sole owner of who listens to what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from alex_actors.actor import PooledActor
+from alex_actors.broadcaster_protocol import BroadcasterMessage, Publish, Subscribe, Unsubscribe
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from alex_actors.broadcaster_protocol import Listener, Topic
+    from alex_actors.events import RecordedEvent
+
+
+class BroadcasterActor(PooledActor):
+    """Hands each recorded event to who listens to its task and to its session.
+
+    Publishing comes first in, first out from the one store, so that every listener gets events in the order
+    of their ids.
+    """
+
+    def __init__(self, *, log: FilteringBoundLogger) -> None:
+        super().__init__()
+        self._log = log
+        # A dictionary of listeners keeps their order and takes each once. No topic without a listener stays.
+        self._listeners: dict[Topic, dict[Listener, None]] = {}
+
+    def on_receive(self, message: BroadcasterMessage) -> None:
+        """Handle a message."""
+        match message:
+            case Publish():
+                for event in message.events:
+                    self._publish(event)
+            case Subscribe():
+                self._listeners.setdefault(message.topic, {})[message.listener] = None
+            case Unsubscribe():
+                self._unsubscribe(message.topic, message.listener)
+            case _:
+                assert_never(message)
+
+    def _publish(self, event: RecordedEvent) -> None:
+        topics: tuple[Topic, Topic] = (event.task_id, event.session_id)
+        for topic in topics:
+            for listener in tuple(self._listeners.get(topic, ())):
+                try:
+                    listener(event)
+                except Exception as error:  # noqa: BLE001 - one listener's failure must not be another's
+                    self._log.error("listener.failed", topic=topic, exc_info=error)
+                    self._unsubscribe(topic, listener)
+
+    def _unsubscribe(self, topic: Topic, listener: Listener) -> None:
+        listeners = self._listeners.get(topic, {})
+        listeners.pop(listener, None)
+        if not listeners:
+            self._listeners.pop(topic, None)

@@ -1,0 +1,145 @@
+"""What runs actors: a pool of threads for many, a thread of its own for one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+import pykka
+
+from alex_actors.actor import PooledActor
+from alex_actors.messages import ReplyFuture
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from alex_actors.mailbox import Mailbox
+
+P = TypeVar("P", bound=PooledActor)
+
+Supervisor: TypeAlias = Callable[[BaseException], None]
+"""Told of its actor's crash, on the thread on which it crashed. Must not block."""
+
+Observer: TypeAlias = Callable[[PooledActor, object], None]
+"""Told of each message before it is handled."""
+
+BUDGET = 64
+"""Messages that an actor may handle before the next one has its turn: a hand-over costs about 1 µs, so that
+64 make it small beside the handling, and an actor with a full mailbox holds up others for less than 1 ms."""
+
+
+class Spawner(Protocol):
+    """Starts actors. Which dispatcher that is, is decided where the system is composed."""
+
+    def spawn(self, make: Callable[[], P], *, supervisor: Supervisor) -> pykka.ActorRef[P]:
+        """Make an actor, start it and return its ref."""
+
+
+class PoolDispatcher:
+    """Runs any number of actors on a few threads. An actor costs no thread, only the memory of its state.
+
+    Handlers must not block. One that does holds one of the threads, and the others serve everybody else.
+    """
+
+    def __init__(
+        self, *, name: str, threads: int, log: FilteringBoundLogger, observer: Observer | None = None
+    ) -> None:
+        self._log = log
+        self._observer = observer
+        self._ready: queue.SimpleQueue[Mailbox | None] = queue.SimpleQueue()
+        self._running: dict[str, tuple[pykka.ActorRef[Any], Supervisor]] = {}  # Any: actors of all classes
+        self._stopped = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True) for n in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def spawn(self, make: Callable[[], P], *, supervisor: Supervisor) -> pykka.ActorRef[P]:
+        """Make an actor, start it and return its ref."""
+        actor = make()
+        ref = actor.actor_ref
+        self._running[actor.actor_urn] = (ref, supervisor)
+        actor.actor_inbox.start(actor, self)
+        return ref
+
+    @property
+    def actors(self) -> int:
+        """How many actors there are."""
+        return len(self._running)
+
+    def stop(self, *, timeout: float) -> bool:
+        """Stop all actors, the last started first, then the threads; return whether all did in time.
+
+        ``timeout`` in seconds, for all of it.
+        """
+        deadline = time.monotonic() + timeout
+        stops = [ref.stop(block=False) for ref, _ in reversed(tuple(self._running.values()))]
+        in_time = True
+        for stop in stops:
+            try:
+                stop.get(timeout=max(0.0, deadline - time.monotonic()))
+            except pykka.Timeout:
+                in_time = False
+        self._stopped = True
+        for _ in self._threads:
+            self._ready.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            in_time = in_time and not thread.is_alive()
+        return in_time
+
+    def ready(self, mailbox: Mailbox, /) -> None:
+        """Have the mailbox run by the next free thread; if there are none any more, turn away who is in it."""
+        if self._stopped:
+            mailbox.close()
+        else:
+            self._ready.put(mailbox)
+
+    def future(self) -> pykka.Future[Any]:  # Any: Pykka's futures carry any answer
+        """Return a future that threads can wait for."""
+        return ReplyFuture()
+
+    def handling(self, actor: PooledActor, message: object, /) -> None:
+        """Tell the observer, if there is one."""
+        if self._observer is not None:
+            self._observer(actor, message)
+
+    def stopped(self, actor: PooledActor, /) -> None:
+        """Forget an actor."""
+        self._running.pop(actor.actor_urn, None)
+
+    def crashed(self, actor: PooledActor, error: BaseException, /) -> None:
+        """Log a crash, tell the actor's supervisor (once) and forget the actor."""
+        self._log.error("actor.crashed", actor=type(actor).__name__, exc_info=error)
+        _, supervisor = self._running.pop(actor.actor_urn, (None, None))
+        if supervisor is not None:
+            supervisor(error)
+
+    def undelivered(self, actor: str, message: object, /) -> None:
+        """Log a message that came too late."""
+        self._log.debug("message.undelivered", receiver=actor, type=type(message).__name__)
+
+    def _work(self) -> None:
+        while (mailbox := self._ready.get()) is not None:
+            try:
+                mailbox.run(BUDGET)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must serve the others
+                self._log.critical("dispatcher.failed", exc_info=error)
+
+
+class PinnedDispatcher(PoolDispatcher):
+    """A thread for one actor, whose handlers may block: on a disk, say."""
+
+    def __init__(self, *, name: str, log: FilteringBoundLogger, observer: Observer | None = None) -> None:
+        super().__init__(name=name, threads=1, log=log, observer=observer)
+
+    def spawn(self, make: Callable[[], P], *, supervisor: Supervisor) -> pykka.ActorRef[P]:
+        """Make the actor, start it and return its ref. Raises RuntimeError if there is one already."""
+        if self._running:
+            msg = "A pinned dispatcher runs one actor: a second would wait whenever the first blocks."
+            raise RuntimeError(msg)
+        return super().spawn(make, supervisor=supervisor)

@@ -1,0 +1,292 @@
+"""Runs agents on one asyncio thread, and holds each back to what the store has committed of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from alex_actors.events import AGENT_EVENTS, AgentEvent, AnyEvent, Stamped, stamp_checked
+from alex_actors.ports import Aborted, AgentError, Answer, Checkpoint, Failed, Finished, Outcome, Yielded
+from alex_actors.redact import redact
+from alex_actors.values import timestamp
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from alex_actors.ports import Agent, Clock
+    from alex_actors.tasks import Task
+
+LONGEST_ERROR = 2_000
+"""Characters of an error that a task keeps: the log has the rest."""
+
+BEAT_SECONDS = 0.25
+"""How often the thread notes that it is alive: its lag, as ``/health`` shows it, is known to within this."""
+
+TOOL_THREADS = 16
+"""For what an agent's tools do that blocks (files, mostly): enough to keep a disk busy, and a known number."""
+
+
+class AsyncioRun:
+    """One agent at work on one task. Lives on the executor's thread; actors call it from theirs."""
+
+    def __init__(
+        self,
+        *,
+        executor: AsyncioExecutor,
+        agent: Agent,
+        task: Task,
+        history: Sequence[AnyEvent],
+        uncommitted: int,
+        report: Callable[[Yielded], None],
+    ) -> None:
+        self._executor = executor
+        self._agent = agent
+        self._task = task
+        self._history = history
+        self._report = report
+        self._produced = uncommitted
+        self._committed = 0
+        self._awaits_commit_of = 0
+        self._go_on = asyncio.Event()
+        self._unreported: list[Stamped] = []
+        self._job: asyncio.Task[Outcome] | None = None
+        self._cancelled = False
+        self._stopped = False
+        self._then: Callable[[], None] | None = None
+
+    # Called by the AgentActor.
+
+    def committed(self, count: int) -> None:
+        """Note that the first ``count`` events are committed, and wake the run if it waits for them.
+
+        The run writes what it waits for, then reads what is committed; this writes what is committed, then
+        reads what the run waits for. So one of the two sees the other's, and no lock is needed.
+        """
+        self._committed = count
+        if 0 < self._awaits_commit_of <= count:
+            self._executor.call(self._go_on.set)
+
+    def cancel(self, then: Callable[[], None] | None = None) -> None:
+        """Interrupt what the agent awaits; with ``then``, report no more, and call it when the agent stopped."""
+        self._executor.call(lambda: self.interrupt(then))
+
+    # On the executor's thread.
+
+    def begin(self) -> None:
+        """Start the agent."""
+        self._job = asyncio.get_running_loop().create_task(self._work())
+        # Not at the end of _work: a job that is cancelled before its first step runs none of it.
+        self._job.add_done_callback(self._finished)
+
+    def interrupt(self, then: Callable[[], None] | None = None) -> None:
+        """Do what ``cancel`` asks for."""
+        self._cancelled = True
+        self._then = then or self._then
+        if self._job is not None:
+            self._job.cancel()
+        if self._stopped and then is not None:
+            then()
+
+    async def _work(self) -> Outcome:
+        try:
+            return await self._outcome()
+        except asyncio.CancelledError:
+            return Aborted()
+        except AgentError as error:
+            return Failed(one_line(str(error)))
+        except BaseException as error:  # noqa: BLE001 - whatever an agent raises, its task gets an end
+            self._executor.note_failure(self._task, error)
+            return Failed(one_line(f"{type(error).__name__}: {error}"))
+
+    def _finished(self, job: asyncio.Task[Outcome]) -> None:
+        self._report_news(Aborted() if job.cancelled() else job.result())
+        self._stopped = True
+        self._executor.forget(self)
+        if self._then is not None:
+            self._then()
+
+    async def _outcome(self) -> Outcome:
+        """Let the agent run to its end."""
+        generator = self._agent.run(self._task, self._history)
+        answer: Answer | None = None
+        try:
+            async for item in generator:
+                if self._cancelled:  # the agent caught the interruption and went on: it does not any further
+                    raise asyncio.CancelledError
+                if isinstance(item, Answer):
+                    answer = item
+                    break
+                if isinstance(item, Checkpoint):
+                    await self._until_committed(self._produced)
+                else:
+                    self._take(item)
+                    await self._until_committed(self._produced - self._executor.max_ahead)
+        finally:
+            if isinstance(generator, AsyncGenerator):
+                await generator.aclose()
+        if answer is None:
+            return Failed("The agent ended without an answer.")
+        return Finished(answer)
+
+    def _take(self, event: AgentEvent) -> None:
+        if not isinstance(event, AGENT_EVENTS):
+            msg = f"The agent yielded {type(event).__name__}, which is no event that an agent may yield."
+            raise AgentError(msg)
+        stamped = stamp_checked(timestamp(self._executor.clock.now()), event)
+        self._produced += 1
+        if not self._unreported:
+            # What is yielded until the agent next awaits something goes into one message.
+            asyncio.get_running_loop().call_soon(self._report_events)
+        self._unreported.append(stamped)
+
+    async def _until_committed(self, count: int) -> None:
+        while self._committed < count:
+            self._go_on.clear()
+            self._awaits_commit_of = count
+            if self._committed < count:  # looked at after saying what is awaited: see committed()
+                self._report_events()
+                await self._go_on.wait()
+        self._awaits_commit_of = 0
+
+    def _report_events(self) -> None:
+        if self._unreported and not self._stopped:
+            self._report_news(None)
+
+    def _report_news(self, outcome: Outcome | None) -> None:
+        events, self._unreported = tuple(self._unreported), []
+        if self._then is None and not self._executor.stopping:
+            self._report(Yielded(events, outcome))
+
+
+class AsyncioExecutor:
+    """The agents' thread. What blocks goes from there to a few threads more (``asyncio.to_thread``)."""
+
+    def __init__(
+        self,
+        *,
+        agent_for: Callable[[Task], Agent],
+        clock: Clock,
+        log: FilteringBoundLogger,
+        max_ahead: int,
+    ) -> None:
+        self._agent_for = agent_for
+        self.clock = clock
+        self._log = log
+        self.max_ahead = max_ahead
+        self.stopping = False
+        self._runs: set[AsyncioRun] = set()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._calls_scheduled = False
+        self._last_beat = clock.monotonic()
+        self._tool_threads = ThreadPoolExecutor(TOOL_THREADS, thread_name_prefix="tools")
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(self._tool_threads)
+        self._thread = threading.Thread(target=self._serve, name="agents", daemon=True)
+        self._thread.start()
+
+    # Called by anyone.
+
+    def start(
+        self,
+        task: Task,
+        *,
+        history: Sequence[AnyEvent],
+        uncommitted: int,
+        report: Callable[[Yielded], None],
+    ) -> AsyncioRun:
+        """Start the agent of ``task``. Raises what ``agent_for`` raises."""
+        agent = self._agent_for(task)
+        run = AsyncioRun(
+            executor=self, agent=agent, task=task, history=history, uncommitted=uncommitted, report=report
+        )
+        self.call(lambda: self._begin(run))
+        return run
+
+    @property
+    def runs(self) -> int:
+        """How many agents are at work."""
+        return len(self._runs)
+
+    def lag(self) -> float:
+        """Return for how many seconds the thread has not come round: an agent that blocks it holds up all."""
+        return max(0.0, self.clock.monotonic() - self._last_beat - BEAT_SECONDS)
+
+    def is_alive(self) -> bool:
+        """Return whether the thread runs."""
+        return self._thread.is_alive()
+
+    def stop(self, *, timeout: float) -> bool:
+        """Interrupt all agents without a word to their actors, and end the thread.
+
+        Returns whether all had stopped within ``timeout`` seconds.
+        """
+        self.stopping = True
+        self.call(self._interrupt_all)
+        self._thread.join(timeout)
+        self._tool_threads.shutdown(wait=False, cancel_futures=True)
+        return not self._thread.is_alive()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have ``function`` called on the agents' thread: many calls, one wake-up."""
+        self._calls.append(function)
+        if not self._calls_scheduled:
+            self._calls_scheduled = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody to call any more
+                self._loop.call_soon_threadsafe(self._make_calls)
+
+    # On the agents' thread.
+
+    def forget(self, run: AsyncioRun) -> None:
+        """Drop a run that has stopped."""
+        self._runs.discard(run)
+        if self.stopping and not self._runs:
+            self._loop.stop()
+
+    def note_failure(self, task: Task, error: BaseException) -> None:
+        """Log what an agent raised: its task only tells one line of it."""
+        self._log.warning(
+            "agent.failed",
+            task_id=task.task_id,
+            session_id=task.session_id,
+            trace_id=task.trace_id,
+            exc_info=error,
+        )
+
+    def _begin(self, run: AsyncioRun) -> None:
+        if not self.stopping:
+            self._runs.add(run)
+            run.begin()
+
+    def _make_calls(self) -> None:
+        self._calls_scheduled = False  # first: a call that comes in from here on schedules anew
+        while self._calls:
+            self._calls.popleft()()
+
+    def _interrupt_all(self) -> None:
+        if not self._runs:
+            self._loop.stop()
+        for run in tuple(self._runs):
+            run.interrupt()
+
+    def _beat(self) -> None:
+        self._last_beat = self.clock.monotonic()
+        self._loop.call_later(BEAT_SECONDS, self._beat)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._beat()
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+
+def one_line(text: str) -> str:
+    """Return an error's text as one line without secrets, not longer than a screen."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    redacted: str = redact(line[:LONGEST_ERROR])
+    return redacted

@@ -1,0 +1,258 @@
+"""The log: facts as structured lines, without secrets, to a file and to standard output."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import ExitStack
+from datetime import datetime
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, TextIO, TypeAlias
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from alex_actors.log_sinks import (
+    ConsoleFormat,
+    Entry,
+    Format,
+    LineWriter,
+    Sinks,
+    json_line,
+    presentable,
+    repr_of,
+)
+from alex_actors.redact import redact
+from alex_actors.values import timestamp
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+_LEVELS: Mapping[Level, int] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+class Log:
+    """The process's log. ``logger`` is given to whoever has facts to tell; they ``bind`` what they repeat.
+
+    A line has ``ts`` (RFC 3339, UTC, microseconds), ``level``, ``event``, then the fields as they were given;
+    an exception is one field, ``exception``, with its traceback as text. Values that JSON does not know are
+    shown as their repr. Logging never raises: lines that could not be written are counted in ``lost``.
+    """
+
+    def __init__(self, *, level: Level, sinks: Sinks, now: Callable[[], datetime]) -> None:
+        self._level = level
+        self._sinks = sinks
+        self._captured = ExitStack()
+        # Wrapped by hand: structlog.configure would set it for the whole process. The bind makes it concrete,
+        # where a lazy proxy would be put together again for each line.
+        self.logger: FilteringBoundLogger = structlog.wrap_logger(
+            sinks,
+            processors=[_Finisher(now)],
+            wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+            context_class=dict,
+        ).bind()
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        level: Level,
+        log_file: Path | None,
+        stdout: IO[str] | IO[bytes] | None,
+        environ: Mapping[str, str],
+        now: Callable[[], datetime],
+    ) -> Log:
+        """Open the log, and let nothing else of the process know of it (``capture`` does that).
+
+        ``log_file`` gets JSON lines, and is made with its directories if it is not there. ``stdout`` gets
+        readable lines if it is a terminal (in colour unless ``NO_COLOR`` is set or ``TERM`` is ``dumb``), else
+        JSON lines; it must have a file descriptor, which is duplicated. None: no such output.
+
+        Raises OSError if the file cannot be opened.
+        """
+        outputs: list[tuple[Format, list[LineWriter]]] = []
+        json_writers: list[LineWriter] = []
+        if log_file is not None:
+            json_writers.append(_file_writer(log_file, now))
+        if stdout is not None:
+            file = FileIO(os.dup(stdout.fileno()), "w")
+            if stdout.isatty():
+                color = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+                console = ConsoleFormat(color=color)
+                outputs.append((console, [LineWriter(file, lost_line=_lost_line(console, now))]))
+            else:
+                json_writers.append(LineWriter(file, lost_line=_lost_line(json_line, now)))
+        outputs.insert(0, (json_line, json_writers))
+        return cls(level=level, sinks=Sinks([output for output in outputs if output[1]]), now=now)
+
+    @property
+    def lost(self) -> int:
+        """Return how many lines could not be written, over all outputs, since the log was opened."""
+        return self._sinks.lost
+
+    def capture(self) -> None:
+        """Take in, until ``close``, what is not logged through ``logger``.
+
+        That is: the standard library's logging as event ``log`` from WARNING on (from INFO at level debug),
+        warnings, and exceptions that nobody caught, as ``thread.crashed`` and ``process.crashed``.
+        """
+        handler = _Handler(self.logger)
+        root = logging.getLogger()
+        _set_level(self._captured, root, logging.INFO if self._level == "debug" else logging.WARNING)
+        # waitress warns for each request that finds all workers busy, which under load is nearly each.
+        _set_level(self._captured, logging.getLogger("waitress.queue"), logging.ERROR)
+        root.addHandler(handler)
+        self._captured.callback(root.removeHandler, handler)
+
+        hooks = _Hooks(self.logger, sys.excepthook)
+        self._captured.callback(setattr, warnings, "showwarning", warnings.showwarning)
+        self._captured.callback(setattr, threading, "excepthook", threading.excepthook)
+        self._captured.callback(setattr, sys, "excepthook", sys.excepthook)
+        warnings.showwarning = hooks.warning
+        threading.excepthook = hooks.thread
+        sys.excepthook = hooks.process
+
+    def close(self) -> None:
+        """Give back what ``capture`` took, and close the outputs. What is logged later is lost."""
+        self._captured.close()
+        self._sinks.close()
+
+
+def _file_writer(path: Path, now: Callable[[], datetime]) -> LineWriter:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # For its owner only: a log tells what people ask for.
+    file = FileIO(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))
+    torn = False
+    if path.stat().st_size:
+        with path.open("rb") as written_before:
+            written_before.seek(-1, os.SEEK_END)
+            torn = written_before.read() != b"\n"
+    return LineWriter(file, lost_line=_lost_line(json_line, now), torn=torn)
+
+
+def _lost_line(format_entry: Format, now: Callable[[], datetime]) -> Callable[[int], bytes]:
+    def line(count: int) -> bytes:
+        return format_entry({"ts": timestamp(now()), "level": "warning", "event": "log.lost", "lines": count})
+
+    return line
+
+
+def _set_level(restored: ExitStack, logger: logging.Logger, level: int) -> None:
+    restored.callback(logger.setLevel, logger.level)
+    logger.setLevel(level)
+
+
+class _Finisher:
+    """The one processor: makes an entry of what was logged."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+
+    def __call__(
+        self,
+        _logger: object,
+        level: str,
+        fields: MutableMapping[str, Any],  # Any: structlog's own type of a processor
+    ) -> tuple[tuple[Entry], dict[str, Any]]:  # Any: as above
+        head = {"ts": timestamp(self._now()), "level": level, "event": fields.pop("event")}
+        if (exc_info := fields.pop("exc_info", None)) and (text := _traceback(exc_info)):
+            fields["exception"] = text
+        # The head twice: first for the order, and last so that a field of the same name cannot replace it.
+        return (_harmless({**head, **fields, **head}),), {}
+
+
+def _harmless(entry: Entry) -> Entry:
+    """Return the entry in JSON's own types and without secrets; whatever is in it, do not raise."""
+    try:
+        if not _SCALARS.issuperset(map(type, entry.values())):
+            entry = msgspec.to_builtins(entry, enc_hook=repr_of, str_keys=True)
+        clean: Entry = redact(entry)
+    except Exception:  # noqa: BLE001 - odd keys, cycles, …: a line that looks odd is better than none
+        clean = redact(presentable(entry))
+    return clean
+
+
+def _traceback(exc_info: object) -> str:
+    """Format what the logging of the standard library takes as ``exc_info``; empty if there is no exception."""
+    match exc_info:
+        case BaseException():
+            error: BaseException | None = exc_info
+        case (_, BaseException() | None as error, _):
+            pass
+        case _:
+            error = sys.exc_info()[1]
+    if error is None:
+        return ""
+    try:
+        return "".join(traceback.format_exception(error)).rstrip("\n")
+    except Exception:  # noqa: BLE001 - somebody else's exception
+        return repr_of(error)
+
+
+class _Handler(logging.Handler):
+    """Hands on what other libraries log."""
+
+    def __init__(self, logger: FilteringBoundLogger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record as event ``log``, at the nearest level below its own."""
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - the arguments do not fit the text: show both
+            message = f"{record.msg} {repr_of(record.args)}"
+        level = max(logging.DEBUG, min(logging.CRITICAL, record.levelno // 10 * 10))
+        self._logger.log(level, "log", logger=record.name, message=message, exc_info=record.exc_info)
+
+
+class _Hooks:
+    """What Python calls for warnings and for exceptions that nobody caught."""
+
+    def __init__(
+        self,
+        logger: FilteringBoundLogger,
+        excepthook: Callable[[type[BaseException], BaseException, TracebackType | None], object],
+    ) -> None:
+        self._logger = logger
+        self._excepthook = excepthook
+
+    def warning(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Log a warning, as the standard library's logging would name it."""
+        del file, line  # where and how else it could be printed
+        text = f"{category.__name__}: {message}"
+        self._logger.warning("log", logger="py.warnings", message=text, file=filename, line=lineno)
+
+    def thread(self, args: threading.ExceptHookArgs) -> None:
+        """Log the exception that ended a thread."""
+        if args.exc_type is not SystemExit:
+            name = args.thread.name if args.thread else None
+            self._logger.critical("thread.crashed", thread=name, exc_info=args.exc_value)
+
+    def process(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Log the exception that ends the process, and let Python print it as well: a person may be watching."""
+        if not issubclass(kind, KeyboardInterrupt):
+            self._logger.critical("process.crashed", exc_info=error)
+        self._excepthook(kind, error, trace)

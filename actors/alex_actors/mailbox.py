@@ -1,0 +1,145 @@
+"""A mailbox: what waits for an actor, and whether the actor is scheduled."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pykka
+from pykka import messages as pykka_messages
+
+if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
+    from alex_actors.actor import PooledActor
+
+
+class PauseActor(BaseException):
+    """Leaves Pykka's receive loop with the actor alive: ``Mailbox.get`` stands outside of the loop's try."""
+
+
+class Dispatcher(Protocol):
+    """What runs actors."""
+
+    def ready(self, mailbox: Mailbox, /) -> None:
+        """Have ``mailbox.run`` called soon, by one thread."""
+
+    def future(self) -> pykka.Future[Any]:  # Any: Pykka's futures carry any answer
+        """Return a future that can be waited for under this dispatcher."""
+
+    def handling(self, actor: PooledActor, message: object, /) -> None:
+        """Take notice that an actor is about to handle a message."""
+
+    def stopped(self, actor: PooledActor, /) -> None:
+        """Take notice that an actor has stopped."""
+
+    def crashed(self, actor: PooledActor, error: BaseException, /) -> None:
+        """Take notice that an actor has crashed: log it, and tell its supervisor."""
+
+    def undelivered(self, actor: str, message: object, /) -> None:
+        """Take notice of a message to an actor that has stopped."""
+
+
+_here = threading.local()  # which actor this thread runs, if it runs one
+
+
+def acting() -> PooledActor | None:
+    """Return the actor that the calling thread runs."""
+    actor: PooledActor | None = getattr(_here, "actor", None)
+    return actor
+
+
+class Mailbox:
+    """First in, first out. What bounds it is what bounds its senders (docs/architecture.md, "Bounds").
+
+    The token is held while the actor is scheduled or runs, so that it runs on one thread at a time. It is a
+    lock only because that is Python's cheapest atomic test-and-set; nobody ever waits for it.
+    """
+
+    __slots__ = ("_actor", "_budget", "_envelopes", "_name", "_token", "dispatcher")
+
+    dispatcher: Dispatcher
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._envelopes: deque[Envelope[Any]] = deque()  # Any: Pykka's envelopes carry any message
+        self._token = threading.Lock()
+        self._token.acquire()  # held until the actor is started
+        self._actor: PooledActor | None = None
+        self._budget = 0
+
+    def start(self, actor: PooledActor, dispatcher: Dispatcher) -> None:
+        """Have ``actor`` run by ``dispatcher`` from now on."""
+        self._actor = actor
+        self.dispatcher = dispatcher
+        dispatcher.ready(self)
+
+    def put(self, envelope: Envelope[Any], /) -> None:  # Any: as above
+        """Add an envelope, and schedule the actor if it is idle. Also a stopped one: to answer who asks."""
+        self._envelopes.append(envelope)
+        self._wake()
+
+    def get(self) -> Envelope[Any]:  # Any: as above
+        """Take the next envelope; leave the receive loop if there is none, or it is another actor's turn."""
+        if not self._envelopes or self._budget == 0:
+            raise PauseActor
+        self._budget -= 1
+        return self._envelopes.popleft()
+
+    def empty(self) -> bool:
+        """Return whether nothing waits."""
+        return not self._envelopes
+
+    def __len__(self) -> int:
+        """Return how many envelopes wait."""
+        return len(self._envelopes)
+
+    def run(self, budget: int) -> None:
+        """Let the actor handle up to ``budget`` messages. For the dispatcher's threads."""
+        self._budget = budget
+        if self._actor is None:
+            self.drain()
+        else:
+            _here.actor = self._actor
+            try:
+                alive = self._actor.run_until_pause()
+            finally:
+                _here.actor = None
+            if not alive:
+                self._actor = None  # breaks the cycle: a stopped actor is freed at once, not by the collector
+        # Release first, then look again: a put in between finds the token free, or is found here.
+        self._token.release()
+        if self._envelopes:
+            self._wake()
+
+    def close(self) -> None:
+        """Turn away everything, now that there is no thread any more."""
+        self._actor = None
+        self.drain()
+        self._token.release()
+
+    def drain(self) -> None:
+        """Answer everything that waits for an actor that has stopped."""
+        while self._envelopes:
+            envelope = self._envelopes.popleft()
+            if envelope.reply_to is None:
+                self.dispatcher.undelivered(self._name, envelope.message)
+            elif isinstance(envelope.message, pykka_messages._ActorStop):  # noqa: SLF001 - pinned
+                envelope.reply_to.set(None)
+            else:
+                error = pykka.ActorDeadError(f"{self._name} stopped before handling the message")
+                envelope.reply_to.set_exception((type(error), error, None))
+
+    def _wake(self) -> None:
+        if self._token.acquire(blocking=False):
+            self.dispatcher.ready(self)
+
+
+def mailbox_of(ref: pykka.ActorRef[Any]) -> Mailbox:  # Any: of whatever actor
+    """Return the mailbox behind a ref. Raises TypeError for an actor that is not ours."""
+    inbox = ref.actor_inbox
+    if not isinstance(inbox, Mailbox):
+        msg = f"{ref} is no PooledActor: it cannot be sent typed messages."
+        raise TypeError(msg)
+    return inbox

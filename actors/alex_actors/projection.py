@@ -1,0 +1,65 @@
+"""What a task's events make of its state: the one place where an event changes a status or a counter."""
+
+from __future__ import annotations
+
+import msgspec
+
+from alex_actors.events import (
+    AnyEvent,
+    IterationComplete,
+    IterationStart,
+    StopReason,
+    TaskCancelled,
+    TaskCompleted,
+    TaskFailed,
+    TaskStarted,
+    TerminationReason,
+)
+from alex_actors.tasks import Status
+from alex_actors.values import Timestamp, Value
+
+
+class Progress(Value, frozen=True):
+    """The part of a task that its events change. The fields are columns of ``tasks``."""
+
+    status: Status = "pending"
+    started_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
+    current_iteration: int = 0
+    total_iterations: int = 0
+    tokens_used: int = 0
+    total_tokens: int = 0
+    error: str | None = None
+    termination_reason: TerminationReason | None = None
+    answer: str | None = None
+    stop_reason: StopReason | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is a terminal event."""
+        return self.completed_at is not None
+
+
+def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
+    """Return the state after an event. Counters never shrink, whatever an agent says."""
+    match event:
+        case IterationStart(iteration=iteration):
+            return msgspec.structs.replace(progress, current_iteration=max(progress.current_iteration, iteration))
+        case IterationComplete(tokens_used=tokens):
+            return msgspec.structs.replace(progress, tokens_used=max(progress.tokens_used, tokens))
+        case TaskStarted():
+            return msgspec.structs.replace(progress, status="running", started_at=at)
+        case TaskCompleted() | TaskFailed() | TaskCancelled():
+            return msgspec.structs.replace(
+                progress,
+                status=event.status,
+                completed_at=at,
+                total_iterations=progress.current_iteration,
+                total_tokens=progress.tokens_used,
+                error=None if isinstance(event, TaskCompleted) else event.error,
+                termination_reason=event.termination_reason,
+                answer=event.final_answer if isinstance(event, TaskCompleted) else None,
+                stop_reason=event.stop_reason,
+            )
+        case _:
+            return progress

@@ -1,0 +1,138 @@
+"""Takes secrets out of values before they are recorded or logged.
+
+It finds secrets by the names of their keys and by their shapes. It is a safety net: a secret that looks like any
+other text, under a key that names none, goes through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+REDACTED = "[redacted]"
+
+_DEEPEST = 100
+"""Levels of nesting; what lies deeper is replaced whole, so that no value can exhaust the stack."""
+
+_LONGEST_KEY = 100
+"""Characters of a key that are looked at; also bounds what the cache below can hold."""
+
+_SHORTEST_SECRET = 12
+"""Characters; shorter strings are passed on unseen."""
+
+# Names are compared in lower case without separators: X-Api-Key, api_key and apiKey are one. A name that only
+# counts tokens (max_tokens, total_tokens, tokens_used) is none of these.
+_SECRET_NAME = re.compile(
+    r"password|passwd|passphrase|passcode|^pwd$|^auth$"
+    r"|secret(?!ar)|credential|authorization|cookie"
+    r"|(?:api|access|private|secret|signing|encryption|ssh|auth|master)keys?(?:id|value)?$"
+    r"|(?<!max)(?<!min)(?<!next)(?<!total)(?<!per)token(?:value)?$"
+    r"|(?:api|access|auth|bearer|refresh|session|id)tokens$"
+)
+_SEPARATORS = str.maketrans("", "", " _-.:/")
+
+# Every quantifier is possessive or bounded by what follows it, so that matching is linear in the text.
+_BEARER = re.compile(  # a digit or a length that no word has: "basic information" is no secret
+    r"\b(bearer|basic)(\s++)(?:(?=[A-Za-z._~+/=-]*+[0-9])[A-Za-z0-9._~+/=-]{8,}+|[A-Za-z._~+/=-]{24,}+)",
+    re.IGNORECASE,
+)
+_DASHED = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"sk-[A-Za-z0-9_-]{16,}+"  # OpenAI, Anthropic and those who took their form
+    r"|xox[a-z]-[A-Za-z0-9-]{10,}+"  # Slack
+    r"|xapp-[A-Za-z0-9-]{10,}+"
+    r"|glpat-[A-Za-z0-9_-]{16,}+"  # GitLab
+    r")"
+)
+_UNDERSCORED = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_[A-Za-z0-9_]{20,}+"
+    r"|(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{10,}+"  # Stripe
+    r"|hf_[A-Za-z0-9]{20,}+"  # Hugging Face
+    r")"
+)
+_AWS = re.compile(r"(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9])")
+_GOOGLE = re.compile(r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{30,}+")
+_JWT = re.compile(r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?")
+_PEM_BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_PEM_END = re.compile(r"-----END (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_URL_PASSWORD = re.compile(r"(://[^\s/@:?#]{0,256}:)[^\s/@?#]{1,1024}+@")
+
+
+def redact(value: Any) -> Any:  # JSON-like in, the same shape out
+    """Return a copy of a JSON-like value in which secrets are replaced by ``[redacted]``.
+
+    Under a key that names a secret, everything but None and booleans is replaced whole. In strings, the shapes
+    of well-known keys and tokens are. Tuples become lists; values of other types are returned as they are.
+    Never raises.
+    """
+    return _redact(value, _DEEPEST)
+
+
+def _redact(value: Any, levels: int) -> Any:  # as redact()
+    if isinstance(value, str):
+        return _redact_text(value) if len(value) >= _SHORTEST_SECRET else value
+    if isinstance(value, Mapping):
+        return _redact_mapping(value, levels - 1) if levels else REDACTED
+    if isinstance(value, list | tuple):
+        return [_redact(item, levels - 1) for item in value] if levels else REDACTED
+    return value
+
+
+def _redact_mapping(values: Mapping[Any, Any], levels: int) -> dict[Any, Any]:  # JSON-like, see redact()
+    redacted = {}
+    for key, item in values.items():
+        kind = type(item)
+        if item is None or kind is bool:
+            redacted[key] = item
+        elif type(key) is str and _is_secret_name(key if len(key) <= _LONGEST_KEY else key[-_LONGEST_KEY:]):
+            redacted[key] = REDACTED
+        elif kind is str:  # here as well as in _redact: it saves a call for most values of most log lines
+            redacted[key] = _redact_text(item) if len(item) >= _SHORTEST_SECRET else item
+        elif kind is int or kind is float:
+            redacted[key] = item
+        else:
+            redacted[key] = _redact(item, levels)
+    return redacted
+
+
+@lru_cache(maxsize=2048)  # a search costs 1 to 2 µs, a hit 0.05 µs; the names in use are few
+def _is_secret_name(key: str) -> bool:
+    return _SECRET_NAME.search(key.translate(_SEPARATORS).lower()) is not None
+
+
+def _redact_text(text: str) -> str:
+    """Replace secrets by their shapes. ``in`` is ten times as fast as a regex, so it decides which ones run."""
+    if "-" in text:
+        if "sk-" in text or "xox" in text or "xapp-" in text or "glpat-" in text:
+            text = _DASHED.sub(REDACTED, text)
+        if "-----BEGIN " in text:
+            text = _redact_private_keys(text)
+    if "_" in text and ("gh" in text or "k_" in text or "hf_" in text):
+        text = _UNDERSCORED.sub(REDACTED, text)
+    if "IA" in text:
+        text = _AWS.sub(REDACTED, text)
+    if "AIza" in text:
+        text = _GOOGLE.sub(REDACTED, text)
+    if "eyJ" in text:
+        text = _JWT.sub(REDACTED, text)
+    if "@" in text and "://" in text:
+        text = _URL_PASSWORD.sub(rf"\1{REDACTED}@", text)
+    if " " in text:
+        lower = text.lower()
+        if "bearer" in lower or "basic" in lower:
+            text = _BEARER.sub(rf"\1\2{REDACTED}", text)
+    return text
+
+
+def _redact_private_keys(text: str) -> str:
+    """Replace PEM private keys; one without an end reaches to the end of the text."""
+    pieces: list[str] = []
+    position = 0
+    while begin := _PEM_BEGIN.search(text, position):
+        end = _PEM_END.search(text, begin.end())
+        pieces += (text[position : begin.start()], REDACTED)
+        position = end.end() if end else len(text)
+    return "".join((*pieces, text[position:]))

@@ -1,0 +1,200 @@
+"""What the HTTP layer calls: asks the actors in the right order, and reads the store.
+
+The order is the point of it all: the session is confirmed, then the task recorded under it, then its agent
+started. Each step needs the answer of the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pykka
+from sqlalchemy.exc import SQLAlchemyError
+
+from alex_actors.messages import ask, tell
+from alex_actors.replies import (
+    AlreadyEnded,
+    CancelReply,
+    Component,
+    SessionBusy,
+    SessionMade,
+    SubmitReply,
+    Submitted,
+    TooManyTasks,
+    Unavailable,
+    UnknownTask,
+)
+from alex_actors.session_protocol import Cancel, Confirm, Confirmed, Settle
+from alex_actors.task_store_protocol import Create, MakeSession, StoreFailure
+from alex_actors.tasks import UNFINISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from structlog.typing import FilteringBoundLogger
+
+    from alex_actors.events import RecordedEvent
+    from alex_actors.ports import Ids
+    from alex_actors.replies import SessionDetail, Sessions, Tasks
+    from alex_actors.session_actor import LaunchAgent, SessionActor
+    from alex_actors.store.reader import StoreReader
+    from alex_actors.task_store_actor import TaskStoreActor
+    from alex_actors.tasks import NewTask, Status, Task
+    from alex_actors.values import Context, SessionId, TaskId
+
+CANCEL_MARGIN = 5.0
+"""Seconds that a cancel is waited for beyond the grace that its agent has: for the commit of its end."""
+
+
+class ActorRuntime:
+    """The runtime over real actors and a real store. Its calls block: they are for HTTP workers."""
+
+    def __init__(
+        self,
+        *,
+        session: pykka.ActorRef[SessionActor],
+        store: pykka.ActorRef[TaskStoreActor],
+        reader: StoreReader,
+        launch_agent: LaunchAgent,
+        ids: Ids,
+        log: FilteringBoundLogger,
+        ask_timeout: float,
+        cancel_grace: float,
+        health: Callable[[], dict[str, Component]],
+        ready: Callable[[], bool],
+    ) -> None:
+        self._session = session
+        self._store = store
+        self._reader = reader
+        self._launch_agent = launch_agent
+        self._ids = ids
+        self._log = log
+        self._ask_timeout = ask_timeout
+        self._cancel_timeout = cancel_grace + CANCEL_MARGIN
+        self.health = health
+        self.ready = ready
+
+    # Changes.
+
+    def submit(self, new: NewTask, context: Context) -> SubmitReply:
+        """Confirm the session, record the task, start its agent; in this order."""
+        task_id = self._ids.task()
+        with self._settling(task_id, context):
+            confirmed = self._confirm(task_id, new, context)
+            if not isinstance(confirmed, Confirmed):
+                return confirmed
+            create = Create(
+                context=context.about(task_id, confirmed.session_id),
+                task_id=task_id,
+                session_id=confirmed.session_id,
+                place=confirmed.place,
+                confirmed_at=confirmed.confirmed_at,
+                new=new,
+            )
+            task = ask(self._store, create, timeout=self._ask_timeout)
+            self._launch_agent(task)
+        return Submitted(task)
+
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
+        confirm = Confirm(context=context, task_id=task_id, session_id=new.session_id, strategy=new.strategy)
+        reply = ask(self._session, confirm, timeout=self._ask_timeout)
+        if not isinstance(reply, SessionBusy):
+            return reply
+        # A client that has read that the task before has ended must not be told that it has not: the
+        # session actor may hear of an end a moment after a reader sees it.
+        ended = self._reader.ended(reply.unfinished)
+        if len(ended) < len(reply.unfinished):
+            return reply
+        again = Confirm(
+            context=context,
+            task_id=task_id,
+            session_id=new.session_id,
+            strategy=new.strategy,
+            known_ended=ended,
+        )
+        return ask(self._session, again, timeout=self._ask_timeout)
+
+    @contextmanager
+    def _settling(self, task_id: TaskId, context: Context) -> Iterator[None]:
+        """Leave nothing open if the block fails: the session actor finds out what became of the task."""
+        try:
+            with self._unavailable():
+                yield
+        except BaseException:
+            tell(self._session, Settle(context=context, task_id=task_id))
+            raise
+
+    def cancel(self, task_id: TaskId, context: Context) -> CancelReply:
+        """Ask a task's agent to stop, and wait until its end is recorded."""
+        task = self.task(task_id)
+        if task is None:
+            return UnknownTask()
+        if task.status not in UNFINISHED:
+            return AlreadyEnded(task.status)
+        with self._unavailable():
+            cancel = Cancel(context=context.about(task_id, task.session_id), task_id=task_id)
+            reply = ask(self._session, cancel, timeout=self._cancel_timeout)
+        if not isinstance(reply, UnknownTask):
+            return reply
+        # It has left its line since it was read: its end is recorded, or it never came to be.
+        task = self.task(task_id)
+        return UnknownTask() if task is None else AlreadyEnded(task.status)
+
+    def make_session(
+        self, session_id: SessionId | None, metadata: dict[str, str], context: Context
+    ) -> SessionMade:
+        """Record a session, unless it exists; None: a new one."""
+        session_id = session_id or self._ids.session()
+        make = MakeSession(context=context, session_id=session_id, metadata=metadata)
+        with self._unavailable():
+            existed = ask(self._store, make, timeout=self._ask_timeout)
+            detail = self._reader.session(session_id)
+        if detail is None:
+            msg = f"The session {session_id} was deleted while it was being made."
+            raise Unavailable(msg)
+        return SessionMade(detail.session, existed)
+
+    # Reads.
+
+    def task(self, task_id: TaskId) -> Task | None:
+        """Return one task as last recorded."""
+        with self._unavailable():
+            return self._reader.task(task_id)
+
+    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
+        """Return a page of tasks, newest first."""
+        with self._unavailable():
+            return self._reader.tasks(limit=limit, offset=offset, session_id=session_id, status=status)
+
+    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+        """Return a task's events with an id above ``after``, in order; None if there is no such task."""
+        with self._unavailable():
+            return self._reader.events(task_id, after=after, limit=limit)
+
+    def session(self, session_id: SessionId) -> SessionDetail | None:
+        """Return one session with its tasks."""
+        with self._unavailable():
+            return self._reader.session(session_id)
+
+    def sessions(self, *, limit: int, offset: int) -> Sessions:
+        """Return a page of sessions, last used first."""
+        with self._unavailable():
+            return self._reader.sessions(limit=limit, offset=offset)
+
+    @contextmanager
+    def _unavailable(self) -> Iterator[None]:
+        """Turn what is not a client's fault, and may be over in a moment, into Unavailable."""
+        try:
+            yield
+        except pykka.Timeout as error:
+            msg = "The server is too busy to answer in time. Nothing was done; try again."
+            raise Unavailable(msg) from error
+        except pykka.ActorDeadError as error:
+            msg = "The server is stopping, or a part of it has failed. Nothing was done; try again."
+            raise Unavailable(msg) from error
+        except (StoreFailure, SQLAlchemyError) as error:
+            self._log.error("store.unavailable", error=str(error))
+            msg = "The store cannot be used at the moment. Nothing was done; try again."
+            raise Unavailable(msg) from error

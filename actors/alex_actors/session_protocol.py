@@ -1,0 +1,85 @@
+"""The messages of the SessionActor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import pykka
+
+from alex_actors.messages import Ask, Tell
+from alex_actors.replies import CancelReply, SessionBusy, TooManyTasks
+from alex_actors.tasks import Status, Strategy, Task
+from alex_actors.values import SessionId, TaskId, Timestamp, Value
+
+if TYPE_CHECKING:
+    from alex_actors.agent_actor import AgentActor
+    from alex_actors.session_actor import SessionActor  # noqa: F401 - named in the messages' bases
+
+
+class Confirmed(Value, frozen=True):
+    """The session's ID for ever, and the task's place in line."""
+
+    session_id: SessionId
+    place: int
+    confirmed_at: Timestamp
+
+
+class Confirm(Ask["SessionActor", Confirmed | SessionBusy | TooManyTasks], frozen=True, kw_only=True):
+    """Confirm a session, get or create, and reserve the task's place in its line."""
+
+    task_id: TaskId
+    session_id: SessionId | None
+    strategy: Strategy
+    known_ended: tuple[tuple[TaskId, Status], ...] = ()
+    """What the asker has read in the store: a task that a reader may see as ended keeps no session busy."""
+
+
+class Settle(Tell["SessionActor"], frozen=True, kw_only=True):
+    """Who asked to confirm this task gave up before its agent was started: find out, and leave nothing open."""
+
+    task_id: TaskId
+
+
+class Settled(Tell["SessionActor"], frozen=True, kw_only=True):
+    """What the store found: the task if it is recorded, or None, and then it never will be."""
+
+    task_id: TaskId
+    task: Task | None
+
+
+class RequestTurn(Tell["SessionActor"], frozen=True, kw_only=True):
+    """A recorded task's agent is there, and waits for ``TurnGranted``."""
+
+    task_id: TaskId
+    agent: pykka.ActorRef[AgentActor]
+
+
+class TaskEnded(Tell["SessionActor"], frozen=True, kw_only=True):
+    """The task's terminal event is recorded."""
+
+    task_id: TaskId
+    status: Status
+
+
+class TurnEnded(Tell["SessionActor"], frozen=True, kw_only=True):
+    """The task's agent has really stopped: nothing of it runs any more."""
+
+    task_id: TaskId
+
+
+class AgentCrashed(Tell["SessionActor"], frozen=True, kw_only=True):
+    """The task's AgentActor crashed. Sent by its supervision."""
+
+    task_id: TaskId
+    error: str
+
+
+class Cancel(Ask["SessionActor", CancelReply], frozen=True, kw_only=True):
+    """Have a task cancelled. Answered when its end is recorded, whichever end that is."""
+
+    task_id: TaskId
+
+
+SessionMessage: TypeAlias = (
+    Confirm | Settle | Settled | RequestTurn | TaskEnded | TurnEnded | AgentCrashed | Cancel
+)

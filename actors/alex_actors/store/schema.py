@@ -1,0 +1,102 @@
+"""The tables, their version, and the way from each version to the next.
+
+Every row has an owner from the start (``local`` until there are tokens), and what a client names is unique
+per owner. Rows refer to each other by integer keys: an index entry is a fifth of one over the public IDs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+APPLICATION_ID = 0x416C6578
+"""``Alex`` in ASCII: how SQLite files of this program are told from others (PRAGMA application_id)."""
+
+LOCAL_OWNER = "local"
+
+metadata = MetaData()
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_key", Integer, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("session_id", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("updated_at", String, nullable=False),
+    Column("forked_from", String),
+    Column("metadata", JSON, nullable=False),
+    UniqueConstraint("owner", "session_id"),
+    Index("sessions_by_use", "owner", "updated_at", "session_key"),
+    sqlite_autoincrement=True,  # a key names a workspace: the next session must not find the last one's files
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("place", Integer, primary_key=True),  # in the order of all confirmations
+    Column("owner", String, nullable=False),
+    Column("task_id", String, nullable=False, unique=True),
+    Column("session_key", Integer, ForeignKey("sessions.session_key"), nullable=False),
+    Column("status", String, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("agent_preset", String, nullable=False),
+    Column("tool_preset", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("parent_task_id", String),
+    Column("created_at", String, nullable=False),
+    Column("started_at", String),
+    Column("completed_at", String),
+    Column("current_iteration", Integer, nullable=False),
+    Column("total_iterations", Integer, nullable=False),
+    Column("tokens_used", Integer, nullable=False),
+    Column("total_tokens", Integer, nullable=False),
+    Column("cost_usd", Float, nullable=False),
+    Column("error", Text),
+    Column("termination_reason", String),
+    Column("answer", Text),
+    Column("stop_reason", String),
+    Column("strategy", String, nullable=False),
+    Column("timeout_seconds", Float),
+    Column("max_iterations", Integer, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("trace_id", String, nullable=False),
+    Index("tasks_by_session", "session_key", "place"),
+    Index("tasks_by_status", "owner", "status", "place"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", Integer, primary_key=True),
+    Column("place", Integer, ForeignKey("tasks.place"), nullable=False),
+    Column("session_key", Integer, nullable=False),
+    Column("event_type", String, nullable=False),
+    Column("timestamp", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # the event's JSON without the header that others share
+    Index("events_by_task", "place", "event_id"),
+    Index("events_by_session", "session_key", "event_id"),
+    sqlite_autoincrement=True,  # an id is a position in every stream: never used again, also not after a delete
+)
+
+Migration: TypeAlias = Callable[[Connection], None]
+
+MIGRATIONS: tuple[Migration, ...] = (lambda connection: metadata.create_all(connection),)
+"""Step n (from 0) brings a database of version n to version n + 1. Steps are added, never changed: the first
+one's tables are to be written out here as SQL as soon as ``metadata`` moves on from them."""

@@ -1,0 +1,246 @@
+"""Turns messages into the changes of one transaction: everything is checked here, before any SQL.
+
+A row that SQLite refused would fail the whole group with it, and a savepoint for each message costs four
+fifths of the throughput. So nothing gets this far that could be refused for its values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from alex_actors.events import Stamped, TaskCreated, TaskFailed, stamp
+from alex_actors.projection import Progress, advance
+from alex_actors.store.rows import recorded_event
+from alex_actors.store.writer import Batch
+from alex_actors.tasks import Status, Task
+from alex_actors.values import SessionId, TaskId, Timestamp, Value, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alex_actors.events import RecordedEvent
+    from alex_actors.task_store_protocol import Create, Record, RecordCrash
+
+
+class LiveTask(Value, frozen=True):
+    """What the store keeps in memory of an unfinished task."""
+
+    task_id: TaskId
+    session_id: SessionId
+    parent_task_id: TaskId | None
+    place: int
+    session_key: int
+    trace_id: str
+    recorded: int
+    """How many events it has."""
+    progress: Progress
+
+
+def live_task(task: Task, recorded: int) -> LiveTask:
+    """Return what is kept in memory of a task."""
+    progress = Progress(
+        status=task.status,
+        started_at=task.started_at,
+        current_iteration=task.current_iteration,
+        tokens_used=task.tokens_used,
+    )
+    return LiveTask(
+        task_id=task.task_id,
+        session_id=task.session_id,
+        parent_task_id=task.parent_task_id,
+        place=task.place,
+        session_key=task.session_key,
+        trace_id=task.trace_id,
+        recorded=recorded,
+        progress=progress,
+    )
+
+
+class Keys:
+    """The next keys to give. They only grow: what a failed transaction took is not used again."""
+
+    def __init__(self, *, last_session: int, last_event: int) -> None:
+        self._session = last_session
+        self._event = last_event
+
+    def session(self) -> int:
+        """Return a session key that was never used."""
+        self._session += 1
+        return self._session
+
+    def event(self) -> int:
+        """Return an event id above all others."""
+        self._event += 1
+        return self._event
+
+
+class Fact(Value, frozen=True):
+    """A line for the log, once the transaction is committed."""
+
+    name: str
+    task: LiveTask
+    progress: Progress
+
+
+class Staging:
+    """The transaction that is being put together, over the state that is committed."""
+
+    def __init__(self, *, live: Mapping[TaskId, LiveTask], session_keys: dict[SessionId, int], keys: Keys) -> None:
+        self._committed = live
+        self._session_keys = session_keys
+        self._keys = keys
+        self.batch = Batch()
+        self.live: dict[TaskId, LiveTask] = {}
+        self.events: list[RecordedEvent] = []
+        self.facts: list[Fact] = []
+
+    def create(self, message: Create) -> Task:
+        """Add a task, its session if it is new, and its first event."""
+        new, at = message.new, message.confirmed_at
+        key = self._session_key(message.session_id, at, {})
+        self.batch.touched[key] = at
+        task = Task(
+            task_id=message.task_id,
+            session_id=message.session_id,
+            session_key=key,
+            place=message.place,
+            status="pending",
+            task=new.task,
+            agent_preset=new.agent_preset,
+            tool_preset=new.tool_preset,
+            model=new.model,
+            parent_task_id=None,
+            created_at=at,
+            started_at=None,
+            completed_at=None,
+            current_iteration=0,
+            total_iterations=0,
+            tokens_used=0,
+            total_tokens=0,
+            cost_usd=0.0,
+            error=None,
+            termination_reason=None,
+            result=None,
+            strategy=new.strategy,
+            timeout_seconds=new.timeout_seconds,
+            max_iterations=new.max_iterations,
+            metadata=new.metadata,
+            trace_id=message.context.trace_id,
+        )
+        self.batch.new_tasks.append(task)
+        self._add_events(live_task(task, recorded=0), (stamp(at, TaskCreated(task=new.task)),))
+        return task
+
+    def make_session(self, session_id: SessionId, at: Timestamp, metadata: dict[str, str]) -> bool:
+        """Add a session unless it is there. Returns whether it was."""
+        existed = session_id in self._session_keys
+        self._session_key(session_id, at, metadata)
+        return existed
+
+    def record(self, message: Record) -> int | None:
+        """Add those of a task's events that are not recorded yet.
+
+        Returns how many events the task then has; None if it has ended, and takes no more.
+        """
+        task = self._live(message.task_id)
+        if task is None or task.progress.ended:
+            return None
+        if message.first <= task.recorded:  # otherwise some before them were lost: they will be sent again
+            task = self._add_events(task, message.events[task.recorded - message.first :])
+        return task.recorded
+
+    def crash(self, message: RecordCrash, at: Timestamp) -> Status | None:
+        """End a task whose agent crashed. Returns its terminal status; None if it ended before."""
+        task = self._live(message.task_id)
+        if task is None:
+            return None
+        if not task.progress.ended:
+            task = self.fail(task, at, error=message.error, reason="error")
+        return task.progress.status
+
+    def interrupt(self, task: LiveTask, at: Timestamp) -> None:
+        """End a task that a previous run of the server left unfinished."""
+        self._note("task.recovered", task, task.progress)
+        self.fail(task, at, error="The server was stopped before the task had ended.", reason="interrupted")
+
+    def fail(
+        self, task: LiveTask, at: Timestamp, *, error: str, reason: Literal["error", "interrupted"]
+    ) -> LiveTask:
+        """End a task as failed."""
+        event = TaskFailed(
+            error=error,
+            termination_reason=reason,
+            stop_reason=reason,
+            total_iterations=task.progress.current_iteration,
+            total_tokens=task.progress.tokens_used,
+            duration=milliseconds_between(task.progress.started_at, at),
+        )
+        return self._add_events(task, (stamp(at, event),))
+
+    def _live(self, task_id: TaskId) -> LiveTask | None:
+        return self.live.get(task_id) or self._committed.get(task_id)
+
+    def _session_key(self, session_id: SessionId, at: Timestamp, metadata: dict[str, str]) -> int:
+        key = self._session_keys.get(session_id)
+        if key is None:
+            key = self._session_keys[session_id] = self._keys.session()
+            self.batch.add_session(key, session_id, at, metadata)
+        return key
+
+    def _add_events(self, task: LiveTask, stamped: tuple[Stamped, ...]) -> LiveTask:
+        progress, recorded = task.progress, task.recorded
+        for one in stamped:
+            if progress.ended:
+                break
+            self._add_event(task, one)
+            before, progress = progress, advance(progress, one.at, one.event)
+            recorded += 1
+            if progress.status != before.status:
+                name = "task.ended" if progress.ended else "task.started"
+                self._note(name, task, progress)
+        if recorded == task.recorded:
+            return task
+        if task.recorded == 0:
+            self._note("task.created", task, progress)
+        else:
+            self.batch.progress[task.place] = progress  # a new task's row is inserted with it
+        if progress.ended:
+            self.batch.touched[task.session_key] = stamped[-1].at
+        task = msgspec.structs.replace(task, recorded=recorded, progress=progress)
+        self.live[task.task_id] = task
+        return task
+
+    def _add_event(self, task: LiveTask, one: Stamped) -> None:
+        event_type = one.event_type
+        event_id = self._keys.event()
+        self.batch.add_event(
+            event_id=event_id,
+            place=task.place,
+            session_key=task.session_key,
+            event_type=event_type,
+            at=one.at,
+            body=one.body,
+        )
+        self.events.append(
+            recorded_event(
+                event_id=event_id,
+                event_type=event_type,
+                task_id=task.task_id,
+                session_id=task.session_id,
+                parent_task_id=task.parent_task_id,
+                timestamp=one.at,
+                body=one.body,
+            )
+        )
+
+    def _note(self, name: str, task: LiveTask, progress: Progress) -> None:
+        self.facts.append(Fact(name, task, progress))
+
+
+def milliseconds_between(start: Timestamp | None, end: Timestamp) -> float:
+    """Return how long that was; 0 if it never started, or the wall clock was set back."""
+    if start is None:
+        return 0.0
+    return max(0.0, (moment(end) - moment(start)).total_seconds() * 1000)

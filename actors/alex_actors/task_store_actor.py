@@ -1,0 +1,254 @@
+"""The TaskStoreActor: sole owner of every write to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, assert_never
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from alex_actors.actor import PooledActor
+from alex_actors.agent_protocol import Recorded, RecordRefused
+from alex_actors.broadcaster_protocol import Publish
+from alex_actors.messages import Promise, tell
+from alex_actors.session_protocol import Settled, TaskEnded
+from alex_actors.store.staging import Keys, LiveTask, Staging, live_task
+from alex_actors.task_store_protocol import (
+    Create,
+    InterruptUnfinished,
+    MakeSession,
+    Record,
+    RecordCrash,
+    Revoke,
+    StoreFailure,
+    TaskStoreMessage,
+    _Commit,
+)
+from alex_actors.values import Context, TaskId, Timestamp, Value, timestamp
+
+if TYPE_CHECKING:
+    import pykka
+    from structlog.typing import FilteringBoundLogger
+
+    from alex_actors.broadcaster_actor import BroadcasterActor
+    from alex_actors.ports import Clock, Timers
+    from alex_actors.store.writer import StoreWriter
+    from alex_actors.tasks import Status, Task
+
+
+RETRY_AFTER = 5.0
+"""Seconds until what the store could not do, and nobody else would ask for again, is tried again."""
+
+
+class Pending(Value, frozen=True):
+    """A change that waits for the next commit, and who waits for it."""
+
+    change: Create | Record | RecordCrash | MakeSession
+    promise: Promise[Any] | None  # Any: of what the change is answered with
+
+
+class StoreCondition:
+    """Whether the last commit succeeded, for ``/health``: written by the store alone, read by anyone."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+
+
+class TaskStoreActor(PooledActor):
+    """Commits what is in its mailbox in groups, then answers and publishes it.
+
+    The first change after a commit has the actor tell itself to commit: what waits in the mailbox by then
+    goes into the same transaction. If the transaction fails, each change is tried in one of its own, so that
+    one that cannot be recorded does not take the others with it.
+    """
+
+    def __init__(
+        self,
+        *,
+        writer: StoreWriter,
+        broadcaster: pykka.ActorRef[BroadcasterActor],
+        clock: Clock,
+        timers: Timers,
+        log: FilteringBoundLogger,
+        condition: StoreCondition,
+    ) -> None:
+        super().__init__()
+        self._writer = writer
+        self._broadcaster = broadcaster
+        self._clock = clock
+        self._timers = timers
+        self._log = log
+        self._condition = condition
+        with writer.transaction() as transaction:
+            last_session, last_event = transaction.last_keys()
+        self._keys = Keys(last_session=last_session, last_event=last_event)
+        self._live: dict[TaskId, LiveTask] = {}
+        self._pending: list[Pending] = []
+
+    def on_receive(self, message: TaskStoreMessage) -> object:
+        """Handle a message."""
+        match message:
+            case Create() | MakeSession():
+                return self._wait_for_commit(message, message.later())
+            case Record() | RecordCrash():
+                self._wait_for_commit(message, None)
+            case Revoke():
+                self._revoke(message)
+            case _Commit():
+                self._commit()
+            case InterruptUnfinished():
+                return message.reply(self._interrupt_unfinished())
+            case _:
+                assert_never(message)
+        return None
+
+    def on_stop(self) -> None:
+        """Commit what came in before the stop."""
+        self._commit()
+
+    def _wait_for_commit(
+        self,
+        change: Create | Record | RecordCrash | MakeSession,
+        promise: Promise[Any] | None,  # Any: of what the change is answered with
+    ) -> Promise[Any] | None:  # Any: as above
+        if not self._pending:
+            tell(self.actor_ref, _Commit(context=change.context))
+        self._pending.append(Pending(change, promise))
+        return promise
+
+    # Committing.
+
+    def _commit(self) -> None:
+        group, self._pending = self._pending, []
+        if not group:
+            return
+        try:
+            self._write(group)
+        except SQLAlchemyError as error:
+            if len(group) == 1:
+                self._give_up(group[0], error)
+                return
+            for one in group:
+                try:
+                    self._write([one])
+                except SQLAlchemyError as alone:
+                    self._give_up(one, alone)
+
+    def _write(self, group: list[Pending]) -> None:
+        now = timestamp(self._clock.now())
+        named = {one.change.session_id for one in group if isinstance(one.change, Create | MakeSession)}
+        with self._writer.transaction() as transaction:
+            keys = transaction.session_keys(named)
+            staging = Staging(live=self._live, session_keys=keys, keys=self._keys)
+            answers = [self._stage(staging, one, now) for one in group]
+            transaction.write(staging.batch)
+        self._committed(staging)
+        for answer in answers:
+            try:
+                answer()
+            except SQLAlchemyError as error:  # the commit stands; see "Answers"
+                self._log.error("store.read_failed", error=str(error))
+
+    def _stage(self, staging: Staging, one: Pending, now: Timestamp) -> Callable[[], None]:
+        """Add a change to the transaction. Returns what answers it once that is committed."""
+        match one.change:
+            case Create():
+                return _answer(one, staging.create(one.change))
+            case MakeSession(session_id=session_id, metadata=metadata):
+                return _answer(one, staging.make_session(session_id, now, metadata))
+            case Record() as record:
+                count = staging.record(record)
+                return lambda: self._answer_record(record, count)
+            case RecordCrash() as crash:
+                status = staging.crash(crash, now)
+                return lambda: self._answer_crash(crash, status)
+
+    def _committed(self, staging: Staging) -> None:
+        """Make the transaction's state this actor's, log its facts, publish its events; in this order."""
+        self._condition.failure = None
+        for task in staging.live.values():
+            if task.progress.ended:
+                self._live.pop(task.task_id, None)
+            else:
+                self._live[task.task_id] = task
+        for fact in staging.facts:
+            task, progress = fact.task, fact.progress
+            ended = {"status": progress.status, "reason": progress.termination_reason} if progress.ended else {}
+            self._log.info(
+                fact.name, task_id=task.task_id, session_id=task.session_id, trace_id=task.trace_id, **ended
+            )
+        if staging.events:
+            publish = Publish(context=Context("", sender="TaskStoreActor"), events=tuple(staging.events))
+            tell(self._broadcaster, publish)
+
+    def _give_up(self, one: Pending, error: SQLAlchemyError) -> None:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        self._condition.failure = str(cause)
+        change = one.change
+        self._log.error(
+            "store.commit_failed",
+            change=type(change).__name__,
+            task_id=change.context.task_id,
+            session_id=change.context.session_id,
+            trace_id=change.context.trace_id,
+            error=str(cause),
+        )
+        if one.promise is not None:
+            one.promise.fail(StoreFailure(str(cause)))
+        elif isinstance(change, RecordCrash):  # its agent is gone: nobody else would send it again
+            self._timers.after(RETRY_AFTER, self.actor_ref, change)
+
+    # Answers. Reading may fail where writing did: then there is no answer yet, and the message comes again.
+
+    def _answer_record(self, record: Record, count: int | None) -> None:
+        context = record.context.sent_by("TaskStoreActor")
+        if count is not None:
+            tell(record.agent, Recorded(context=context, count=count))
+        elif (task := self._read(record.task_id)) is not None:
+            tell(record.agent, RecordRefused(context=context, status=task.status))
+
+    def _answer_crash(self, crash: RecordCrash, status: Status | None) -> None:
+        if status is None and (task := self._read(crash.task_id)) is not None:
+            status = task.status
+        if status is not None:
+            context = crash.context.sent_by("TaskStoreActor")
+            tell(crash.session, TaskEnded(context=context, task_id=crash.task_id, status=status))
+
+    def _revoke(self, message: Revoke) -> None:
+        for one in self._pending:
+            if isinstance(one.change, Create) and one.change.task_id == message.task_id:
+                self._pending.remove(one)
+                if one.promise is not None:
+                    one.promise.fail(StoreFailure("its asker gave up"))
+                break
+        try:
+            task = self._read(message.task_id)
+        except SQLAlchemyError as error:
+            self._condition.failure = str(error.orig if isinstance(error, DBAPIError) else error)
+            self._timers.after(RETRY_AFTER, self.actor_ref, message)
+            return
+        context = message.context.sent_by("TaskStoreActor")
+        tell(message.session, Settled(context=context, task_id=message.task_id, task=task))
+
+    def _read(self, task_id: TaskId) -> Task | None:
+        with self._writer.transaction() as transaction:
+            return transaction.task(task_id)
+
+    def _interrupt_unfinished(self) -> int:
+        now = timestamp(self._clock.now())
+        with self._writer.transaction() as transaction:
+            staging = Staging(live={}, session_keys={}, keys=self._keys)
+            found = transaction.unfinished()
+            for task, recorded in found:
+                staging.interrupt(live_task(task, recorded), now)
+            transaction.write(staging.batch)
+        self._committed(staging)
+        return len(found)
+
+
+def _answer(one: Pending, answer: object) -> Callable[[], None]:
+    promise = one.promise
+    if promise is None:
+        msg = f"{type(one.change).__name__} was told, and must be asked."
+        raise TypeError(msg)
+    return lambda: promise.fulfil(answer)

@@ -1,0 +1,80 @@
+"""The messages of the TaskStoreActor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import pykka
+
+from alex_actors.events import Stamped
+from alex_actors.messages import Ask, Tell
+from alex_actors.tasks import NewTask, Task
+from alex_actors.values import SessionId, TaskId, Timestamp
+
+if TYPE_CHECKING:
+    from alex_actors.agent_actor import AgentActor
+    from alex_actors.session_actor import SessionActor
+    from alex_actors.task_store_actor import TaskStoreActor  # noqa: F401 - named in the messages' bases
+
+
+class StoreFailure(Exception):
+    """The store could not be written; nothing of the message is recorded."""
+
+
+class Create(Ask["TaskStoreActor", Task], frozen=True, kw_only=True):
+    """Record a task under its confirmed session, and the session with its first task.
+
+    Fails with StoreFailure if it could not be recorded.
+    """
+
+    task_id: TaskId
+    session_id: SessionId
+    place: int
+    confirmed_at: Timestamp
+    new: NewTask
+
+
+class Record(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Record events of a task, the first of which is its ``first``-th (counted from 0, `task_created`).
+
+    Answered with ``Recorded`` after the commit, or ``RecordRefused``. Not answered: send it again; what was
+    recorded before is not recorded twice.
+    """
+
+    task_id: TaskId
+    first: int
+    events: tuple[Stamped, ...]
+    agent: pykka.ActorRef[AgentActor]
+
+
+class RecordCrash(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Record that a task's agent crashed, unless the task has ended. Answered with ``TaskEnded``."""
+
+    task_id: TaskId
+    error: str
+    session: pykka.ActorRef[SessionActor]
+
+
+class Revoke(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Forget a ``Create`` whose asker gave up, if it is not recorded yet. Answered with ``Settled``."""
+
+    task_id: TaskId
+    session: pykka.ActorRef[SessionActor]
+
+
+class MakeSession(Ask["TaskStoreActor", bool], frozen=True, kw_only=True):
+    """Record a session without a task, unless it exists. Answered with whether it did; fails with StoreFailure."""
+
+    session_id: SessionId
+    metadata: dict[str, str]
+
+
+class InterruptUnfinished(Ask["TaskStoreActor", int], frozen=True, kw_only=True):
+    """End every task that a previous run left unfinished. Answered with their number. Before all else."""
+
+
+class _Commit(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Sent by the store to itself, behind what waits already: all of that goes into one transaction."""
+
+
+TaskStoreMessage: TypeAlias = Create | Record | RecordCrash | Revoke | MakeSession | InterruptUnfinished | _Commit

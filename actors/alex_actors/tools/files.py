@@ -1,0 +1,138 @@
+"""The tools ``list_files``, ``file_read`` and ``file_write``."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
+from alex_actors.tools.tool import FunctionTool, in_thread, parameters
+from alex_actors.tools.workspace import Entry, Workspace, shown, split_path
+
+MAX_BYTES = 1024 * 1024
+"""Of a file that is read (the rest is left out) or written: a model's context holds no more."""
+
+MAX_ENTRIES = 1000
+"""Of a listing."""
+
+_PATH = {"type": "string", "description": "Relative to the workspace, such as notes/a.txt"}
+
+
+def list_files_tool() -> Tool:
+    """Return the tool that lists a directory of the workspace: one entry a line, directories with a slash."""
+    return FunctionTool(
+        spec=ToolSpec(
+            name="list_files",
+            description="List the files and directories in a directory of the workspace.",
+            parameters=parameters(
+                {
+                    "path": {"type": "string", "description": "The directory.", "default": "."},
+                    "recursive": {
+                        "type": "boolean",
+                        "description": "Also what is in its directories.",
+                        "default": False,
+                    },
+                }
+            ),
+            repeatable=True,
+        ),
+        run=_run_list,
+    )
+
+
+def file_read_tool() -> Tool:
+    """Return the tool that reads a text file of the workspace."""
+    return FunctionTool(
+        spec=ToolSpec(
+            name="file_read",
+            description=f"Read a text file of the workspace, up to {MAX_BYTES:,} bytes of it.",
+            parameters=parameters({"path": _PATH}, required=("path",)),
+            repeatable=True,
+        ),
+        run=_run_read,
+    )
+
+
+def file_write_tool() -> Tool:
+    """Return the tool that writes a text file of the workspace, whole. Repeatable: the same content again."""
+    return FunctionTool(
+        spec=ToolSpec(
+            name="file_write",
+            description=(
+                "Write a text file in the workspace: a new one, or in place of what it had. "
+                f"Directories are made as needed. Up to {MAX_BYTES:,} bytes."
+            ),
+            parameters=parameters(
+                {"path": _PATH, "content": {"type": "string", "description": "All of its text."}},
+                required=("path", "content"),
+            ),
+            repeatable=True,
+        ),
+        run=_run_write,
+    )
+
+
+async def _run_list(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
+    path, recursive = arguments["path"], arguments["recursive"]
+    return await in_thread(lambda: _list(Workspace(context.workspace), path, recursive=recursive))
+
+
+async def _run_read(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
+    return await in_thread(lambda: _read(Workspace(context.workspace), arguments["path"]))
+
+
+async def _run_write(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
+    path, content = arguments["path"], arguments["content"]
+    return await in_thread(lambda: _write(Workspace(context.workspace), path, content))
+
+
+def _list(workspace: Workspace, path: str, *, recursive: bool) -> str:
+    if recursive:
+        found = list(islice(workspace.walk(path), MAX_ENTRIES + 1))
+    else:
+        found = [(entry.name, entry) for entry in workspace.entries(path)]
+    if not found:
+        return f"{shown(path)!r} is empty." if split_path(path) else "The workspace is empty."
+    lines = [_line(at, entry) for at, entry in found[:MAX_ENTRIES]]
+    if len(found) > MAX_ENTRIES:
+        total = "more" if recursive else f"{len(found):,} in all"
+        lines.append(f"[only the first {MAX_ENTRIES:,} are listed; there are {total}]")
+    return "\n".join(lines)
+
+
+def _line(path: str, entry: Entry) -> str:
+    if entry.is_directory:
+        return f"{shown(path)}/"
+    if entry.is_file:
+        return f"{shown(path)} ({entry.size:,} byte{'' if entry.size == 1 else 's'})"
+    return f"{shown(path)} ({'symbolic link' if entry.is_link else 'special file'})"
+
+
+def _read(workspace: Workspace, path: str) -> str:
+    content = workspace.read(path, limit=MAX_BYTES)
+    if is_binary(content.data):
+        raise ToolError(f"{shown(path)!r} is not a text file.")
+    if content.size <= len(content.data):
+        return content.data.decode(errors="replace")
+    # The incremental decoder leaves out a character that the limit cuts in two.
+    text = codecs.getincrementaldecoder("utf-8")(errors="replace").decode(content.data)
+    return f"{text}\n[only the first {MAX_BYTES:,} of {content.size:,} bytes are shown]"
+
+
+def _write(workspace: Workspace, path: str, content: str) -> str:
+    try:
+        data = content.encode()
+    except UnicodeEncodeError:
+        raise ToolError("The content is not valid Unicode: it has half of a surrogate pair.") from None
+    if len(data) > MAX_BYTES:
+        raise ToolError(f"The content has {len(data):,} bytes; a file can have up to {MAX_BYTES:,}.")
+    replaced = workspace.write(path, data)
+    size = f"{len(data):,} byte{'' if len(data) == 1 else 's'}"
+    return f"Wrote {size} to {shown(path)}{', in place of what it had' if replaced else ''}."
+
+
+def is_binary(data: bytes) -> bool:
+    """Return whether these are no bytes of a text: they have a NUL among the first 8,192, as git sees it."""
+    return b"\0" in data[:8192]

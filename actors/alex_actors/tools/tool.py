@@ -1,0 +1,75 @@
+"""What the built-in tools are made of: a specification, and a function that does the work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from alex_actors.ports import ToolContext, ToolSpec
+from alex_actors.tools.arguments import check_arguments
+
+R = TypeVar("R")
+
+
+class FunctionTool:
+    """A tool whose work is a coroutine function: it gets checked arguments, with defaults filled in."""
+
+    def __init__(
+        self,
+        *,
+        spec: ToolSpec,
+        run: Callable[[Mapping[str, Any], ToolContext], Awaitable[str]],  # JSON, checked against the schema
+    ) -> None:
+        self._spec = spec
+        self._run = run
+        self._defaults = {
+            name: schema["default"]
+            for name, schema in spec.parameters["properties"].items()
+            if "default" in schema
+        }
+
+    @property
+    def spec(self) -> ToolSpec:
+        """Return what a model is told of it."""
+        return self._spec
+
+    async def __call__(
+        self,
+        arguments: Mapping[str, Any],  # JSON, as the model wrote it
+        context: ToolContext,
+    ) -> str:
+        """Run it. Raises ToolError for arguments that do not fit, and for what the function cannot do."""
+        check_arguments(self._spec, arguments)
+        return await self._run({**self._defaults, **arguments}, context)
+
+
+def parameters(
+    properties: Mapping[str, Mapping[str, Any]],  # JSON Schemas by name
+    *,
+    required: tuple[str, ...] = (),
+) -> dict[str, Any]:  # a JSON Schema
+    """Return the schema of an object with these properties and no others."""
+    return {
+        "type": "object",
+        "properties": {name: dict(schema) for name, schema in properties.items()},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+async def in_thread(work: Callable[[], R], *, on_cancel: Callable[[], None] | None = None) -> R:
+    """Run blocking work on a thread.
+
+    A cancel calls ``on_cancel``, so that long work can end early, and waits for the work: a tool that has
+    stopped does nothing more.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        if on_cancel is not None:
+            on_cancel()
+        # Its error, if it has one, is of no interest any more.
+        await asyncio.gather(running, return_exceptions=True)
+        raise

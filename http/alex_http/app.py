@@ -1,0 +1,112 @@
+"""The Falcon application: the table of routes, and how what goes wrong becomes a reply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+from falcon.routing import BaseConverter
+from structlog.typing import FilteringBoundLogger
+
+from alex_actors.ports import Clock, Ids
+from alex_actors.replies import Runtime, Unavailable
+from alex_http import errors
+from alex_http.catalog import Catalog
+from alex_http.exchange import Request
+from alex_http.middleware import Gate
+from alex_http.operations import Health, Readiness
+from alex_http.sessions import SessionCollection, SessionItem
+from alex_http.tasks import TaskCancellation, TaskCollection, TaskEvents, TaskItem
+
+MAX_BODY = 2 * 1024 * 1024
+"""Bytes of a request's body. A task of 100,000 characters is 1.2 MB if JSON escapes each of them."""
+
+_Params = dict[str, Any]  # Falcon's type of a route's parameters
+
+
+def create_app(
+    *,
+    runtime: Runtime,
+    catalog: Catalog,
+    ids: Ids,
+    clock: Clock,
+    log: FilteringBoundLogger,
+    version: str,
+    max_body: int = MAX_BODY,
+) -> falcon.App[Request, falcon.Response]:
+    """Return the WSGI application. ``max_body`` is in bytes, ``version`` that of this program."""
+    routes: dict[str, object] = {
+        "/api/tasks": TaskCollection(runtime=runtime, catalog=catalog, max_body=max_body),
+        "/api/tasks/{task_id}": TaskItem(runtime=runtime),
+        "/api/tasks/{task_id}/cancel": TaskCancellation(runtime=runtime, max_body=max_body),
+        "/api/tasks/{task_id}/events": TaskEvents(runtime=runtime),
+        "/api/sessions": SessionCollection(runtime=runtime, max_body=max_body),
+        "/api/sessions/{session_id}": SessionItem(runtime=runtime),
+        "/health": Health(runtime=runtime, version=version),
+        "/ready": Readiness(runtime=runtime),
+    }
+    app = falcon.App(request_type=Request, middleware=[Gate(ids=ids, clock=clock, log=log)])
+    app.router_options.converters["name"] = Name
+    for path, resource in routes.items():
+        app.add_route(path.replace("_id}", "_id:name}"), resource)
+
+    replies = ErrorReplies(log=log, routes=tuple(routes))
+    app.add_error_handler(errors.Problem, replies.problem)
+    app.add_error_handler(Unavailable, replies.unavailable)
+    app.add_error_handler(falcon.HTTPError, replies.falcon_error)
+    app.add_error_handler(Exception, replies.fault)
+    return app
+
+
+class Name(BaseConverter):
+    """A part of a path that is a name. Falcon alone takes ``/api/tasks/`` for a task whose name is empty."""
+
+    def convert(self, value: str) -> str | None:
+        """Return the name; None, which is no match, if there is none."""
+        return value or None
+
+
+class ErrorReplies:
+    """Writes everything that went wrong as ``application/problem+json``."""
+
+    def __init__(self, *, log: FilteringBoundLogger, routes: tuple[str, ...]) -> None:
+        self._log = log
+        self._routes = routes
+
+    def problem(self, _req: Request, resp: falcon.Response, problem: errors.Problem, _params: _Params) -> None:
+        """Write a problem."""
+        resp.status = problem.status
+        resp.content_type = errors.MEDIA_TYPE
+        resp.data = problem.encode()
+        resp.set_headers(problem.headers)
+
+    def unavailable(self, req: Request, resp: falcon.Response, error: Unavailable, params: _Params) -> None:
+        """Write that the runtime could not do it now."""
+        self.problem(req, resp, errors.ServiceUnavailable(str(error)), params)
+
+    def falcon_error(self, req: Request, resp: falcon.Response, error: falcon.HTTPError, params: _Params) -> None:
+        """Write what Falcon found."""
+        match error:
+            case falcon.HTTPRouteNotFound():
+                problem: errors.Problem = errors.UnknownPath(req.path, self._routes)
+            case falcon.HTTPMethodNotAllowed():
+                allow = dict(error.headers or {})["Allow"]
+                problem = errors.MethodNotAllowed(req.method, req.path, allow)
+            case _ if error.status_code < 500:
+                problem = errors.MalformedRequest(error.description or error.title)
+            case _:
+                self.fault(req, resp, error, params)
+                return
+        self.problem(req, resp, problem, params)
+
+    def fault(self, req: Request, resp: falcon.Response, error: Exception, params: _Params) -> None:
+        """Log an error that nobody foresaw, with its traceback, and tell the client none of it."""
+        self._log.error(
+            "http.error",
+            method=req.method,
+            path=req.path,
+            request_id=req.request_id,
+            trace_id=req.trace_id,
+            exc_info=error,
+        )
+        self.problem(req, resp, errors.InternalError(), params)

@@ -1,0 +1,352 @@
+"""Every error that the server can answer with, as a tree; the only place that gives an error its status code.
+
+Problem
+├── BadRequest 400
+│   ├── MissingHost          no Host header
+│   ├── MalformedRequest     what the HTTP parser cannot read
+│   ├── BadBody              no body, not UTF-8, no JSON, no object
+│   ├── BadFields            a field of the body: unknown, missing, wrong type, out of range
+│   ├── BadParameters        a query parameter: unknown, doubled, out of range
+│   └── NotSupportedYet      something of the contract that this version cannot do
+├── Forbidden 403
+│   ├── ForeignHost          a Host that is not this machine
+│   └── ForeignOrigin        a page of another site
+├── NotFound 404
+│   ├── UnknownPath
+│   ├── UnknownTask
+│   └── UnknownSession
+├── MethodNotAllowed 405     with Allow
+├── NotAcceptable 406        only an event stream would do
+├── Conflict 409
+│   ├── SessionIsBusy        and the strategy is reject
+│   └── TaskHasEnded         too late to cancel it
+├── BodyTooLarge 413
+├── NotJson 415              the Content-Type is another one
+├── TooManyTasks 429         with Retry-After
+├── HeadersTooLarge 431
+├── InternalError 500        a fault of the server; its log tells more
+├── UnknownTransferCoding 501
+└── ServiceUnavailable 503   with Retry-After
+    └── NotReady             starting or stopping
+
+All are written as ``application/problem+json`` (RFC 9457). Their ``type`` is ``about:blank``: the status says what
+kind of problem it is, ``title`` is the status's name, and ``detail`` is for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar
+
+import msgspec
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = "1"
+"""Seconds. What is over its limit or is restarted here is so for moments."""
+
+LONGEST_QUOTE = 100
+"""Characters of what a client sent that are repeated to it."""
+MOST_ERRORS = 20
+"""Bad fields that are named in one reply."""
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One bad field: its name, and what it must be and was."""
+
+    field: str
+    reason: str
+
+
+class _ProblemOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The members of RFC 9457, and ``errors`` where single fields are at fault."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: Sequence[FieldError] | msgspec.UnsetType = msgspec.UNSET
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def quoted(text: str) -> str:
+    """Return ``text`` in quotes, shortened, for a sentence."""
+    return f"'{text}'" if len(text) <= LONGEST_QUOTE else f"'{text[:LONGEST_QUOTE]}…'"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return ``names`` as they stand in a sentence: ``a, b, c``."""
+    return ", ".join(names)
+
+
+class Problem(Exception):
+    """An answer that is not what the client asked for. ``detail`` says what was wrong and what would be right."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal Server Error"
+
+    def __init__(
+        self, detail: str, *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] = _NO_HEADERS
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers
+
+    def encode(self) -> bytes:
+        """Return the reply's body."""
+        out = _ProblemOut(
+            type="about:blank",
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            errors=self.errors or msgspec.UNSET,
+        )
+        return _encode(out)
+
+
+class BadRequest(Problem):
+    """The request cannot be understood, or asks for what cannot be."""
+
+    status = 400
+    title = "Bad Request"
+
+
+class MissingHost(BadRequest):
+    """HTTP/1.1 requires a Host; without it, this machine cannot be told from another."""
+
+    def __init__(self) -> None:
+        super().__init__("The request has no Host header. Send one, such as 'Host: localhost'.")
+
+
+class MalformedRequest(BadRequest):
+    """The HTTP parser gave up; ``reason`` is its own word for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"This is not a valid HTTP request: {reason.rstrip('.')}.")
+
+
+class BadBody(BadRequest):
+    """The body as a whole is not what it should be."""
+
+
+class BadFields(BadRequest):
+    """Fields of the body, or query parameters, are not what they should be."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        named = errors[:MOST_ERRORS]
+        more = f" And {len(errors) - len(named)} more." if len(errors) > len(named) else ""
+        super().__init__(
+            "; ".join(f"{quoted(error.field)} {error.reason}" for error in named) + "." + more, errors=named
+        )
+
+
+class BadParameters(BadFields):
+    """Query parameters are not what they should be."""
+
+
+class NotSupportedYet(BadRequest):
+    """The contract has it; this version does not."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(f"This version does not support {what} yet. {instead}")
+
+
+class Forbidden(Problem):
+    """The request comes from where none is taken from."""
+
+    status = 403
+    title = "Forbidden"
+
+
+class ForeignHost(Forbidden):
+    """A name that somebody else may have pointed at this machine (DNS rebinding)."""
+
+    def __init__(self, host: str, allowed: Sequence[str]) -> None:
+        super().__init__(
+            f"The Host {quoted(host)} is not one of this server. It answers to {listed(allowed)}, with any port."
+        )
+
+
+class ForeignOrigin(Forbidden):
+    """A page of another site, in a browser on this machine."""
+
+    def __init__(self, origin: str, allowed: Sequence[str]) -> None:
+        super().__init__(
+            f"Pages of {quoted(origin)} may not use this server. Only those of {listed(allowed)} may, with any"
+            " port; a program that is no browser sends no Origin."
+        )
+
+
+class NotFound(Problem):
+    """There is no such thing."""
+
+    status = 404
+    title = "Not Found"
+
+
+class UnknownPath(NotFound):
+    """No route leads there."""
+
+    def __init__(self, path: str, routes: Sequence[str]) -> None:
+        super().__init__(f"There is nothing at {quoted(path)}. There is {listed(routes)}.")
+
+
+class UnknownTask(NotFound):
+    """No task has this ID."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"There is no task {quoted(task_id)}. GET /api/tasks lists those that there are.")
+
+
+class UnknownSession(NotFound):
+    """No session has this ID."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"There is no session {quoted(session_id)}. GET /api/sessions lists those that there are."
+        )
+
+
+class MethodNotAllowed(Problem):
+    """There is such a path, and it takes other methods."""
+
+    status = 405
+    title = "Method Not Allowed"
+
+    def __init__(self, method: str, path: str, allow: str) -> None:
+        super().__init__(
+            f"{quoted(path)} does not take {quoted(method)}. It takes {allow}.", headers={"Allow": allow}
+        )
+
+
+class NotAcceptable(Problem):
+    """No representation that the client accepts is there."""
+
+    status = 406
+    title = "Not Acceptable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The event stream, which is what this address answers with by default, is not there in this"
+            " version yet. Ask with 'Accept: application/json' for the recorded events."
+        )
+
+
+class Conflict(Problem):
+    """It cannot be done in the state that things are in."""
+
+    status = 409
+    title = "Conflict"
+
+
+class SessionIsBusy(Conflict):
+    """The strategy was ``reject``."""
+
+    def __init__(self, session_id: str, unfinished: Sequence[str]) -> None:
+        tasks = "1 unfinished task" if len(unfinished) == 1 else f"{len(unfinished)} unfinished tasks"
+        super().__init__(
+            f"The session {quoted(session_id)} has {tasks}, and 'multitask_strategy' is 'reject'."
+            " Wait until it has none, or choose another strategy: enqueue, interrupt, parallel."
+        )
+
+
+class TaskHasEnded(Conflict):
+    """There is nothing left to cancel."""
+
+    def __init__(self, task_id: str, status: str) -> None:
+        super().__init__(
+            f"The task {quoted(task_id)} has ended already, as {quoted(status)}. It cannot be cancelled."
+        )
+
+
+class BodyTooLarge(Problem):
+    """More than ``limit`` bytes, however they are sent."""
+
+    status = 413
+    title = "Content Too Large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit:,} bytes, which is the most that is taken here.")
+
+
+class NotJson(Problem):
+    """The body has another type, or does not say which."""
+
+    status = 415
+    title = "Unsupported Media Type"
+
+    def __init__(self, content_type: str | None) -> None:
+        said = "is not said" if content_type is None else f"is {quoted(content_type)}"
+        super().__init__(
+            f"The Content-Type of the body {said}. Send JSON in UTF-8, with 'Content-Type: application/json'.",
+            headers={"Accept": "application/json"},
+        )
+
+
+class TooManyTasks(Problem):
+    """The configured number of unfinished tasks is reached."""
+
+    status = 429
+    title = "Too Many Requests"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit:,} tasks are unfinished, which is as many as this server is configured to take."
+            " Try again when some have ended.",
+            headers={"Retry-After": RETRY_AFTER},
+        )
+
+
+class HeadersTooLarge(Problem):
+    """The request line and the headers together."""
+
+    status = 431
+    title = "Request Header Fields Too Large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The request line and the headers take {limit:,} bytes or more, which is too large."
+            " Send fewer or shorter ones."
+        )
+
+
+class InternalError(Problem):
+    """A fault of the server."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server met a fault of its own. Its log says more, under the request ID of this reply."
+        )
+
+
+class UnknownTransferCoding(Problem):
+    """A Transfer-Encoding that HTTP/1.1 does not require."""
+
+    status = 501
+    title = "Not Implemented"
+
+    def __init__(self) -> None:
+        super().__init__("The only Transfer-Encoding that is understood here is 'chunked'.")
+
+
+class ServiceUnavailable(Problem):
+    """Nothing was done; trying again later is right."""
+
+    status = 503
+    title = "Service Unavailable"
+
+    def __init__(self, what: str) -> None:
+        text = what.rstrip(".") or "A part of the server does not answer"
+        super().__init__(f"{text}. Try again in a moment.", headers={"Retry-After": RETRY_AFTER})
+
+
+class NotReady(ServiceUnavailable):
+    """Starting or stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is starting or stopping, and takes no tasks")

@@ -1,0 +1,86 @@
+"""What every request goes through: who is asking, from where, and what the log says of it."""
+
+from __future__ import annotations
+
+import re
+
+import falcon
+from structlog.typing import FilteringBoundLogger
+
+from alex_actors.ports import Clock, Ids
+from alex_http.errors import ForeignHost, ForeignOrigin, MethodNotAllowed, MissingHost, NotSupportedYet
+from alex_http.exchange import Request, common_headers, request_id, trace_id
+
+HOSTS = ("localhost", "127.0.0.1", "[::1]")
+"""The names of this machine that nobody else can point elsewhere."""
+
+_HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{0,5})?", re.IGNORECASE)
+_ORIGIN = re.compile(rf"https?://{_HOST.pattern}", re.IGNORECASE)
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+_KNOWN_METHODS = frozenset(falcon.COMBINED_METHODS)
+
+
+class Gate:
+    """Identifies a request, refuses what may not come in, and logs each reply.
+
+    One class instead of three: Falcon calls every method of every middleware for each request.
+    """
+
+    def __init__(self, *, ids: Ids, clock: Clock, log: FilteringBoundLogger) -> None:
+        self._ids = ids
+        self._clock = clock
+        self._log = log
+
+    def process_request(self, req: Request, _resp: falcon.Response) -> None:
+        """Let a request in, or raise the Problem that keeps it out."""
+        self._identify(req)
+        env = req.env
+        host = env.get("HTTP_HOST")
+        if not host:
+            raise MissingHost
+        if not _HOST.fullmatch(host):
+            raise ForeignHost(host, HOSTS)
+        origin = env.get("HTTP_ORIGIN")
+        if origin is not None and not _ORIGIN.fullmatch(origin):
+            raise ForeignOrigin(origin, HOSTS)
+        if "HTTP_IDEMPOTENCY_KEY" in env and req.method == "POST":
+            raise NotSupportedYet("the header 'Idempotency-Key'", "Leave it out, and take care not to repeat.")
+
+    def process_resource(
+        self, req: Request, _resp: falcon.Response, resource: object, _params: dict[str, str]
+    ) -> None:
+        """Refuse a method that no standard knows, which Falcon takes for a bad request."""
+        if req.method not in _KNOWN_METHODS:
+            allowed = [method for method in _METHODS if hasattr(resource, f"on_{method.lower()}")]
+            raise MethodNotAllowed(req.method, req.path, ", ".join([*allowed, "OPTIONS"]))
+
+    def process_response(
+        self,
+        req: Request,
+        resp: falcon.Response,
+        _resource: object,
+        _req_succeeded: bool,  # noqa: FBT001 - Falcon's signature
+    ) -> None:
+        """Put the headers of every reply on it, and log it."""
+        if not req.began:  # Falcon refused it before process_request
+            self._identify(req)
+        resp.set_headers(common_headers(req.request_id, req.trace_id))
+        about = {"task_id": req.task_id} if req.task_id is not None else {}
+        if req.session_id is not None:
+            about["session_id"] = req.session_id
+        self._log.info(
+            "http.request",
+            method=req.method,
+            path=req.path,
+            status=resp.status_code,
+            duration=round((self._clock.monotonic() - req.began) * 1000, 3),
+            request_id=req.request_id,
+            trace_id=req.trace_id,
+            **about,
+        )
+
+    def _identify(self, req: Request) -> None:
+        env = req.env
+        req.began = self._clock.monotonic()
+        req.request_id = request_id(env.get("HTTP_X_REQUEST_ID"), self._ids)
+        req.trace_id = trace_id(env.get("HTTP_TRACEPARENT"), self._ids)

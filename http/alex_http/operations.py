@@ -1,0 +1,48 @@
+"""For those who operate the server: is it well, and does it take tasks?"""
+
+from __future__ import annotations
+
+import falcon
+
+from alex_actors.replies import Runtime
+from alex_http.errors import RETRY_AFTER, NotReady
+from alex_http.exchange import Request
+from alex_http.query import Query
+from alex_http.wire import ReadyOut, encode, health_out
+
+
+class Health:
+    """``/health``."""
+
+    def __init__(self, *, runtime: Runtime, version: str) -> None:
+        self._runtime = runtime
+        self._version = version
+
+    def on_get(self, req: Request, resp: falcon.Response) -> None:
+        """Tell how every component is. 503 if one is down, in the same form."""
+        Query(req)
+
+        health = health_out(self._runtime.health(), self._version)
+        if health.status == "error":
+            resp.status = falcon.HTTP_503
+            resp.set_header("Retry-After", RETRY_AFTER)
+        resp.data = encode(health)
+
+    on_head = on_get
+
+
+class Readiness:
+    """``/ready``."""
+
+    def __init__(self, *, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def on_get(self, req: Request, resp: falcon.Response) -> None:
+        """Tell whether tasks are accepted."""
+        Query(req)
+
+        if not self._runtime.ready():
+            raise NotReady
+        resp.data = encode(ReadyOut())
+
+    on_head = on_get

@@ -1,0 +1,64 @@
+"""Sessions over HTTP: make, list, read."""
+
+from __future__ import annotations
+
+import falcon
+
+from alex_actors.replies import Runtime
+from alex_actors.values import SessionId
+from alex_http.bodies import Body
+from alex_http.errors import UnknownSession
+from alex_http.exchange import Request
+from alex_http.query import Query
+from alex_http.wire import SessionIn, SessionsOut, encode, session_detail_out, session_out
+
+
+class SessionCollection:
+    """``/api/sessions``."""
+
+    def __init__(self, *, runtime: Runtime, max_body: int) -> None:
+        self._runtime = runtime
+        self._body = Body(SessionIn, limit=max_body, optional=True)
+
+    def on_post(self, req: Request, resp: falcon.Response) -> None:
+        """Make a session, unless it exists."""
+        Query(req)
+        body = self._body.read(req)
+        session_id = SessionId(body.session_id) if body.session_id else None
+        req.concerns(None, session_id)
+
+        made = self._runtime.make_session(session_id, body.metadata or {}, req.about())
+        req.concerns(None, made.session.session_id)
+        resp.status = falcon.HTTP_200 if made.existed else falcon.HTTP_201
+        resp.set_header("Location", f"/api/sessions/{made.session.session_id}")
+        resp.data = encode(session_out(made.session))
+
+    def on_get(self, req: Request, resp: falcon.Response) -> None:
+        """List sessions, last used first."""
+        query = Query(req, "limit", "offset")
+        limit, offset = query.limit(10), query.offset()
+
+        page = self._runtime.sessions(limit=limit, offset=offset)
+        sessions = [session_out(session) for session in page.sessions]
+        resp.data = encode(SessionsOut(sessions=sessions, total=page.total, limit=limit, offset=offset))
+
+    on_head = on_get
+
+
+class SessionItem:
+    """``/api/sessions/{session_id}``."""
+
+    def __init__(self, *, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def on_get(self, req: Request, resp: falcon.Response, session_id: str) -> None:
+        """Read one session, with its conversation and its tasks."""
+        Query(req)
+        req.concerns(None, SessionId(session_id))
+
+        detail = self._runtime.session(SessionId(session_id))
+        if detail is None:
+            raise UnknownSession(session_id)
+        resp.data = encode(session_detail_out(detail))
+
+    on_head = on_get

@@ -1,0 +1,259 @@
+"""A runtime that keeps everything in memory, and what else the HTTP layer needs, for its tests."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import structlog
+from structlog.testing import LogCapture
+from structlog.typing import EventDict, FilteringBoundLogger
+
+from alex_actors.events import RecordedEvent
+from alex_actors.replies import (
+    AlreadyEnded,
+    Cancelled,
+    CancelReply,
+    Component,
+    SessionBusy,
+    SessionDetail,
+    SessionMade,
+    Sessions,
+    SubmitReply,
+    Submitted,
+    Tasks,
+    TooManyTasks,
+    UnknownTask,
+)
+from alex_actors.tasks import UNFINISHED, NewTask, Result, Session, Status, Task
+from alex_actors.values import Context, SessionId, TaskId, timestamp
+from alex_http.catalog import Catalog
+
+CATALOG = Catalog(
+    agent_presets=("default", "researcher"),
+    tool_presets=("full", "safe"),
+    models=("offline",),
+    tool_preset="safe",
+    model="offline",
+    max_iterations=50,
+)
+
+
+class CountedIds:
+    """Names that count up."""
+
+    def __init__(self) -> None:
+        self._count = itertools.count(1)
+
+    def task(self) -> TaskId:
+        return TaskId(f"task-{next(self._count):04}")
+
+    def session(self) -> SessionId:
+        return SessionId(f"session-{next(self._count):04}")
+
+    def trace(self) -> str:
+        return f"{next(self._count):032x}"
+
+
+class HeldClock:
+    """A clock that goes on by a millisecond each time that it is read."""
+
+    def __init__(self) -> None:
+        self._reads = 0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        self._reads += 1
+        return self._reads / 1000
+
+
+class Log:
+    """A logger, and what was logged."""
+
+    def __init__(self) -> None:
+        self._capture = LogCapture()
+        self.logger: FilteringBoundLogger = structlog.wrap_logger(
+            None, processors=[self._capture], wrapper_class=structlog.make_filtering_bound_logger(0)
+        )
+
+    @property
+    def lines(self) -> list[EventDict]:
+        return list(self._capture.entries)
+
+    def only(self, event: str) -> EventDict:
+        """Return the one line of an event."""
+        (line,) = [line for line in self._capture.entries if line["event"] == event]
+        return line
+
+
+class FakeRuntime:
+    """Keeps tasks and sessions in memory; tests set what it refuses, and end tasks by hand."""
+
+    def __init__(self) -> None:
+        self.ids = CountedIds()
+        self.records: dict[str, Task] = {}
+        self.session_records: dict[str, Session] = {}
+        self.recorded_events: dict[str, tuple[RecordedEvent, ...]] = {}
+        self.contexts: list[Context] = []
+        self.components: dict[str, Component] = {"store": Component("ok")}
+        self.accepts = True
+        self.max_unfinished = 1000
+        self.failure: Exception | None = None
+        self.before_submit: Callable[[], object] = lambda: None
+
+    def submit(self, new: NewTask, context: Context) -> SubmitReply:
+        self._called(context)
+        self.before_submit()
+        unfinished = [task for task in self.records.values() if task.status in UNFINISHED]
+        if len(unfinished) >= self.max_unfinished:
+            return TooManyTasks(self.max_unfinished)
+        session_id = new.session_id or self.ids.session()
+        in_session = tuple(task.task_id for task in unfinished if task.session_id == session_id)
+        if in_session and new.strategy == "reject":
+            return SessionBusy(session_id, in_session)
+        self.make_session(session_id, {}, context)
+        task = _task(self.ids.task(), session_id, new, context)
+        self.records[task.task_id] = task
+        return Submitted(task)
+
+    def cancel(self, task_id: TaskId, context: Context) -> CancelReply:
+        self._called(context)
+        task = self.records.get(task_id)
+        if task is None:
+            return UnknownTask()
+        if task.status not in UNFINISHED:
+            return AlreadyEnded(task.status)
+        self.records[task_id] = msgspec.structs.replace(task, status="cancelled")
+        return Cancelled()
+
+    def make_session(
+        self, session_id: SessionId | None, metadata: dict[str, str], context: Context
+    ) -> SessionMade:
+        self._called(context)
+        session_id = session_id or self.ids.session()
+        existed = session_id in self.session_records
+        if not existed:
+            at = timestamp(datetime(2026, 1, 1, tzinfo=UTC))
+            self.session_records[session_id] = Session(
+                session_id=session_id,
+                created_at=at,
+                updated_at=at,
+                task_count=0,
+                last_task=None,
+                forked_from=None,
+                metadata=metadata,
+            )
+        return SessionMade(self._session(session_id), existed)
+
+    def task(self, task_id: TaskId) -> Task | None:
+        self._called()
+        return self.records.get(task_id)
+
+    def tasks(
+        self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None
+    ) -> Tasks:
+        self._called()
+        found = [
+            task
+            for task in reversed(self.records.values())
+            if session_id in (None, task.session_id) and status in (None, task.status)
+        ]
+        return Tasks(tuple(found[offset : offset + limit]), len(found))
+
+    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+        self._called()
+        if task_id not in self.records:
+            return None
+        found = [event for event in self.recorded_events.get(task_id, ()) if event.event_id > after]
+        return tuple(found[:limit])
+
+    def session(self, session_id: SessionId) -> SessionDetail | None:
+        self._called()
+        if session_id not in self.session_records:
+            return None
+        return SessionDetail(self._session(session_id), self._tasks_of(session_id))
+
+    def sessions(self, *, limit: int, offset: int) -> Sessions:
+        self._called()
+        found = [self._session(SessionId(name)) for name in reversed(self.session_records)]
+        return Sessions(tuple(found[offset : offset + limit]), len(found))
+
+    def health(self) -> dict[str, Component]:
+        return self.components
+
+    def ready(self) -> bool:
+        return self.accepts
+
+    def complete(self, task_id: str, answer: str) -> None:
+        """End a task with an answer."""
+        self.records[task_id] = msgspec.structs.replace(
+            self.records[task_id],
+            status="completed",
+            result=Result(answer=answer, iterations=2, tokens_used=120, stop_reason="final_answer"),
+        )
+
+    def record(self, task_id: str, *event_ids: int) -> None:
+        """Give a task events with these ids."""
+        task = self.records[task_id]
+        self.recorded_events[task_id] = tuple(
+            RecordedEvent(
+                event_id=event_id,
+                event_type="thinking",
+                task_id=task.task_id,
+                session_id=task.session_id,
+                data=msgspec.Raw(b'{"event_id":%d}' % event_id),
+            )
+            for event_id in event_ids
+        )
+
+    def _called(self, context: Context | None = None) -> None:
+        if context is not None:
+            self.contexts.append(context)
+        if self.failure is not None:
+            raise self.failure
+
+    def _tasks_of(self, session_id: str) -> tuple[Task, ...]:
+        return tuple(task for task in self.records.values() if task.session_id == session_id)
+
+    def _session(self, session_id: SessionId) -> Session:
+        tasks = self._tasks_of(session_id)
+        return msgspec.structs.replace(
+            self.session_records[session_id],
+            task_count=len(tasks),
+            last_task=tasks[-1].task if tasks else None,
+        )
+
+
+def _task(task_id: TaskId, session_id: SessionId, new: NewTask, context: Context) -> Task:
+    return Task(
+        task_id=task_id,
+        session_id=session_id,
+        session_key=1,
+        place=1,
+        status="pending",
+        task=new.task,
+        agent_preset=new.agent_preset,
+        tool_preset=new.tool_preset,
+        model=new.model,
+        parent_task_id=None,
+        created_at=timestamp(datetime(2026, 1, 1, tzinfo=UTC)),
+        started_at=None,
+        completed_at=None,
+        current_iteration=0,
+        total_iterations=0,
+        tokens_used=0,
+        total_tokens=0,
+        cost_usd=0.0,
+        error=None,
+        termination_reason=None,
+        result=None,
+        strategy=new.strategy,
+        timeout_seconds=new.timeout_seconds,
+        max_iterations=new.max_iterations,
+        metadata=new.metadata,
+        trace_id=context.trace_id,
+    )
