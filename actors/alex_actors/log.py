@@ -168,21 +168,21 @@ class _Finisher:
         level: str,
         fields: MutableMapping[str, Any],  # Any: structlog's own type of a processor
     ) -> tuple[tuple[Entry], dict[str, Any]]:  # Any: as above
-        head = {"ts": timestamp(self._now()), "level": level, "event": fields.pop("event")}
+        head = {"ts": timestamp(self._now()), "level": level}
         if (exc_info := fields.pop("exc_info", None)) and (text := _traceback(exc_info)):
             fields["exception"] = text
         # The head twice: first for the order, and last so that a field of the same name cannot replace it.
-        return (_harmless({**head, **fields, **head}),), {}
+        return ({**head, **_harmless({"event": fields.pop("event", None), **fields}), **head},), {}
 
 
-def _harmless(entry: Entry) -> Entry:
-    """Return the entry in JSON's own types and without secrets; whatever is in it, do not raise."""
+def _harmless(fields: Entry) -> Entry:
+    """Return the fields in JSON's own types and without secrets; whatever is in it, do not raise."""
     try:
-        if not _SCALARS.issuperset(map(type, entry.values())):
-            entry = msgspec.to_builtins(entry, enc_hook=repr_of, str_keys=True)
-        clean: Entry = redact(entry)
+        if not _SCALARS.issuperset(map(type, fields.values())):
+            fields = msgspec.to_builtins(fields, enc_hook=repr_of, str_keys=True)
+        clean: Entry = redact(fields)
     except Exception:  # noqa: BLE001 - odd keys, cycles, …: a line that looks odd is better than none
-        clean = redact(presentable(entry))
+        clean = redact(presentable(fields))
     return clean
 
 

@@ -106,10 +106,7 @@ def _is_secret_name(key: str) -> bool:
 def _redact_text(text: str) -> str:
     """Replace secrets by their shapes. ``in`` is ten times as fast as a regex, so it decides which ones run."""
     if "-" in text:
-        if "sk-" in text or "xox" in text or "xapp-" in text or "glpat-" in text:
-            text = _DASHED.sub(REDACTED, text)
-        if "-----BEGIN " in text:
-            text = _redact_private_keys(text)
+        text = _redact_dashed(text)
     if "_" in text and ("gh" in text or "k_" in text or "hf_" in text):
         text = _UNDERSCORED.sub(REDACTED, text)
     if "IA" in text:
@@ -125,6 +122,12 @@ def _redact_text(text: str) -> str:
         if "bearer" in lower or "basic" in lower:
             text = _BEARER.sub(rf"\1\2{REDACTED}", text)
     return text
+
+
+def _redact_dashed(text: str) -> str:
+    if "sk-" in text or "xox" in text or "xapp-" in text or "glpat-" in text:
+        text = _DASHED.sub(REDACTED, text)
+    return _redact_private_keys(text) if "-----BEGIN " in text else text
 
 
 def _redact_private_keys(text: str) -> str:

@@ -94,7 +94,7 @@ class ActorRuntime:
                 new=new,
             )
             task = ask(self._store, create, timeout=self._ask_timeout)
-            self._launch_agent(task)
+            self._launch_agent(task, self._session)
         return Submitted(task)
 
     def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
@@ -133,9 +133,13 @@ class ActorRuntime:
             return UnknownTask()
         if task.status not in UNFINISHED:
             return AlreadyEnded(task.status)
+        cancel = Cancel(context=context.about(task_id, task.session_id), task_id=task_id)
         with self._unavailable():
-            cancel = Cancel(context=context.about(task_id, task.session_id), task_id=task_id)
-            reply = ask(self._session, cancel, timeout=self._cancel_timeout)
+            try:
+                reply = ask(self._session, cancel, timeout=self._cancel_timeout)
+            except pykka.Timeout as error:
+                msg = "The task was asked to stop, and its end is not recorded yet. Look at its status."
+                raise Unavailable(msg) from error
         if not isinstance(reply, UnknownTask):
             return reply
         # It has left its line since it was read: its end is recorded, or it never came to be.

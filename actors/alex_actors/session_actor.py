@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from alex_actors.task_store_actor import TaskStoreActor
     from alex_actors.tasks import Status, Strategy, Task
 
-LaunchAgent: TypeAlias = Callable[["Task"], None]
-"""Starts the AgentActor of a recorded task, and tells it to start."""
+LaunchAgent: TypeAlias = Callable[["Task", "pykka.ActorRef[SessionActor]"], None]
+"""Starts the AgentActor of a recorded task in the care of a session actor, and tells it to start."""
 
 
 class Place:
@@ -163,7 +163,7 @@ class SessionActor(PooledActor):
         if place is None or place.agent is not None:
             return
         if message.task is not None:
-            self._launch_agent(message.task)
+            self._launch_agent(message.task, self.actor_ref)
             return
         self._log.info(
             "session.released",

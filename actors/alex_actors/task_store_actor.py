@@ -19,6 +19,7 @@ from alex_actors.task_store_protocol import (
     MakeSession,
     Record,
     RecordCrash,
+    RecoveredStore,
     Revoke,
     StoreFailure,
     TaskStoreMessage,
@@ -234,7 +235,7 @@ class TaskStoreActor(PooledActor):
         with self._writer.transaction() as transaction:
             return transaction.task(task_id)
 
-    def _interrupt_unfinished(self) -> int:
+    def _interrupt_unfinished(self) -> RecoveredStore:
         now = timestamp(self._clock.now())
         with self._writer.transaction() as transaction:
             staging = Staging(live={}, session_keys={}, keys=self._keys)
@@ -242,8 +243,9 @@ class TaskStoreActor(PooledActor):
             for task, recorded in found:
                 staging.interrupt(live_task(task, recorded), now)
             transaction.write(staging.batch)
+            last_place = transaction.last_place()
         self._committed(staging)
-        return len(found)
+        return RecoveredStore(len(found), last_place)
 
 
 def _answer(one: Pending, answer: object) -> Callable[[], None]:

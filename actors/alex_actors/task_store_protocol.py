@@ -9,7 +9,7 @@ import pykka
 from alex_actors.events import Stamped
 from alex_actors.messages import Ask, Tell
 from alex_actors.tasks import NewTask, Task
-from alex_actors.values import SessionId, TaskId, Timestamp
+from alex_actors.values import SessionId, TaskId, Timestamp, Value
 
 if TYPE_CHECKING:
     from alex_actors.agent_actor import AgentActor
@@ -69,8 +69,17 @@ class MakeSession(Ask["TaskStoreActor", bool], frozen=True, kw_only=True):
     metadata: dict[str, str]
 
 
-class InterruptUnfinished(Ask["TaskStoreActor", int], frozen=True, kw_only=True):
-    """End every task that a previous run left unfinished. Answered with their number. Before all else."""
+class RecoveredStore(Value, frozen=True):
+    """What a previous run of the server left."""
+
+    interrupted: int
+    """How many tasks it left unfinished, which are ended now."""
+    last_place: int
+    """The last place in line that it gave, 0 if none."""
+
+
+class InterruptUnfinished(Ask["TaskStoreActor", RecoveredStore], frozen=True, kw_only=True):
+    """End every task that a previous run left unfinished. To be asked before all else."""
 
 
 class _Commit(Tell["TaskStoreActor"], frozen=True, kw_only=True):

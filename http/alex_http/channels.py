@@ -51,7 +51,7 @@ class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
     """A request that the application answers."""
 
     def get_environment(self) -> dict[str, Any]:  # a WSGI environment has values of many types
-        """Return the WSGI environment, with the path as it was sent: waitress takes ``//health`` for ``/health``."""
+        """Return the WSGI environment, with the path as it was sent: waitress makes one slash of several."""
         environ: dict[str, Any] = super().get_environment()
         environ["PATH_INFO"] = self.request.path
         return environ

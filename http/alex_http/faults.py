@@ -91,15 +91,22 @@ def refuse_doubled_names(data: bytes) -> None:
 
     ``data`` is JSON that was decoded already. Numbers are not read: Python limits the digits of an integer.
     """
-    json.loads(data, object_pairs_hook=_once, parse_int=str, parse_float=str)
+    _names_once.decode(data.decode())
 
 
 def _once(pairs: list[tuple[str, object]]) -> None:
     if len(dict(pairs)) != len(pairs):
         times = Counter(name for name, _ in pairs)
         raise BadFields(
-            [FieldError(name, f"is there {count} times; send it once") for name, count in times.items() if count > 1]
+            [
+                FieldError(name, f"is there {count} times; send it once")
+                for name, count in times.items()
+                if count > 1
+            ]
         )
+
+
+_names_once = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str)
 
 
 def _description(hint: Any) -> str:  # a type expression

@@ -43,6 +43,8 @@ class Gate:
         origin = env.get("HTTP_ORIGIN")
         if origin is not None and not _ORIGIN.fullmatch(origin):
             raise ForeignOrigin(origin, HOSTS)
+        if req.path.startswith("//") or not req.path.startswith("/"):
+            raise falcon.HTTPRouteNotFound  # its router strips what stands before the first name
         if "HTTP_IDEMPOTENCY_KEY" in env and req.method == "POST":
             raise NotSupportedYet("the header 'Idempotency-Key'", "Leave it out, and take care not to repeat.")
 

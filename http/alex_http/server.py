@@ -18,13 +18,14 @@ from alex_http.channels import Listener, Workers
 
 MAX_HEADERS = 64 * 1024
 """Bytes of a request line with its headers. Browsers and proxies send up to 32 kB."""
+HIGHEST_PORT = 65_535
 BACKLOG = 1024
 """Connections that wait to be accepted. The kernel caps it (4096 on Linux)."""
 LONGEST_TURN = 1.0
 """Seconds that the loop waits for something to happen. It is woken for all that it must see; this is how often
 it looks for silent connections."""
-STRAGGLERS = 1.0
-"""Seconds that workers have, after the grace, to notice that their connections are closed."""
+STRAGGLERS = 0.25
+"""Seconds that workers have, after the grace, to notice that their connections are closed: that takes no I/O."""
 
 
 class CannotListen(Exception):
@@ -97,18 +98,21 @@ class Server:
                 self._listener.wake()
 
     def close(self) -> None:
-        """Close at once. ``serve`` ends with it; else it is for a server that is never to serve."""
-        with self._waking:
-            if self._closed:
-                return
-            self._closed = True
+        """Close at once. ``serve`` ends with it; else it is for a server that is never to serve.
+
+        Requests that go on all the same are logged and left alone. Once they have ended, closing again frees
+        what they held.
+        """
+        self._stopping = True
         self._listener.stop_accepting()
         self._listener.close_all()
         self._workers.shutdown(timeout=STRAGGLERS)
         if self._workers.threads:
             # They may still pull the trigger: its descriptors must not come to be those of another file.
             self._log.warning("http.abandoned", requests=len(self._workers.threads))
-        else:
+            return
+        with self._waking:
+            self._closed = True
             self._listener.trigger.close()
 
     def _turn(self, timeout: float) -> None:
@@ -141,6 +145,8 @@ def _adjustments(
 def _bound(host: str, port: int) -> socket.socket:
     """Return a socket that listens, so that an address in use is found before anything is said of it."""
     where = f"{host}:{port}"
+    if not 0 <= port <= HIGHEST_PORT:  # getaddrinfo would take it modulo 65536
+        raise CannotListen(f"Cannot listen on {where}: a port is a number from 0 to {HIGHEST_PORT}.")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # Where a name has both, as localhost does, every client finds IPv4.
@@ -151,8 +157,6 @@ def _bound(host: str, port: int) -> socket.socket:
             f"Cannot listen on {where}: {host!r} is not the name or address of a network interface"
             f" ({error.strerror}). 127.0.0.1 is this machine."
         ) from error
-    except OverflowError as error:
-        raise CannotListen(f"Cannot listen on {where}: a port is a number from 0 to 65535.") from error
     except OSError as error:
         raise CannotListen(f"Cannot listen on {where}: {_advice(error)}") from error
 

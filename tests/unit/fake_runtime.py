@@ -153,9 +153,7 @@ class FakeRuntime:
         self._called()
         return self.records.get(task_id)
 
-    def tasks(
-        self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None
-    ) -> Tasks:
+    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
         self._called()
         found = [
             task

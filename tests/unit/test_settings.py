@@ -78,7 +78,7 @@ def is_key(line: str) -> bool:
     return re.match(r"[a-z_]+ = ", line) is not None
 
 
-def test_ranges_in_the_comments_of_default_toml_are_those_of_the_models(sources: Sources) -> None:
+def test_ranges_in_the_comments_of_default_toml_are_those_of_the_models() -> None:
     comments = re.findall(r"((?:#.*\n)+)([a-z_]+) = ", default_toml())
     schemas = {
         key: schema

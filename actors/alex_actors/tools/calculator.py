@@ -22,18 +22,19 @@ _KNOWN = (
 )
 
 # Powers bind to the right and tighter than a sign on their left: -2 ** 2 is -4, 2 ** -1 is 0.5, 2 ^ 3 ^ 2 is 512.
+# The escapes are the typographic minus, times (cross and dot) and division signs.
 _GRAMMAR = r"""
 ?start: sum
 ?sum: product
     | sum "+" product -> add
-    | sum ("-" | "−") product -> subtract
+    | sum ("-" | "\u2212") product -> subtract
 ?product: signed
-    | product ("*" | "×" | "·") signed -> multiply
-    | product ("/" | "÷") signed -> divide
+    | product ("*" | "\u00d7" | "\u00b7") signed -> multiply
+    | product ("/" | "\u00f7") signed -> divide
     | product "//" signed -> divide_floor
     | product "%" signed -> modulo
 ?signed: power
-    | ("-" | "−") signed -> negate
+    | ("-" | "\u2212") signed -> negate
     | "+" signed
 ?power: atom
     | atom ("**" | "^") signed -> power

@@ -86,7 +86,8 @@ class _Shell:
                 os.close(write_end)
             timed_out = await self._wait(process)
             with suppress(TimeoutError):
-                await asyncio.wait_for(output.ended.wait(), _LAST_OUTPUT_SECONDS)
+                async with asyncio.timeout(_LAST_OUTPUT_SECONDS):
+                    await output.ended.wait()
         if timed_out:
             raise ToolError(f"The command was killed after {self._timeout:g} seconds. {_so_far(output)}")
         return _result(output, process.returncode or 0)
@@ -109,7 +110,8 @@ class _Shell:
         try:
             return await asyncio.shield(spawning)
         except asyncio.CancelledError:
-            await _end(await spawning)
+            with suppress(OSError, ValueError):  # it could not be started
+                await _end(await spawning)
             raise
         except (OSError, ValueError) as error:  # ValueError: the command is not valid Unicode
             raise ToolError(f"The command could not be started: {error}.") from error
@@ -117,7 +119,8 @@ class _Shell:
     async def _wait(self, process: asyncio.subprocess.Process) -> bool:
         """Wait for the command, and kill what is left of its group. Return whether the time ran out."""
         try:
-            await asyncio.wait_for(process.wait(), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                await process.wait()
         except TimeoutError:
             return True
         finally:
@@ -129,8 +132,8 @@ class _Shell:
 async def _pipe() -> AsyncIterator[tuple[_Output, int]]:
     """Yield what reads a new pipe, and the pipe's other end, which the caller has to close.
 
-    A pipe of our own: with asyncio's, some Python versions end ``Process.wait()`` only when the pipe is closed, and
-    a background process of the command may hold it open.
+    A pipe of our own: with asyncio's, some Python versions end ``Process.wait()`` only when the pipe is closed,
+    and a background process of the command may hold it open.
     """
     read_end, write_end = os.pipe()
     output = _Output()

@@ -1,8 +1,8 @@
 """The workspace: a session's directory, which no path that goes through here can leave.
 
-A path is opened one name at a time, each relative to the directory before it and never through a symbolic link
-(``openat`` with ``O_NOFOLLOW``). So there is no moment between a check and a use in which a link could be slipped in.
-All calls block: tools make them on a thread. Every refusal is a ToolError.
+A path is opened one name at a time, each relative to the directory before it and never through a symbolic
+link (``openat`` with ``O_NOFOLLOW``). So there is no moment between a check and a use in which a link could be
+slipped in. All calls block: tools make them on a thread. Every refusal is a ToolError.
 """
 
 from __future__ import annotations

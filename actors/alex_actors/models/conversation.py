@@ -1,0 +1,34 @@
+"""How an agent and its model write down what came of tool calls, and what a turn cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from alex_actors.events import ToolCallComplete
+from alex_actors.ports import Message, ToolCall
+
+_FAILED = "The tool call failed: "
+
+
+def tool_message(outcome: ToolCallComplete) -> Message:
+    """Return the message that tells a model what came of its call."""
+    content = f"{_FAILED}{outcome.error}" if outcome.error is not None else outcome.result or ""
+    return Message(role="tool", content=content, call_id=outcome.call_id)
+
+
+def failure_of(message: Message) -> str | None:
+    """Return why the call of a tool's message failed; None if it did not."""
+    return message.content.removeprefix(_FAILED) if message.content.startswith(_FAILED) else None
+
+
+def estimated_tokens(content: str, calls: Sequence[ToolCall] = ()) -> int:
+    """Return about how many tokens a model's turn has: one for every four characters that it wrote, at least one.
+
+    For models that do not count, and for turns whose count was lost with an interruption.
+    """
+    written = len(content) + sum(
+        len(call.tool_name) + len(msgspec.json.encode(call.arguments)) for call in calls
+    )
+    return max(1, (written + 3) // 4)

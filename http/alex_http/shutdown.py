@@ -1,0 +1,51 @@
+"""When the server stops, and with which exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+from structlog.typing import FilteringBoundLogger
+
+from alex_http.server import Server
+
+EXIT_CRASHED = 70
+"""EX_SOFTWARE of sysexits.h: a part of the server crashed, and what watches over it should start it again."""
+
+
+class Shutdown:
+    """Stops the server on the first signal in good order, on the second at once; and when a part crashes."""
+
+    def __init__(self, *, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._server: Server | None = None
+        self.requested = False
+        self.exit_code = 0
+
+    def watch(self, server: Server) -> None:
+        """Stop this server, when it is time; at once if it was time before. Call it on the main thread."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        self._server = server
+        if self.requested:
+            server.stop()
+
+    def crashed(self, error: BaseException) -> None:
+        """Stop the server, since a part of which there is only one has crashed. From any thread."""
+        self._log.critical("server.failed", error=f"{type(error).__name__}: {error}")
+        self.exit_code = EXIT_CRASHED
+        self._stop()
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if self.requested:
+            self._log.warning("server.aborted", signal=name)
+            os._exit(128 + number)
+        self._log.info("server.stopping", signal=name)
+        self._stop()
+
+    def _stop(self) -> None:
+        self.requested = True
+        if self._server is not None:
+            self._server.stop()

@@ -1,0 +1,415 @@
+"""The server on a real socket: what the HTTP parser refuses, what is left of a request, and how it stops."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from alex_http.app import create_app
+from alex_http.server import CannotListen, Server
+from tests.unit.fake_runtime import CATALOG, CountedIds, FakeRuntime, HeldClock, Log
+
+LIMIT = 64 * 1024
+"""Bytes that a body may have here: small, so that the tests are fast."""
+TASK = b'{"task": "What is 2 + 2?"}'
+POST = b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+class Running:
+    """A server that serves on a thread."""
+
+    def __init__(self, *, grace: float = 5.0) -> None:
+        self.runtime = FakeRuntime()
+        self.log = Log()
+        self.clock = HeldClock()
+        app = create_app(
+            runtime=self.runtime,
+            catalog=CATALOG,
+            ids=CountedIds(),
+            clock=self.clock,
+            log=self.log.logger,
+            version="0.1.0",
+            max_body=LIMIT,
+        )
+        self.server = Server(
+            app=app,
+            host="127.0.0.1",
+            port=0,
+            ids=CountedIds(),
+            clock=self.clock,
+            log=self.log.logger,
+            workers=2,
+            max_body=LIMIT,
+            grace=grace,
+        )
+        self.thread = threading.Thread(target=self.server.serve)
+        self.thread.start()
+
+    def socket(self) -> socket.socket:
+        return socket.create_connection((self.server.host, self.server.port), timeout=10)
+
+    def client(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.server.host, self.server.port, timeout=10)
+
+    def refuses(self) -> bool:
+        """Return whether the port is closed."""
+        with socket.socket() as sock:
+            return sock.connect_ex((self.server.host, self.server.port)) != 0
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.thread.join(timeout=20)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def running(*, grace: float = 5.0) -> Iterator[Running]:
+    it = Running(grace=grace)
+    try:
+        yield it
+    finally:
+        it.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    with running() as it:
+        yield it
+
+
+class Reply:
+    """One reply, as it came."""
+
+    def __init__(self, sock: socket.socket, method: str = "GET") -> None:
+        response = http.client.HTTPResponse(sock, method=method)
+        response.begin()
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self) -> dict[str, object]:
+        read: dict[str, object] = json.loads(self.body)
+        return read
+
+
+def rest(sock: socket.socket) -> bytes:
+    """Return all that comes until the server closes."""
+    return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+def exchange(server: Running, sent: bytes) -> Reply:
+    """Send bytes; return the reply."""
+    with server.socket() as sock:
+        sock.sendall(sent)
+        return Reply(sock)
+
+
+def test_a_task_is_submitted_and_read_on_one_connection(server: Running) -> None:
+    client = server.client()
+
+    client.request("POST", "/api/tasks", TASK, {"Content-Type": "application/json"})
+    submitted = client.getresponse()
+    location = submitted.headers["Location"]
+    task = json.loads(submitted.read())
+    client.request("GET", location)
+    read = json.loads(client.getresponse().read())
+    client.close()
+
+    assert submitted.status == 201
+    assert read == task
+
+
+def test_nothing_tells_what_serves(server: Running) -> None:
+    reply = exchange(server, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    assert "Server" not in reply.headers
+    assert "Via" not in reply.headers
+    assert reply.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"get / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost localhost\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n folded: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\nHost: localhost\n\r\n\r\n", 400),
+        (b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (POST + b"Content-Length: -5\r\n\r\n", 400),
+        (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
+        (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx", 400),
+        (POST + b"Transfer-Encoding: gzip\r\n\r\n", 501),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (POST + b"Content-Length: 65537\r\n\r\n", 413),
+        (POST + b"Content-Length: 99999999999999\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
+    ],
+)
+def test_what_the_parser_refuses_is_answered_as_a_problem(server: Running, sent: bytes, status: int) -> None:
+    reply = exchange(server, sent)
+
+    assert reply.status == status
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply.headers["Connection"] == "close"
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert list(reply.json) == ["type", "title", "status", "detail"]
+    line = server.log.only("http.refused")
+    assert line["status"] == reply.json["status"] == status
+    assert line["request_id"] == reply.headers["X-Request-ID"]
+    assert line["trace_id"] == reply.headers["X-Trace-ID"]
+
+
+def test_a_refused_request_keeps_the_name_that_its_client_gave_it(server: Running) -> None:
+    reply = exchange(server, POST + b"X-Request-ID: mine\r\nContent-Length: 70000\r\n\r\n")
+
+    assert reply.headers["X-Request-ID"] == "mine"
+
+
+def test_a_request_without_host_is_bad(server: Running) -> None:
+    for version in (b"1.0", b"1.1"):
+        reply = exchange(server, b"GET /ready HTTP/" + version + b"\r\n\r\n")
+
+        assert reply.status == 400
+        assert "Host" in str(reply.json["detail"])
+
+
+def test_two_hosts_are_none(server: Running) -> None:
+    reply = exchange(server, b"GET /ready HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")
+
+    assert reply.status == 403
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, 8 * 1024 * 1024])
+def test_a_client_that_sends_too_much_gets_to_read_why(server: Running, size: int) -> None:
+    client = server.client()
+
+    client.request("POST", "/api/tasks", b"x" * size, {"Content-Type": "application/json"})
+    reply = client.getresponse()
+
+    assert reply.status == 413
+    assert "65,536 bytes" in json.loads(reply.read())["detail"]
+    client.close()
+
+
+def test_a_client_that_sends_too_much_in_chunks_gets_to_read_why(server: Running) -> None:
+    client = server.client()
+
+    client.request(
+        "POST",
+        "/api/tasks",
+        (b"x" * 16384 for _ in range(200)),
+        {"Content-Type": "application/json"},
+        encode_chunked=True,
+    )
+
+    assert client.getresponse().status == 413
+    client.close()
+
+
+def test_a_body_of_the_limit_is_taken(server: Running) -> None:
+    body = TASK + b" " * (LIMIT - len(TASK))
+
+    reply = exchange(server, POST + b"Content-Length: %d\r\n\r\n" % LIMIT + body)
+
+    assert reply.status == 201
+
+
+def test_a_body_in_chunks_is_taken(server: Running) -> None:
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in TASK) + b"0\r\n\r\n"
+
+    reply = exchange(server, POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+
+    assert reply.status == 201
+
+
+def test_a_body_that_comes_byte_by_byte_is_taken(server: Running) -> None:
+    with server.socket() as sock:
+        for byte in POST + b"Content-Length: %d\r\n\r\n" % len(TASK) + TASK:
+            sock.sendall(bytes([byte]))
+        reply = Reply(sock)
+
+    assert reply.status == 201
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(server: Running) -> None:
+    with server.socket() as sock:
+        sock.sendall(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(TASK))
+        interim = sock.recv(65536)
+        sock.sendall(TASK)
+        reply = Reply(sock)
+
+    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert reply.status == 201
+
+
+def test_a_client_that_asks_first_is_spared_a_body_that_is_too_large(server: Running) -> None:
+    reply = exchange(server, POST + b"Expect: 100-continue\r\nContent-Length: 70000\r\n\r\n")
+
+    assert reply.status == 413
+
+
+def test_a_client_that_asks_first_for_nothing_is_answered(server: Running) -> None:
+    reply = exchange(server, b"GET /ready HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n")
+
+    assert reply.status == 200
+
+
+def test_requests_in_a_row_are_answered_in_order(server: Running) -> None:
+    paths = [b"/ready", b"/nowhere", b"/health", b"/api/tasks"]
+
+    with server.socket() as sock:
+        sock.sendall(b"".join(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path for path in paths[:-1]))
+        sock.sendall(b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % paths[-1])
+        received = rest(sock)
+
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"200", b"404", b"200", b"200"]
+
+
+def test_a_reply_to_http_1_0_closes(server: Running) -> None:
+    with server.socket() as sock:
+        sock.sendall(b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        received = rest(sock)
+
+    assert received.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert received.endswith(b'{"status":"ready"}')
+
+
+def test_head_has_the_headers_of_get_and_no_body(server: Running) -> None:
+    with server.socket() as sock:
+        sock.sendall(b"HEAD /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        received = rest(sock)
+
+    head, body = received.split(b"\r\n\r\n", 1)
+    assert b"Content-Length: 18" in head
+    assert body == b""
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [(b"//ready", 404), (b"http://localhost/ready", 200), (b"/re%61dy", 200), (b"/ready?", 200), (b"*", 404)],
+)
+def test_a_target_is_taken_as_it_was_sent(server: Running, target: bytes, status: int) -> None:
+    reply = exchange(server, b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % target)
+
+    assert reply.status == status
+
+
+def test_an_application_that_breaks_is_answered_as_a_problem(server: Running) -> None:
+    server.runtime.failure = RuntimeError("boom")
+
+    reply = exchange(server, b"GET /api/tasks HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    assert reply.status == 500
+    assert b"boom" not in reply.body
+
+
+def test_a_port_in_use_is_told_before_anything_is_served(server: Running) -> None:
+    with pytest.raises(CannotListen, match="another program does"):
+        bind(server.server.port)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "word"),
+    [
+        ("127.0.0.1", 65_536, "a port is a number from 0 to 65535"),
+        ("192.0.2.1", 0, "not one of this machine"),
+        ("127.0.0.1", -1, "a port is a number from 0 to 65535"),
+        ("no such host", 0, "not the name or address of a network interface"),
+    ],
+)
+def test_an_address_that_cannot_be_is_told_with_what_would_be_right(host: str, port: int, word: str) -> None:
+    with pytest.raises(CannotListen, match=word):
+        bind(port, host)
+
+
+def test_the_url_has_the_real_port_and_the_address_in_brackets_if_it_needs_them() -> None:
+    four, six = bind(0, "localhost"), bind(0, "::1")
+    four.close()
+    six.close()
+
+    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9][0-9]*", four.url)
+    assert re.fullmatch(r"http://\[::1\]:[1-9][0-9]*", six.url)
+
+
+def test_a_server_that_was_stopped_before_it_serves_returns_at_once() -> None:
+    server = bind(0)
+
+    server.stop()
+    server.serve()
+    server.stop()
+    server.close()
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.host, server.port), timeout=10)
+
+
+def test_a_request_in_flight_is_finished_when_the_server_stops() -> None:
+    with running() as it:
+        begun, go_on = threading.Event(), threading.Event()
+        it.runtime.before_submit = held(begun, go_on)
+
+        with it.socket() as sock, it.socket() as idle:
+            sock.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(TASK) + TASK)
+            assert begun.wait(10)
+            it.server.stop()
+            closed = rest(idle)
+            refused = it.refuses()
+            go_on.set()
+            reply = Reply(sock)
+
+        assert closed == b""
+        assert refused
+        assert reply.status == 201
+        assert reply.headers["Connection"] == "close"
+
+
+def test_a_request_that_outlives_the_grace_is_broken_off_and_logged() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    it = Running(grace=0.0)
+    it.runtime.before_submit = held(begun, go_on)
+
+    with it.socket() as sock:
+        sock.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(TASK) + TASK)
+        assert begun.wait(10)
+        it.stop()
+        received = rest(sock)
+    go_on.set()
+    it.server.close()
+
+    assert received == b""
+    assert it.log.only("http.abandoned")["requests"] == 1
+
+
+def held(begun: threading.Event, go_on: threading.Event) -> Callable[[], object]:
+    """Return what holds a submit, once it has begun, until it may go on."""
+
+    def hold() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    return hold
+
+
+def bind(port: int, host: str = "127.0.0.1") -> Server:
+    """Return a server that does not serve."""
+    return Server(
+        app=lambda environ, start_response: [],
+        host=host,
+        port=port,
+        ids=CountedIds(),
+        clock=HeldClock(),
+        log=Log().logger,
+        workers=1,
+    )
