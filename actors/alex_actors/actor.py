@@ -2,21 +2,23 @@
 
 Pykka lets a failing ``ask`` pass (the asker gets the exception, the actor lives on, no hook is called)
 and kills an actor for a failing ``tell``. Here an exception in a handler of a typed message is a crash in
-both cases, and the actor's supervisor is told. Calls through Pykka's proxies keep Pykka's way.
+both cases, and the actor's supervisor is told. Calls through Pykka's proxies keep Pykka's way. Whatever is
+raised, also by a hook and also what is no ``Exception``, stays within the actor.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pykka
 
 from alex_actors.mailbox import Mailbox, PauseActor
-from alex_actors.messages import Ask, Message, Promise, ReplyFuture
+from alex_actors.messages import Message, Promise, ReplyFuture
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable
+
+    from pykka._envelope import Envelope  # private, and pinned: what a mailbox holds
 
 
 class HandlerExit(Exception):
@@ -49,7 +51,7 @@ class PooledActor(pykka.Actor):
         """Handle messages until there is a pause. Returns whether the actor is still alive."""
         if not self._begun:
             self._begun = True
-            self._actor_loop_setup()
+            self._guard(self.on_start)
         try:
             self._actor_loop_running()
         except PauseActor:
@@ -57,53 +59,56 @@ class PooledActor(pykka.Actor):
         self._actor_loop_teardown()
         return False
 
+    def _actor_loop_running(self) -> None:
+        while not self.actor_stopped.is_set():
+            envelope = self.actor_inbox.get()
+            try:
+                answer = self._handle_receive(envelope.message)
+                if envelope.reply_to is not None:
+                    envelope.reply_to.set(answer)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is this actor's failure alone
+                self._fail(envelope, error)
+                del envelope  # or its future would hold the traceback, and the traceback, by this frame, the future
+
     def _handle_receive(self, message: Any) -> Any:  # Any: as Pykka declares it
         if not isinstance(message, Message):
             return super()._handle_receive(message)
         self.actor_inbox.dispatcher.handling(self, message)
-        try:
-            answer = self.on_receive(message)
-        except Exception:
-            if isinstance(message, Ask):
-                self._crash()
-            raise
-        except BaseException as error:
-            failure = HandlerExit(f"{self} raised {error!r} on {type(message).__name__}")
-            if isinstance(message, Ask):
-                self._crash()
-            raise failure from error
+        answer = self.on_receive(message)
         if isinstance(answer, Promise) and not answer.settled:
             self._promises.add(answer)
             answer.kept_by(self._promises.discard)
         return answer
 
-    def _crash(self) -> None:
-        """Do on a failing ask what Pykka does on a failing tell."""
-        self._handle_failure(*sys.exc_info())
-        try:
-            self.on_failure(*sys.exc_info())
-        except Exception:  # noqa: BLE001 - a hook that fails must not hide the failure
-            self._handle_failure(*sys.exc_info())
+    def _fail(self, envelope: Envelope[Any], error: BaseException) -> None:  # Any: of whatever message
+        """Crash on a failing message, and pass the failure on to who asked."""
+        failure = error
+        if not isinstance(error, Exception):
+            failure = HandlerExit(f"{self} raised {error!r} on {type(envelope.message).__name__}")
+            failure.__cause__ = error
+        if envelope.reply_to is None or isinstance(envelope.message, Message):
+            self._crash(failure)
+            self._guard(lambda: self.on_failure(type(failure), failure, failure.__traceback__))
+        if envelope.reply_to is not None:
+            envelope.reply_to.set_exception((type(failure), failure, failure.__traceback__))
 
-    def _handle_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        del exception_type, traceback  # both are in the exception
+    def _crash(self, error: BaseException) -> None:
         self.actor_stopped.set()
-        self.actor_inbox.dispatcher.crashed(self, exception_value or RuntimeError("unknown failure"))
+        self.actor_inbox.dispatcher.crashed(self, error)
+
+    def _guard(self, hook: Callable[[], None]) -> None:
+        """Run a hook. One that raises is a crash: of an actor that has crashed already, the log tells of both."""
+        try:
+            hook()
+        except BaseException as error:  # noqa: BLE001 - as in the loop
+            self._crash(error)
 
     def _stop(self) -> None:
         # Pykka would look for the ref in its registry, a list: 10,000 stops are 10,000 searches. Ours is a
         # dictionary of the dispatcher's.
         self.actor_stopped.set()
         self.actor_inbox.dispatcher.stopped(self)
-        try:
-            self.on_stop()
-        except Exception:  # noqa: BLE001 - a failure like any other
-            self._handle_failure(*sys.exc_info())
+        self._guard(self.on_stop)
 
     def _actor_loop_teardown(self) -> None:
         for promise in tuple(self._promises):

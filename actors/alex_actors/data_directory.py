@@ -33,12 +33,19 @@ class DataDirectory:
             raise DirectoryError(msg) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
             msg = (
                 f"Another server{f' (process {holder})' if holder else ''} uses the data directory {path}. "
                 "Stop it, or choose another with --data-dir."
+            )
+            raise DirectoryError(msg) from error
+        except OSError as error:
+            os.close(self._lock)
+            msg = (
+                f"The data directory {path} cannot be locked ({error.strerror}). "
+                "Choose one on a local file system with --data-dir."
             )
             raise DirectoryError(msg) from error
         os.ftruncate(self._lock, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -72,9 +73,9 @@ class PoolDispatcher:
         return len(self._running)
 
     def stop(self, *, timeout: float) -> bool:
-        """Stop all actors, the last started first, then the threads; return whether all did in time.
+        """Tell all actors to stop, the last started first, and end the threads; return whether all did in time.
 
-        ``timeout`` in seconds, for all of it.
+        ``timeout`` in seconds, for all of it. One that blocks holds up no other.
         """
         deadline = time.monotonic() + timeout
         stops = [ref.stop(block=False) for ref, _ in reversed(tuple(self._running.values()))]
@@ -85,19 +86,18 @@ class PoolDispatcher:
             except pykka.Timeout:
                 in_time = False
         self._stopped = True
-        for _ in self._threads:
-            self._ready.put(None)
+        self._ready.put(None)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             in_time = in_time and not thread.is_alive()
+        self._turn_away()
         return in_time
 
     def ready(self, mailbox: Mailbox, /) -> None:
         """Have the mailbox run by the next free thread; if there are none any more, turn away who is in it."""
-        if self._stopped:
-            mailbox.close()
-        else:
-            self._ready.put(mailbox)
+        self._ready.put(mailbox)
+        if self._stopped:  # looked at after the put: stop() may come in between
+            self._turn_away()
 
     def future(self) -> pykka.Future[Any]:  # Any: Pykka's futures carry any answer
         """Return a future that threads can wait for."""
@@ -117,7 +117,10 @@ class PoolDispatcher:
         self._log.error("actor.crashed", actor=type(actor).__name__, exc_info=error)
         _, supervisor = self._running.pop(actor.actor_urn, (None, None))
         if supervisor is not None:
-            supervisor(error)
+            try:
+                supervisor(error)
+            except Exception as failure:  # noqa: BLE001 - the actor's askers must hear of its end all the same
+                self._log.critical("supervisor.failed", actor=type(actor).__name__, exc_info=failure)
 
     def undelivered(self, actor: str, message: object, /) -> None:
         """Log a message that came too late."""
@@ -129,6 +132,16 @@ class PoolDispatcher:
                 mailbox.run(BUDGET)
             except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must serve the others
                 self._log.critical("dispatcher.failed", exc_info=error)
+        self._ready.put(None)  # for the next thread
+
+    def _turn_away(self) -> None:
+        """Close every mailbox that waits for a thread."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                mailbox = self._ready.get_nowait()
+                if mailbox is not None:
+                    mailbox.close()
+        self._ready.put(None)  # one may have been taken from a thread that has not ended yet
 
 
 class PinnedDispatcher(PoolDispatcher):

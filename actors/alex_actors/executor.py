@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from alex_actors.events import AGENT_EVENTS, AgentEvent, AnyEvent, Stamped, stamp_checked
 from alex_actors.ports import Aborted, AgentError, Answer, Checkpoint, Failed, Finished, Outcome, Yielded
 from alex_actors.redact import redact
@@ -98,10 +100,10 @@ class AsyncioRun:
         except asyncio.CancelledError:
             return Aborted()
         except AgentError as error:
-            return Failed(one_line(str(error)))
+            return Failed(one_line(text_of(error)))
         except BaseException as error:  # noqa: BLE001 - whatever an agent raises, its task gets an end
             self._executor.note_failure(self._task, error)
-            return Failed(one_line(f"{type(error).__name__}: {error}"))
+            return Failed(one_line(f"{type(error).__name__}: {text_of(error)}"))
 
     def _finished(self, job: asyncio.Task[Outcome]) -> None:
         self._report_news(Aborted() if job.cancelled() else job.result())
@@ -119,7 +121,7 @@ class AsyncioRun:
                 if self._cancelled:  # the agent caught the interruption and went on: it does not any further
                     raise asyncio.CancelledError
                 if isinstance(item, Answer):
-                    answer = item
+                    answer = checked(item)
                     break
                 if isinstance(item, Checkpoint):
                     await self._until_committed(self._produced)
@@ -129,12 +131,14 @@ class AsyncioRun:
         finally:
             if isinstance(generator, AsyncGenerator):
                 await generator.aclose()
+        if answer is None and self._cancelled:  # the agent caught the interruption, and ended
+            return Aborted()
         if answer is None:
             return Failed("The agent ended without an answer.")
         return Finished(answer)
 
     def _take(self, event: AgentEvent) -> None:
-        if not isinstance(event, AGENT_EVENTS):
+        if type(event) not in AGENT_EVENTS:  # a subclass is no event either: nobody could read it back
             msg = f"The agent yielded {type(event).__name__}, which is no event that an agent may yield."
             raise AgentError(msg)
         stamped = stamp_checked(timestamp(self._executor.clock.now()), event)
@@ -265,7 +269,11 @@ class AsyncioExecutor:
     def _make_calls(self) -> None:
         self._calls_scheduled = False  # first: a call that comes in from here on schedules anew
         while self._calls:
-            self._calls.popleft()()
+            call = self._calls.popleft()
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - one call must not hold up those of all other runs
+                self._log.error("executor.call_failed", exc_info=error)
 
     def _interrupt_all(self) -> None:
         if not self._runs:
@@ -283,6 +291,19 @@ class AsyncioExecutor:
         self._loop.run_forever()
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+
+
+def checked(answer: Answer) -> Answer:
+    """Return an agent's answer. Raises TypeError or ValueError if a field of it is of another type, or no JSON."""
+    return msgspec.json.decode(msgspec.json.encode(answer), type=Answer)
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an exception says of itself; nothing if it fails in saying it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an agent's exception may be of any class
+        return ""
 
 
 def one_line(text: str) -> str:

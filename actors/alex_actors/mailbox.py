@@ -114,10 +114,9 @@ class Mailbox:
             self._wake()
 
     def close(self) -> None:
-        """Turn away everything, now that there is no thread any more."""
+        """Turn away everything, now that there is no thread any more. For who holds the token."""
         self._actor = None
-        self.drain()
-        self._token.release()
+        self.run(0)
 
     def drain(self) -> None:
         """Answer everything that waits for an actor that has stopped."""

@@ -41,13 +41,18 @@ class Progress(Value, frozen=True):
 
 
 def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
-    """Return the state after an event. Counters never shrink, whatever an agent says."""
+    """Return the state after an event.
+
+    Counters never shrink, whatever an agent says; a task starts once, and its first end is its last event.
+    """
+    if progress.ended:
+        return progress
     match event:
         case IterationStart(iteration=iteration):
             return msgspec.structs.replace(progress, current_iteration=max(progress.current_iteration, iteration))
         case IterationComplete(tokens_used=tokens):
             return msgspec.structs.replace(progress, tokens_used=max(progress.tokens_used, tokens))
-        case TaskStarted():
+        case TaskStarted() if progress.started_at is None:
             return msgspec.structs.replace(progress, status="running", started_at=at)
         case TaskCompleted() | TaskFailed() | TaskCancelled():
             return msgspec.structs.replace(

@@ -117,6 +117,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     lingering = False
     """All is said; what still comes is dropped."""
 
+    behind = False
+    """A worker wrote more than the socket took: the loop must send the rest."""
+
     @property
     def busy(self) -> bool:
         """Whether a request on it is being answered, or a reply is on its way."""
@@ -135,6 +138,25 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     def readable(self) -> bool:
         """Return whether to wait for data."""
         return self.lingering or bool(super().readable())
+
+    def writable(self) -> bool:
+        """Return whether to wait until something can be sent.
+
+        A worker sends what it writes itself, without the GIL but with the lock. waitress would find the socket
+        writable all the while and the lock taken, and spin: a worker then gets the GIL back after the switch
+        interval of 5 ms, which took a server at 64 connections from 4000 requests a second to 200.
+        """
+        if self.requests and not self.behind:
+            return bool(self.will_close or self.close_when_flushed)
+        return bool(super().writable())
+
+    def write_soon(self, data: bytes) -> int:
+        """Send or keep what a worker wrote; return how many bytes that were. Raises ClientDisconnected."""
+        written: int = super().write_soon(data)
+        self.behind = self.total_outbufs_len > 0
+        if self.behind:
+            self.server.pull_trigger()  # again: the loop may have looked before it could see that
+        return written
 
     def handle_read(self) -> None:
         """Take what came. At its end, ``recv`` closes the channel."""

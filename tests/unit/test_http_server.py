@@ -12,8 +12,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from alex_actors.values import Context
 from alex_http.app import create_app
+from alex_http.channels import Channel
 from alex_http.server import CannotListen, Server
+from alex_http.wire import SubmitIn
 from tests.unit.fake_runtime import CATALOG, CountedIds, FakeRuntime, HeldClock, Log
 
 LIMIT = 64 * 1024
@@ -275,6 +278,42 @@ def test_requests_in_a_row_are_answered_in_order(server: Running) -> None:
         received = rest(sock)
 
     assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"200", b"404", b"200", b"200"]
+
+
+def test_a_reply_that_is_larger_than_the_socket_takes_arrives_whole(server: Running) -> None:
+    text = "x" * 100_000
+    new = CATALOG.new_task(SubmitIn(task=text, session_id="s"))
+    for _ in range(200):
+        server.runtime.submit(new, Context("trace"))
+
+    get = b"GET /api/tasks?limit=1000 HTTP/1.1\r\nHost: localhost\r\n"
+    with server.socket() as sock:
+        sock.sendall(get + b"\r\n" + get + b"Connection: close\r\n\r\n")
+        received = rest(sock)
+
+    lengths = [int(length) for length in re.findall(rb"Content-Length: (\d+)", received)]
+    assert len(lengths) == 2
+    assert len(received) == sum(lengths) + sum(
+        len(head) for head in re.findall(rb"HTTP/1\.1 .*?\r\n\r\n", received, re.DOTALL)
+    )
+    assert received.count(text.encode()) == 400
+
+
+def test_the_loop_leaves_a_connection_alone_until_its_worker_falls_behind() -> None:
+    server = bind(0)
+    near, far = socket.socketpair()
+    channel = Channel(server._listener, near, ("127.0.0.1", 1), server._listener.adj, map={})
+
+    channel.requests = [object()]
+    channel.total_outbufs_len = 1
+    sending = channel.writable()
+    channel.behind = True
+    behind = channel.writable()
+
+    assert (sending, behind) == (False, True)
+    channel.handle_close()
+    far.close()
+    server.close()
 
 
 def test_a_reply_to_http_1_0_closes(server: Running) -> None:

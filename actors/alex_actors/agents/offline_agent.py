@@ -11,7 +11,8 @@ from contextlib import aclosing
 from alex_actors.agents.progress import Progress
 from alex_actors.agents.react import ReActAgent
 from alex_actors.events import AnyEvent, IterationStart
-from alex_actors.models.offline_language import Simulate, understand
+from alex_actors.models.offline_intents import Simulate
+from alex_actors.models.offline_language import understand
 from alex_actors.ports import AgentError, AgentYield, Answer
 from alex_actors.tasks import Task
 

@@ -88,9 +88,7 @@ class Progress:
         """Complete a turn that used this many tokens, and return the event that says so."""
         turn.completed = True
         self.tokens += tokens
-        return IterationComplete(
-            iteration=turn.iteration, tokens_used=self.tokens, tools_run=len(turn.calls)
-        )
+        return IterationComplete(iteration=turn.iteration, tokens_used=self.tokens, tools_run=len(turn.calls))
 
     def _replay(self, event: AnyEvent) -> None:
         match event:

@@ -166,9 +166,7 @@ class ReActAgent:
         state.outcome, unexpected = await self._run_tool(call, task)
         yield state.outcome
         if unexpected is not None:
-            yield ErrorRaised(
-                iteration=turn.iteration, phase="execute", error=unexpected, recoverable=True
-            )
+            yield ErrorRaised(iteration=turn.iteration, phase="execute", error=unexpected, recoverable=True)
 
     async def _run_tool(self, call: ToolCall, task: Task) -> tuple[ToolCallComplete, str | None]:
         """Return what came of a tool, and the error if it was one that no tool should raise."""
@@ -211,7 +209,8 @@ def _analysis(task: Task) -> TaskAnalysis:
 
 def _out_of_iterations(task: Task, conversation: Sequence[Message]) -> str:
     limit = task.max_iterations
-    text = f"Stopped after {limit} iteration{'' if limit == 1 else 's'}, the limit of this task, without a final answer."
+    count = f"{limit} iteration{'' if limit == 1 else 's'}"
+    text = f"Stopped after {count}, the limit of this task, without a final answer."
     said = next((m.content for m in reversed(conversation) if m.role == "assistant" and m.content), None)
     seen = next((m.content for m in reversed(conversation) if m.role == "tool" and m.content), None)
     if said is not None:

@@ -4,4 +4,7 @@ from __future__ import annotations
 
 from alex_actors.models.offline import OfflineModel
 
-__all__ = ["OfflineModel"]
+__all__ = ["OFFLINE", "OfflineModel"]
+
+OFFLINE = "offline"
+"""The offline model's name, as tasks have it."""

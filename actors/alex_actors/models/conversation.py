@@ -28,7 +28,5 @@ def estimated_tokens(content: str, calls: Sequence[ToolCall] = ()) -> int:
 
     For models that do not count, and for turns whose count was lost with an interruption.
     """
-    written = len(content) + sum(
-        len(call.tool_name) + len(msgspec.json.encode(call.arguments)) for call in calls
-    )
+    written = len(content) + sum(len(call.tool_name) + len(msgspec.json.encode(call.arguments)) for call in calls)
     return max(1, (written + 3) // 4)

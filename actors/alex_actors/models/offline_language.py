@@ -1,26 +1,18 @@
 """What the offline model understands: from a task's text to what is meant by it, by rules.
 
-The rules are forgiving in wording, case, punctuation and quotes. What none of them covers is Unknown, never a guess.
+The rules are forgiving in wording, case, punctuation and quotes. What none of them covers is Unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import msgspec
 
 from alex_actors.models import offline_parts, offline_rules
-from alex_actors.models.offline_intents import (
-    Intent,
-    ReadFile,
-    Simulate,
-    Unknown,
-    WriteFile,
-)
+from alex_actors.models.offline_intents import Intent, ReadFile, Simulate, Unknown, WriteFile
 from alex_actors.values import Value
 
-_Split: TypeAlias = Callable[[str], list[str]]
+MOST_PARTS = 100
+"""Of a task: the model reads all of it again at every turn."""
 
 _PRONOUNS = frozenset({"it", "that", "this", "that file", "the file", "this file"})
 
@@ -41,21 +33,35 @@ def understand(text: str) -> tuple[Part, ...]:
             parts[-1] = Part(f"{parts[-1].text} then fail", msgspec.structs.replace(last, fail=True))
         else:
             parts += _understand_piece(piece)
+        if len(parts) > MOST_PARTS:
+            return (Part(text, Unknown(text, f"It follows up to {MOST_PARTS} parts of a task.")),)
     return _resolve_pronouns(parts) or (Part(text, Unknown(text)),)
 
 
 def _understand_piece(piece: str) -> list[Part]:
-    """Understand it as one, else as sentences, else as clauses with "and": if each of them makes sense."""
+    """Understand its lines, if each makes sense; else it as one; else its sentences, or its clauses with "and"."""
+    lines = _understand_all(offline_parts.split_at_lines(piece))
+    # After a file's content begins, lines belong to it.
+    if len(lines) > 1 and not any(isinstance(line.intent, WriteFile) for line in lines):
+        return lines
     whole = Part(piece, offline_rules.intent_of(piece))
-    if not isinstance(whole.intent, Unknown):
-        return [whole]
-    split: _Split
-    for split in (offline_parts.split_at_sentences, offline_parts.split_at_and):
-        pieces = split(piece)
-        parts = [Part(text, offline_rules.intent_of(text)) for text in pieces] if len(pieces) > 1 else []
-        if parts and not any(isinstance(part.intent, Unknown) for part in parts):
-            return parts
+    if isinstance(whole.intent, Unknown) and whole.intent.reason is None:
+        for split in (offline_parts.split_at_sentences, offline_parts.split_at_and):
+            parts = _understand_all(split(piece))
+            if len(parts) > 1:
+                return parts
     return [whole]
+
+
+def _understand_all(pieces: list[str]) -> list[Part]:
+    """Return the parts that these are; none if one of them makes no sense."""
+    parts: list[Part] = []
+    for piece in pieces:
+        part = Part(piece, offline_rules.intent_of(piece))
+        if isinstance(part.intent, Unknown):
+            return []
+        parts.append(part)
+    return parts
 
 
 def _resolve_pronouns(parts: list[Part]) -> tuple[Part, ...]:
@@ -65,7 +71,7 @@ def _resolve_pronouns(parts: list[Part]) -> tuple[Part, ...]:
     for part in parts:
         intent = part.intent
         if isinstance(intent, ReadFile) and intent.path.lower() in _PRONOUNS and path is not None:
-            part = Part(f"Read {path}", ReadFile(path))  # noqa: PLW2901 - the part that is meant
+            part = Part(f"Read {path}", ReadFile(path))
         elif isinstance(intent, ReadFile | WriteFile):
             path = intent.path
         resolved.append(part)

@@ -8,10 +8,14 @@ from __future__ import annotations
 import re
 
 _THEN = re.compile(
-    r"(?:[.;,!?]\s*+|\s)(?:(?:and|but)\s++)?(?:then|after\s++that|afterwards)\b(?:[,:]\s*+|\s++)", re.IGNORECASE
+    r"(?:(?:[.;,!?]\s*+|\s)(?:(?:and|but)\s++)?(?:then|after\s++that|afterwards)"
+    r"|[.;!?]\s++(?:next|finally|lastly))\b(?:[,:]\s*+|\s++)",
+    re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[.;!?])\s++|\s*+\n\s*+")
+_LINE_END = re.compile(r"\n\s*+")
+_SENTENCE_END = re.compile(r"(?<=[.;!?])\s++")
 _AND = re.compile(r"(?:,\s*+|\s)and\s++", re.IGNORECASE)
+_BULLET = re.compile(r"(?:[0-9]{1,3}[.)]|[-*\u2022])\s++")
 _FILLERS = re.compile(
     r"(?:(?:please|first(?:ly| of all)?|next|finally|lastly|also|now|then|ok|okay|hey|hi alex|alex|just"
     r"|(?:can|could|would|will) you(?: please)?|i (?:want|need|would like) you to|i'd like you to|go ahead and)"
@@ -29,8 +33,13 @@ def split_at_then(text: str) -> list[str]:
     return _split(text, _THEN)
 
 
+def split_at_lines(text: str) -> list[str]:
+    """Return the lines of a text, stripped; none is empty."""
+    return _split(text, _LINE_END)
+
+
 def split_at_sentences(text: str) -> list[str]:
-    """Return the sentences and lines of a text, stripped; none is empty."""
+    """Return the sentences of a text, stripped; none is empty."""
     return _split(text, _SENTENCE_END)
 
 
@@ -40,11 +49,16 @@ def split_at_and(text: str) -> list[str]:
 
 
 def without_fillers(text: str) -> str:
-    """Return a text without the words that make a request polite or put it in order."""
+    """Return a text without the words before it that make a request polite or put it in order."""
     text = text.strip()
-    filler = _FILLERS.match(text)
-    if filler is not None:
-        text = text[filler.end() :]
+    for words in (_BULLET, _FILLERS):
+        if match := words.match(text):
+            text = text[match.end() :]
+    return text
+
+
+def without_courtesies(text: str) -> str:
+    """Return a text without the polite words after it."""
     bare = text.rstrip(".!?")
     for courtesy in _COURTESIES:
         if bare.lower().endswith(courtesy):

@@ -1,7 +1,7 @@
 """The offline model's rules: each reads one kind of request, or says that it is none.
 
-Quantifiers over spaces and words are possessive (``++``), and only the rules for files and echoes see long texts, so
-that no text takes long to understand.
+Quantifiers over spaces and words are possessive (``++``), and only the rules for files and echoes see long
+texts, so that no text takes long to understand.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from alex_actors.models.offline_intents import (
     Unknown,
     WriteFile,
 )
-from alex_actors.models.offline_parts import is_quoted, unquoted, without_fillers
+from alex_actors.models.offline_parts import (
+    is_quoted,
+    unquoted,
+    without_courtesies,
+    without_fillers,
+)
 from alex_actors.models.offline_sums import sum_of
 
 _SHORT = 1000
@@ -34,8 +39,14 @@ _SHORT = 1000
 def intent_of(text: str) -> Intent:
     """Return what a part of a task means."""
     request = without_fillers(text)
-    rules = _RULES if len(request) <= _SHORT else _RULES_FOR_LONG_TEXTS
-    return next((intent for rule in rules if (intent := rule(request)) is not None), Unknown(text))
+    brief = without_courtesies(request)
+    for rule in _RULES:
+        if rule not in _VERBATIM and len(brief) > _SHORT:
+            continue
+        intent = rule(request if rule in _VERBATIM else brief)
+        if intent is not None:
+            return intent
+    return Unknown(text)
 
 
 def says_fail(text: str) -> bool:
@@ -49,11 +60,15 @@ def _rule(pattern: str) -> re.Pattern[str]:
 
 
 # Paths and quoted texts, as groups take them.
-_QUOTED = r"'[^']*+'|\"[^\"]*+\"|`[^`]*+`|\u201c[^\u201d]*+\u201d|\u2018[^\u2019]*+\u2019"
+_QUOTED = "|".join(
+    f"{opening}[^{closing}]{{0,500}}+{closing}"
+    for opening, closing in ("''", '""', "``", "\u201c\u201d", "\u2018\u2019")
+)
 _PATH = rf"(?:{_QUOTED}|[^\s'\"`]++)"
 _CURRENT = re.compile(
-    r"(?:(?:the|this|my) )?(?:(?:current|working|root|whole) )?(?:director(?:y|ies)|folder|workspace|project|files?)"
-    r"|here|there|all(?: the)? files|everywhere|every file|\.?",
+    r"(?:(?:the|this|my) )?(?:(?:current|working|root|whole) )?"
+    r"(?:director(?:y|ies)|folder|workspace|project|files?)"
+    r"|here|there|all(?: the)? files|everywhere|everything|every file|\.?",
     re.IGNORECASE,
 )
 _KIND_BEFORE = re.compile(r"(?:the )?(?:(?:directory|folder|file)\s++(?:called |named )?)?", re.IGNORECASE)
@@ -83,30 +98,33 @@ _LIST = _rule(
     r"(?:(?:list|show|display|give)(?: me)?(?: all)?(?: of)?(?: the| my)?(?: current)?"
     r" (?:files?|director(?:y|ies)|folders?|contents?|workspace|entries)"
     r"(?: and (?:files|folders|directories))?"
-    r"|(?:what|which)(?: are the)? (?:files|directories|folders)(?: (?:are|exist|do (?:i|we|you) have))?(?: there)?"
+    r"|(?:what|which)(?: are the)? (?:files|directories|folders)"
+    r"(?: (?:are|exist|do (?:i|we|you) have))?(?: there)?"
     r"|what(?:'s| is) in(?= (?:the |this |my )?(?:current |working )?(?:directory|folder|workspace))"
     r"|list|ls|dir)"
     r"(?: (?:(?:in|of|inside|under|from|at) )?(?P<path>[^\n]{1,500}))?[.?!]*"
 )
-_CALLED = r"(?:(?: a| an| the| my)?(?: new| empty| text)*+(?: file)?(?: called| named)?)"
+# A word only counts as one before a space: "a" is none in "create a.txt".
+_NAMED = r"(?: file(?=\s))?+(?: (?:called|named)(?=\s))?+"
+_CALLED = rf"(?: (?:a|an|the|my)(?=\s))?+(?: (?:new|empty|text)(?=\s))*+{_NAMED}"
 _CONTENT = (
     r"(?:with|containing|that (?:says|contains|reads)|which (?:says|contains)|and (?:write|put))"
-    r"(?:(?: the| this)?(?: (?:content|contents|text|words?|line|lines)\b(?: of| is)?+)?+)"
+    r"(?: the| this)?+(?: following)?+(?: (?:content|contents|text|words?|lines?)\b(?: of| is)?+)?+"
 )
 _CREATE = _rule(
-    rf"(?:create|make|write|add|save|touch|generate){_CALLED} (?P<path>{_PATH}?),?"
-    rf"(?: {_CONTENT}(?P<content>(?:\s*+[:=]|\s).*)|(?P<empty>[.!]?))"
+    rf"(?:create|make|write|add|save|touch|generate){_CALLED} (?P<path>{_PATH})"
+    rf"(?: {_CONTENT}(?P<content>(?:\s*+[:=]|\s).*))?"
+)
+_WRITE_TO = _rule(
+    rf"(?:write|save)(?: to| into| in)(?: (?:the|a)(?=\s))?+{_NAMED} (?P<path>{_PATH})(?P<content>(?:\s*+:|\s).*)"
 )
 _WRITE_INTO = _rule(
-    r"(?:write|save|put|store|add)(?: the)?(?: text| content| words?)?:? (?P<content>.*\S)"
-    rf" (?:to|into|in|as)(?: the| a)?(?: new)?(?: file)?(?: called| named)? (?P<path>{_PATH}?)[.!]?"
-)
-_WRITE_COLON = _rule(
-    rf"(?:write|save)(?: to| into| in)(?: the| a)?(?: file)? (?P<path>{_PATH}?)(?P<content>(?:\s*+:|\s).*)"
+    r"(?:write|save|put|store)(?: the)?+(?: text| content| words?)?+:? (?P<content>.*\S)"
+    rf" (?:to|into|in|as)(?: (?:the|a)(?=\s))?+(?: new(?=\s))?+{_NAMED} (?P<path>{_PATH})"
 )
 _READ = _rule(
-    r"(?:(?P<any>read|cat|view|open)|show|display|print|get|give)(?: me)?(?: (?:what(?:'s| is) in))?(?: out)?(?: the)?"
-    rf"(?: (?P<said>contents?|text)(?: of| in| from)?)?(?: the)?(?P<file> file)?(?: called| named)? (?P<path>{_PATH})"
+    r"(?:(?P<any>read|cat|view|open)|show|display|print|get|give)(?: me)?(?: what(?:'s| is) in)?(?: out)?(?: the)?"
+    rf"(?: (?:contents?|text)(?: of| in| from)?)?(?: the)?(?P<file> file)?(?: called| named)? (?P<path>{_PATH})"
     r"(?: file)?[.?!]*"
 )
 _WHAT_IS_IN = _rule(
@@ -119,21 +137,24 @@ _SEARCH = _rule(
     rf" (?P<query>{_QUOTED}|[^\n]{{1,500}}?)"
     r"(?: (?:in|inside|within|under)(?P<path> [^\n]{1,500}))?[.?!]*"
 )
-_GREP = _rule(rf"grep(?: -[a-z]{{1,8}})*+ (?P<query>{_PATH}) (?P<path>[^\s'\"]++)")
+_GREP = _rule(rf"grep(?! for )(?: -[a-z]{{1,8}})*+ (?P<query>{_PATH}) (?P<path>[^\s'\"]++)")
 _COMMAND = _rule(
     r"(?:(?:run|execute|exec)(?: (?:(?:the|this|a) )?(?:(?:shell|bash|terminal) )?command:?|:)?+"
     r"|(?:shell|bash|command):|\$) (?P<command>.+)"
 )
-_ECHO = _rule(r"(?P<verb>echo|say|repeat(?: after me)?|print|respond with|reply with|answer with)(?::\s*+|\s)(?P<text>.+)")
+_ECHO = _rule(
+    r"(?P<verb>echo|say|repeat(?: after me)?|print|respond with|reply with|answer with)(?::\s*+|\s)(?P<text>.+)"
+)
 _NUMBER = r"-?[0-9]{1,15}"
 _COUNT = _rule(
-    rf"count(?P<down> (?:down|backwards?))?(?: up)?(?: from (?P<first>{_NUMBER}))?"
+    rf"count(?P<down> (?:down|backwards?))?(?: up)?(?: the)?(?: numbers)?(?: (?:from )?(?P<first>{_NUMBER}))?"
     rf"(?: (?:up |down )?(?:to|until|till|through) |\s*+(?:-|\.\.|\u2013)\s*+)(?P<last>{_NUMBER})[.!]*"
 )
 _COUNT_DOWN = _rule(rf"count (?:down|backwards?)(?: from)? (?P<first>{_NUMBER})[.!]*")
 _SIMULATE = _rule(
-    r"simulate (?P<steps>[0-9]{1,9}) steps?(?:,)? (?:of|at|with|taking)(?: each)? (?P<time>[0-9]{1,9}(?:\.[0-9]{1,6})?)"
-    r"\s*+(?P<unit>ms|msecs?|milliseconds?|s|secs?|seconds?)(?: each)?[.!]*"
+    r"simulate (?P<steps>[0-9]{1,9}) steps?,? (?:of|at|with|taking)(?: each)?"
+    r" (?P<time>[0-9]{1,9}(?:\.[0-9]{1,6})?)\s*+(?P<unit>ms|msecs?|milliseconds?|s|secs?|seconds?)"
+    r"(?: each)?(?P<fail>,?(?: and)?(?: then)? fails?)?[.!]*"
 )
 
 
@@ -147,14 +168,14 @@ def _list_files(text: str) -> Intent | None:
 
 
 def _write_file(text: str) -> Intent | None:
-    for pattern in (_CREATE, _WRITE_COLON, _WRITE_INTO):
+    for pattern in (_CREATE, _WRITE_TO, _WRITE_INTO):
         match = pattern.fullmatch(text)
         if match is not None:
             path = _path(match["path"])
-            content = match["content"]
-            # Without content it has to look like a file: "make a plan" is none.
-            if path != "." and (content is not None or _is_file_name(path)):
-                return WriteFile(path, _content(content or ""))
+            before = text[: match.start("path")].split()[-3:]
+            # Else it has to look like a file: "make tea with milk" is none.
+            if path != "." and ("file" in map(str.lower, before) or _is_file_name(path)):
+                return WriteFile(path, _content(match["content"] or ""))
     return None
 
 
@@ -166,7 +187,7 @@ def _content(text: str) -> str:
 def _read_file(text: str) -> Intent | None:
     if match := _READ.fullmatch(text):
         path = _path(match["path"])
-        sure = match["any"] or match["said"] or match["file"]
+        sure = match["any"] or match["file"]
         return ReadFile(path) if path != "." and (sure or _is_file_name(path)) else None
     if match := _WHAT_IS_IN.fullmatch(text):
         path = _path(match["path"] or match["subject"])
@@ -195,7 +216,7 @@ def _run_command(text: str) -> Intent | None:
     if match is None:
         return None
     command = match["command"].strip()
-    if command.endswith(".") and command[-2:-1].isalnum() or command.endswith(("'.", '".', "`.")):
+    if (command.endswith(".") and command[-2:-1].isalnum()) or command.endswith(("'.", '".', "`.")):
         command = command[:-1]
     # Articles begin no command: "run the tests" is a wish that no rule can fulfil.
     return None if re.match(r"(?:the|a|an|my|this)\s", command, re.IGNORECASE) else RunCommand(unquoted(command))
@@ -222,7 +243,9 @@ def _count(text: str) -> Intent | None:
     else:
         return None
     if abs(last - first) >= LONGEST_COUNT:
-        return Unknown(text, f"It counts up to {LONGEST_COUNT:,} numbers; this would be {abs(last - first) + 1:,}.")
+        return Unknown(
+            text, f"It counts up to {LONGEST_COUNT:,} numbers; this would be {abs(last - first) + 1:,}."
+        )
     return Count(first, last)
 
 
@@ -236,7 +259,7 @@ def _simulate(text: str) -> Intent | None:
     if not 1 <= steps <= MOST_STEPS or not milliseconds.is_integer() or milliseconds > LONGEST_STEP:
         limits = f"1 to {MOST_STEPS:,} steps of a whole number of milliseconds from 0 to {LONGEST_STEP:,}"
         return Unknown(text, f"It simulates {limits}.")
-    return Simulate(steps, int(milliseconds))
+    return Simulate(steps, int(milliseconds), fail=match["fail"] is not None)
 
 
 # The first that understands a text decides: what names its object most clearly comes first.
@@ -246,9 +269,10 @@ _RULES: tuple[Callable[[str], Intent | None], ...] = (
     _run_command,
     sum_of,
     _write_file,
-    _list_files,
     _read_file,
+    _list_files,
     _search,
     _echo,
 )
-_RULES_FOR_LONG_TEXTS: tuple[Callable[[str], Intent | None], ...] = (_write_file, _echo)
+_VERBATIM = (_write_file, _echo)
+"""Those that carry a text of any length as it is, polite words included."""

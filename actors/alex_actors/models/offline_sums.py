@@ -13,9 +13,13 @@ _ASKING = re.compile(
 )
 _TELLING = re.compile(r"(?:calculate|compute|evaluate|solve|calc|work\s++out)\b\s*+:?\s*+", re.IGNORECASE)
 _OBJECT = re.compile(
-    r"(?:(?:the\s++)?(?:result|value|answer|sum|product)\s++(?:of|to)\s++|the\s++(?=square\s++root|expression))",
+    r"(?:the\s++)?(?:(?P<name>result|value|answer|sum|product)\s++(?:of|to)\s++|(?=square\s++root))",
     re.IGNORECASE,
 )
+_AND = re.compile(r"\s++and\s++", re.IGNORECASE)
+_JOINED_BY = {"sum": " + ", "product": " * "}
+_THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_PI = re.compile(r"\bpi\b", re.IGNORECASE)
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), symbol)
     for pattern, symbol in (
@@ -32,7 +36,8 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 _EXPRESSION = re.compile(
-    r"(?:[0-9_\s.,+*/%^()\u2212\u00d7\u00f7\u00b7-]|[0-9][eE]|\b(?:sqrt|abs|round|min|max|pi|e)\b)++", re.IGNORECASE
+    r"(?:[0-9][eE]|[0-9_\s.,+*/%^()\u2212\u00d7\u00f7\u00b7-]|\b(?:sqrt|abs|round|min|max|pi|e)\b)++",
+    re.IGNORECASE,
 )
 _OPERATION = re.compile(r"[+*/%^(\u2212\u00d7\u00f7\u00b7-]")
 
@@ -46,12 +51,16 @@ def sum_of(text: str) -> Calculate | None:
     expression = bare[asked.end() :] if asked else bare
     if subject := _OBJECT.match(expression):
         expression = expression[subject.end() :]
+        if symbol := _JOINED_BY.get((subject["name"] or "").lower()):
+            expression = _AND.sub(symbol, expression)
     expression = unquoted(expression)
     for pattern, symbol in _WORDS:
         expression = pattern.sub(symbol, expression)
-    if not any(character.isdigit() for character in expression) and "pi" not in expression.lower():
+    if not any(character.isalpha() for character in expression):  # in max(1,200) it is no thousand
+        expression = _THOUSANDS.sub("", expression)
+    if not any(character.isdigit() for character in expression) and not _PI.search(expression):
         return None
     # Told to calculate, the calculator itself says what is wrong with an expression; else it has to be one.
-    if told or (_EXPRESSION.fullmatch(expression) and (asked or _OPERATION.search(expression))):
-        return Calculate(expression)
-    return None
+    if _EXPRESSION.fullmatch(expression):
+        return Calculate(expression) if asked or _OPERATION.search(expression) else None
+    return Calculate(expression) if told and not _AND.search(expression) else None

@@ -1,0 +1,220 @@
+"""The offline model: follows rules in place of a language model, so that all else can be seen at work without one.
+
+It needs no network and no key, it is deterministic, and it says what it is whenever it cannot help. It keeps
+nothing between calls: what it has done already follows from the conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import assert_never
+
+from alex_actors.models.conversation import estimated_tokens, failure_of
+from alex_actors.models.offline_intents import (
+    Calculate,
+    Count,
+    Echo,
+    Intent,
+    ListFiles,
+    ReadFile,
+    RunCommand,
+    Search,
+    Simulate,
+    Unknown,
+    WriteFile,
+)
+from alex_actors.models.offline_language import Part, understand
+from alex_actors.ports import Message, ModelReply, ToolCall, ToolSpec
+from alex_actors.values import Value
+
+COUNT_SECONDS = 0.1
+"""From one number to the next: slow enough to watch, and to cancel."""
+
+_NOT_UNDERSTOOD = 'There is no rule for "{}".'
+_HELP = """\
+This is the offline model, which follows fixed rules. This server has no language model configured.
+
+It understands:
+- What is 2 + 2? / Calculate 3 * (4 + 5)
+- List files in current directory / List files in src
+- Create a file called a.txt with content: Hello / Read a.txt / Search for TODO
+- Echo hello world / Say hello
+- Run ls -l (if the tool preset allows the shell)
+- Count from 1 to 10
+- Simulate 5 steps of 20 ms / Simulate 5 steps of 20 ms then fail
+- several of these, one after the other: X. Then Y / X and then Y
+
+To use a language model, give the agent any class with the interface alex_actors.ports.Model, where
+alex_runtime.py composes the system."""
+
+
+class _Part(Value, frozen=True):
+    """A part of the task, and how far it is done."""
+
+    part: Part
+    outcomes: tuple[Message, ...]
+    """The tools' messages that answer its calls."""
+    calls: int
+    """How many calls it takes."""
+
+    @property
+    def failure(self) -> str | None:
+        """Return why its last call failed; None if it did not. A part ends with its first failure."""
+        return failure_of(self.outcomes[-1]) if self.outcomes else None
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether there is nothing left to call."""
+        return len(self.outcomes) == self.calls or self.failure is not None
+
+
+class OfflineModel:
+    """Does by rules what the user's last message says. ``sleep`` takes seconds; counting is paced with it."""
+
+    def __init__(self, *, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._sleep = sleep
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec],  # noqa: ARG002 - it calls also what is not offered: the refusal says which preset would allow it
+    ) -> ModelReply:
+        """Return the next tool call, or the answer to all parts. Never raises.
+
+        ``tokens`` is an estimate: one for every four characters of the reply.
+        """
+        parts = _read(messages)
+        made = sum(len(part.outcomes) for part in parts)
+        current = next((part for part in parts if not part.is_done), None)
+        # The number after this one is said in this turn; after the last one, it is part of the answer.
+        latest = next((part for part in reversed(parts) if part.outcomes), None)
+        if latest is not None and _says_another_number(latest):
+            await self._sleep(COUNT_SECONDS)
+        if current is None:
+            return _reply("\n".join(_answer(part) for part in parts))
+        name, arguments, announcement = _call(current.part.intent, len(current.outcomes))
+        return _reply(announcement, ToolCall(f"call-{made + 1}", name, arguments))
+
+
+def _read(messages: Sequence[Message]) -> list[_Part]:
+    """Return the parts of the last task of a conversation, each with the calls that were made for it."""
+    asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
+    task = messages[asked].content if asked >= 0 else ""
+    outcomes = [message for message in messages[asked + 1 :] if message.role == "tool"]
+    parts = understand(task)
+    calls = [_call_count(part.intent) for part in parts]
+    # Whoever counts last says the last number in the answer.
+    last = max((i for i, count in enumerate(calls) if count), default=-1)
+    if last >= 0 and isinstance(parts[last].intent, Count):
+        calls[last] -= 1
+    read = []
+    begin = 0
+    for part, count in zip(parts, calls, strict=True):
+        end = _end_of_part(outcomes, begin, count)
+        read.append(_Part(part, tuple(outcomes[begin:end]), count))
+        begin = end
+    return read
+
+
+def _end_of_part(outcomes: Sequence[Message], begin: int, count: int) -> int:
+    for position, outcome in enumerate(outcomes[begin : begin + count], start=begin + 1):
+        if failure_of(outcome) is not None:
+            return position
+    return min(begin + count, len(outcomes))
+
+
+def _says_another_number(part: _Part) -> bool:
+    intent = part.part.intent
+    return isinstance(intent, Count) and part.failure is None and len(part.outcomes) < len(intent.numbers)
+
+
+def _call_count(intent: Intent) -> int:
+    match intent:
+        case Calculate() | ListFiles() | ReadFile() | WriteFile() | Search() | RunCommand():
+            return 1
+        case Count():
+            return len(intent.numbers)
+        case Echo() | Simulate() | Unknown():
+            return 0
+        case _:
+            assert_never(intent)
+
+
+def _call(intent: Intent, step: int) -> tuple[str, dict[str, str], str]:
+    """Return the tool of a step, its arguments, and what the model says with the call."""
+    match intent:
+        case Calculate(expression=expression):
+            return "calculator", {"expression": expression}, f"I calculate {expression}."
+        case ListFiles(path=path):
+            return "list_files", {"path": path}, "I list the files."
+        case ReadFile(path=path):
+            return "file_read", {"path": path}, f"I read {path}."
+        case WriteFile(path=path, content=content):
+            return "file_write", {"path": path, "content": content}, f"I write {path}."
+        case Search(query=query, path=path):
+            return "search", {"query": query, "path": path}, f"I search for {query}."
+        case RunCommand(command=command):
+            return "shell", {"command": command}, f"I run {command}."
+        case Count():
+            number = str(intent.numbers[step])
+            return "think", {"thought": number}, number
+        case Echo() | Simulate() | Unknown():
+            raise AssertionError(f"{intent} takes no call")
+        case _:
+            assert_never(intent)
+
+
+def _answer(done: _Part) -> str:
+    intent, failure = done.part.intent, done.failure
+    if failure is not None:
+        return f"I could not {_deed(intent)}: {failure}"
+    result = done.outcomes[-1].content.rstrip("\n") if done.outcomes else ""
+    match intent:
+        case Calculate(expression=expression):
+            return f"{expression} = {result}"
+        case ReadFile(path=path):
+            return result or f"{path} is empty."
+        case ListFiles() | WriteFile() | Search() | RunCommand():
+            return result
+        case Echo(text=text):
+            return text
+        case Count():
+            return ", ".join(map(str, intent.numbers))
+        case Simulate():
+            return "A simulation is run by the offline agent; this agent only has its model."
+        case Unknown(text=text, reason=reason):
+            return f"{reason or _NOT_UNDERSTOOD.format(_excerpt(text))}\n\n{_HELP}"
+        case _:
+            assert_never(intent)
+
+
+def _deed(intent: Intent) -> str:
+    """Return what could not be done, as a verb with its object."""
+    match intent:
+        case Calculate(expression=expression):
+            return f"calculate {expression}"
+        case ListFiles(path=path):
+            return f"list the files in {path}"
+        case ReadFile(path=path):
+            return f"read {path}"
+        case WriteFile(path=path):
+            return f"write {path}"
+        case Search(query=query):
+            return f"search for {query}"
+        case RunCommand(command=command):
+            return f"run {command}"
+        case Count():
+            return "count"
+        case Echo() | Simulate() | Unknown():
+            raise AssertionError(f"{intent} takes no call that could fail")
+        case _:
+            assert_never(intent)
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 100 else f"{line[:99]}…"
+
+
+def _reply(content: str, *calls: ToolCall) -> ModelReply:
+    return ModelReply(content=content, tool_calls=calls, tokens=estimated_tokens(content, calls))

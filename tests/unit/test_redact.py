@@ -1,0 +1,91 @@
+"""What is taken out of values before they are recorded, and what is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alex_actors.redact import REDACTED, redact
+
+KEY = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api_key", "apikey", "apiKey", "X-Api-Key", "OPENAI_API_KEY", "token", "access_token", "accessToken",
+        "refresh_tokens", "secret", "client_secret", "AWS_SECRET_ACCESS_KEY", "password", "dbPassword", "passwd",
+        "Authorization", "Set-Cookie", "private_key", "access_key", "credentials",
+    ],
+)  # fmt: skip
+def test_a_value_under_a_key_that_names_a_secret_is_redacted(name: str) -> None:
+    assert redact({name: "x"}) == {name: REDACTED}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tokens", "tokens_used", "total_tokens", "max_tokens", "max_token", "token_count", "tokenizer", "key",
+        "session_key", "keyboard", "author", "secretary", "path", "next_token",
+    ],
+)  # fmt: skip
+def test_a_value_under_another_key_is_kept(name: str) -> None:
+    assert redact({name: "x"}) == {name: "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (f"curl -H 'Authorization: Bearer {KEY}' x", f"curl -H 'Authorization: Bearer {REDACTED}' x"),
+        (f"key sk-proj-{KEY}.", f"key {REDACTED}."),
+        ("id AKIAIOSFODNN7EXAMPLE here", f"id {REDACTED} here"),
+        (f"ghp_{KEY}", REDACTED),
+        (f"github_pat_{KEY}", REDACTED),
+        ("xoxb-1234567890-abcdef", REDACTED),
+        ("AIzaSyA1234567890abcdefghijklmnopqrstuv", REDACTED),
+        ("eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl", REDACTED),
+        ("postgres://me:hunter2@db/x", f"postgres://me:{REDACTED}@db/x"),
+        (
+            "a\n-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nb",
+            f"a\n{REDACTED}\nb",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\nMII", REDACTED),
+    ],
+)
+def test_the_shape_of_a_secret_is_redacted_in_a_text(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is 2 + 2?", "task-0193abcdef0123456789abcdef", "basic information on bearer certificates",
+        "https://example.org/a?b=c@d", "the task-force risk-assessment", "-----BEGIN CERTIFICATE-----\nMII",
+    ],
+)  # fmt: skip
+def test_an_ordinary_text_is_kept(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_nested_values_are_redacted_in_a_copy() -> None:
+    value = {"list": [{"password": "x", "n": 1}, "Bearer 0123456789"], "token": {"a": 1}, "secret": None}
+
+    redacted = redact(value)
+
+    assert redacted == {
+        "list": [{"password": REDACTED, "n": 1}, f"Bearer {REDACTED}"],
+        "token": REDACTED,
+        "secret": None,
+    }
+    assert value["token"] == {"a": 1}
+
+
+def test_values_that_are_nested_without_end_are_cut_and_not_an_error() -> None:
+    value: Any = "x"  # JSON of any depth
+    for _ in range(100_000):
+        value = [value]
+
+    redacted = redact(value)
+
+    assert REDACTED in repr(redacted)

@@ -1,0 +1,144 @@
+"""The shell tool, with real processes: what it returns, and that nothing of it survives."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from alex_actors.ports import Tool, ToolContext, ToolError
+from alex_actors.tools.shell import MAX_OUTPUT, shell_tool
+from alex_actors.values import TaskId
+
+LONG = "sleep 600"
+
+
+def shell(timeout: float = 30) -> Tool:
+    return shell_tool(timeout=timeout, path="/usr/local/bin:/usr/bin:/bin")
+
+
+def context(root: Path) -> ToolContext:
+    return ToolContext(TaskId("task-1"), root)
+
+
+def run(root: Path, command: str, timeout: float = 30) -> str:
+    return asyncio.run(shell(timeout)({"command": command}, context(root)))
+
+
+def survivors(root: Path) -> list[str]:
+    """Return the commands of the processes, zombies included, that work in a directory or are our children."""
+    found = [child.name() for child in psutil.Process().children(recursive=True)]
+    for process in psutil.process_iter(["cwd", "name"]):
+        if process.info["cwd"] == str(root):
+            found.append(process.info["name"])
+    return found
+
+
+def test_a_command_runs_in_the_workspace_which_is_made_for_it(tmp_path: Path) -> None:
+    root = tmp_path / "a" / "b"
+
+    assert run(root, "pwd; echo hi > x.txt; ls") == f"{root}\nx.txt\n"
+
+
+def test_standard_error_is_part_of_the_output_and_a_failure_is_told(tmp_path: Path) -> None:
+    assert run(tmp_path, "echo out; echo err >&2; exit 3") == "out\nerr\nexit code 3"
+    assert run(tmp_path, "exit 4") == "exit code 4"
+    assert run(tmp_path, "true") == "(no output)"
+    assert run(tmp_path, "printf x; kill -9 $$") == "x\nkilled by signal 9 (Killed)"
+
+
+def test_the_environment_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALEX_SECRET", "secret")
+
+    names = {line.partition("=")[0] for line in run(tmp_path, "env").splitlines()}
+
+    assert (
+        {"PATH", "HOME", "LANG", "TERM"}
+        <= names
+        <= {"PATH", "HOME", "LANG", "TERM", "PWD", "SHLVL", "_", "OLDPWD"}
+    )
+
+
+def test_there_is_no_input_to_wait_for(tmp_path: Path) -> None:
+    assert run(tmp_path, "cat; echo end") == "end\n"
+
+
+def test_long_output_is_cut_and_read_to_its_end(tmp_path: Path) -> None:
+    text, _, note = run(tmp_path, "head -c 300000 /dev/zero | tr '\\0' x; echo end >&2").rpartition("\n")
+
+    assert text == "x" * MAX_OUTPUT
+    assert note == "[only the first 65,536 of 300,004 bytes are shown]"
+
+
+def test_output_that_is_no_utf8_is_shown_with_replacement_characters(tmp_path: Path) -> None:
+    assert run(tmp_path, "printf 'a\\377b'") == "a\ufffdb"
+
+
+def test_a_background_process_does_not_survive_its_command_nor_delay_it(tmp_path: Path) -> None:
+    result = run(tmp_path, f"{LONG} & echo started")
+
+    assert result == "started\n"
+    assert survivors(tmp_path) == []
+
+
+def test_a_command_is_killed_with_its_children_when_its_time_is_over(tmp_path: Path) -> None:
+    with pytest.raises(ToolError) as raised:
+        run(tmp_path, f"echo begun; {LONG} & {LONG}", timeout=0.3)
+
+    assert str(raised.value) == "The command was killed after 0.3 seconds. Its output until then:\nbegun\n"
+    assert survivors(tmp_path) == []
+
+
+def test_a_cancel_kills_the_command_with_its_children(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "started")
+
+    async def scenario() -> list[str]:
+        command = f"{LONG} & echo x > started; {LONG}"
+        running = asyncio.ensure_future(shell()({"command": command}, context(tmp_path)))
+        await asyncio.to_thread((tmp_path / "started").read_text)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return survivors(tmp_path)
+
+    assert asyncio.run(scenario()) == []
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_cancel_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, turns: int) -> None:
+    async def scenario() -> None:
+        running = asyncio.ensure_future(shell()({"command": LONG}, context(tmp_path)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(scenario())
+
+    assert survivors(tmp_path) == []
+
+
+def test_no_file_descriptor_is_left_open(tmp_path: Path) -> None:
+    async def scenario() -> tuple[int, int]:
+        tool = shell()
+        await tool({"command": "true"}, context(tmp_path))
+        before = psutil.Process().num_fds()
+        for _ in range(5):
+            await tool({"command": "true"}, context(tmp_path))
+        await asyncio.sleep(0)
+        return before, psutil.Process().num_fds()
+
+    before, after = asyncio.run(scenario())
+
+    assert after <= before
+
+
+def test_a_command_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="NUL"):
+        run(tmp_path, "a\0b")
+    with pytest.raises(ToolError, match="could not be started"):
+        run(tmp_path, "echo \ud800")

@@ -1,0 +1,158 @@
+"""The toolbox: what a preset offers, what it refuses and how it says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alex_actors.ports import AgentError, ToolContext, ToolError, ToolSpec
+from alex_actors.tools import Toolbox, built_in_tools
+from alex_actors.tools.tool import FunctionTool, in_thread, parameters
+from alex_actors.values import TaskId
+
+CONTEXT = ToolContext(TaskId("task-1"), Path("nowhere"))
+
+
+class Calls:
+    """Counts the calls of a tool."""
+
+    def __init__(self) -> None:
+        self.arguments: list[Mapping[str, Any]] = []  # JSON
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON
+        self.arguments.append(arguments)
+        return "done"
+
+
+def tool(name: str, calls: Calls, *, repeatable: bool = True) -> FunctionTool:
+    schema = parameters({"n": {"type": "integer"}, "text": {"type": "string", "default": "x"}}, required=("n",))
+    spec = ToolSpec(name=name, description=name, parameters=schema, repeatable=repeatable)
+    return FunctionTool(spec=spec, run=calls.run)
+
+
+def toolbox(calls: Calls) -> Toolbox:
+    return Toolbox(
+        tools={"think": tool("think", calls), "shell": tool("shell", calls, repeatable=False)},
+        presets={"safe": ("think", "web_fetch"), "full": ("think", "shell"), "all": ("shell",)},
+    )
+
+
+def error_of(box: Toolbox, name: str, arguments: dict[str, Any], preset: str = "safe") -> str:  # JSON
+    with pytest.raises(ToolError) as raised:
+        asyncio.run(box.call(name, arguments, CONTEXT, preset))
+    return str(raised.value)
+
+
+def test_a_preset_offers_its_tools_that_are_there() -> None:
+    box = toolbox(Calls())
+
+    offered = box.offered("safe")
+
+    assert [spec.name for spec in offered] == ["think"]
+
+
+def test_an_unknown_preset_fails_and_names_those_that_there_are() -> None:
+    box = toolbox(Calls())
+
+    with pytest.raises(AgentError, match="There is no tool preset 'x'; there are: all, full, safe"):
+        box.offered("x")
+
+
+def test_a_tool_gets_its_arguments_with_defaults_filled_in() -> None:
+    calls = Calls()
+
+    result = asyncio.run(toolbox(calls).call("think", {"n": 1}, CONTEXT, "safe"))
+
+    assert result == "done"
+    assert calls.arguments == [{"n": 1, "text": "x"}]
+
+
+def test_a_refused_tool_does_not_run_and_says_which_presets_would_allow_it() -> None:
+    calls = Calls()
+
+    error = error_of(toolbox(calls), "shell", {"n": 1})
+
+    assert error == "The tool preset 'safe' does not allow 'shell'; 'full' and 'all' would."
+    assert calls.arguments == []
+
+
+def test_a_tool_that_one_preset_allows_is_refused_with_its_name() -> None:
+    box = Toolbox(tools=built_in_tools(shell_timeout=1), presets={"safe": ("think",), "full": ("shell",)})
+
+    error = error_of(box, "shell", {"command": "ls"})
+
+    assert error == "The tool preset 'safe' does not allow 'shell'; 'full' would."
+
+
+def test_an_unknown_tool_is_refused_with_those_that_are_offered() -> None:
+    assert error_of(toolbox(Calls()), "x", {}) == "There is no tool 'x'. The tools are: think."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({}, "'think' needs the argument 'n'. It takes: n, text."),
+        ({"n": 1, "m": 2}, "'think' has no argument 'm'. It takes: n, text."),
+        ({"n": "1"}, "The argument 'n' of 'think' must be of type integer, not string."),
+        ({"n": True}, "The argument 'n' of 'think' must be of type integer, not boolean."),
+        ({"n": 1, "text": None}, "The argument 'text' of 'think' must be of type string, not null."),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_by_name(arguments: dict[str, Any], error: str) -> None:  # JSON
+    calls = Calls()
+
+    assert error_of(toolbox(calls), "think", arguments) == error
+    assert calls.arguments == []
+
+
+def test_only_tools_that_are_there_can_be_unsafe_to_repeat() -> None:
+    box = toolbox(Calls())
+
+    assert (box.repeatable("think"), box.repeatable("shell"), box.repeatable("x")) == (True, False, True)
+
+
+def test_the_built_in_tools_are_these_and_only_the_shell_is_unsafe_to_repeat() -> None:
+    tools = built_in_tools(shell_timeout=1)
+
+    assert {name: tool.spec.repeatable for name, tool in tools.items()} == {
+        "think": True,
+        "calculator": True,
+        "list_files": True,
+        "file_read": True,
+        "file_write": True,
+        "search": True,
+        "shell": False,
+    }
+
+
+def test_thinking_returns_the_thought() -> None:
+    think = built_in_tools(shell_timeout=1)["think"]
+
+    assert asyncio.run(think({"thought": "7"}, CONTEXT)) == "7"
+
+
+def test_a_cancel_waits_for_work_on_a_thread() -> None:
+    async def scenario() -> list[str]:
+        log: list[str] = []
+        loop = asyncio.get_running_loop()
+        started, released = asyncio.Event(), asyncio.Event()
+
+        def work() -> None:
+            loop.call_soon_threadsafe(started.set)
+            asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
+            log.append("work ended")
+            raise ValueError("of no interest any more")
+
+        running = asyncio.ensure_future(in_thread(work, on_cancel=lambda: log.append("told")))
+        await started.wait()
+        running.cancel()
+        loop.call_soon(released.set)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return log
+
+    assert asyncio.run(scenario()) == ["told", "work ended"]
