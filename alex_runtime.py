@@ -176,7 +176,7 @@ def serve(
     host: str | None, port: int | None, data_dir: str | None, config_file: Path | None, log_level: str | None
 ) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; a second Ctrl-C stops at once."""
-    overrides = {
+    overrides: dict[str, dict[str, object]] = {
         "server": {"host": host, "port": port},
         "store": {"data_dir": data_dir},
         "log": {"level": log_level},

@@ -68,7 +68,6 @@ class PooledActor(pykka.Actor):
                     envelope.reply_to.set(answer)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is this actor's failure alone
                 self._fail(envelope, error)
-                del envelope  # or its future would hold the traceback, and the traceback, by this frame, the future
 
     def _handle_receive(self, message: Any) -> Any:  # Any: as Pykka declares it
         if not isinstance(message, Message):

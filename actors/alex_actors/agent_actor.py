@@ -93,6 +93,7 @@ class AgentActor(PooledActor):
         # first event, task_created, is recorded with the task.
         self._answered = 1
         self._unanswered: deque[Stamped] = deque()
+        self._added: tuple[Stamped, ...] = ()  # the last of them, which are not sent yet
         self._resend: Timer | None = None
         self._answered_at_last_look = 0
 
@@ -142,7 +143,8 @@ class AgentActor(PooledActor):
             return
         facts = {"task_id": self._task.task_id, "session_id": self._task.session_id}
         self._log.info("agent.started", **facts, trace_id=self._task.trace_id, agent=self._task.agent_preset)
-        self._record(self._stamp(TaskStarted()))
+        self._add(self._stamp(TaskStarted()))
+        self._send_added()
         if self._task.timeout_seconds is not None:
             self._after(self._task.timeout_seconds, _DeadlineReached(context=self._context))
         ref, context = self.actor_ref, self._context
@@ -155,11 +157,12 @@ class AgentActor(PooledActor):
         )
 
     def _take_news(self, news: Yielded) -> None:
-        if self._interruption is None and not self._progress.ended and news.events:
-            self._record(*news.events)
+        if self._interruption is None and not self._progress.ended:
+            self._add(*news.events)
         if news.outcome is not None:
             self._run_stopped = True
             self._take_outcome(news.outcome)
+        self._send_added()
 
     def _take_outcome(self, outcome: Outcome) -> None:
         if self._progress.ended:
@@ -168,7 +171,7 @@ class AgentActor(PooledActor):
         elif self._interruption is not None:
             self._end_as_interrupted()
         else:
-            self._end(self._event_of(outcome))
+            self._add(self._stamp(self._event_of(outcome)))  # sent with what the agent yielded last
 
     def _event_of(self, outcome: Outcome) -> TerminalEvent:
         match outcome:
@@ -204,16 +207,16 @@ class AgentActor(PooledActor):
             return
         if self._interruption == "timeout":
             error = f"The task ran longer than its timeout of {self._task.timeout_seconds} seconds."
-            self._end(self._failure(error, "timeout"))
+            end: TerminalEvent = self._failure(error, "timeout")
         else:
-            self._end(
-                TaskCancelled(
-                    error="The task was cancelled.",
-                    total_iterations=self._progress.current_iteration,
-                    total_tokens=self._progress.tokens_used,
-                    duration=self._duration(),
-                )
+            end = TaskCancelled(
+                error="The task was cancelled.",
+                total_iterations=self._progress.current_iteration,
+                total_tokens=self._progress.tokens_used,
+                duration=self._duration(),
             )
+        self._add(self._stamp(end))
+        self._send_added()
 
     # The end.
 
@@ -230,12 +233,10 @@ class AgentActor(PooledActor):
     def _duration(self) -> float:
         return milliseconds_between(self._progress.started_at, timestamp(self._clock.now()))
 
-    def _end(self, event: TerminalEvent) -> None:
-        self._record(self._stamp(event))
-
     def _ended_elsewhere(self, status: Status) -> None:
         """Stop, since the task has an end that was not this actor's to decide."""
         self._unanswered.clear()
+        self._added = ()
         self._interruption = "cancelled"  # what the agent still says is discarded
         self._tell_task_ended(status)
         if self._run is None or self._run_stopped:
@@ -259,14 +260,19 @@ class AgentActor(PooledActor):
     def _stamp(self, event: AnyEvent) -> Stamped:
         return stamp(timestamp(self._clock.now()), event)
 
-    def _record(self, *events: Stamped) -> None:
-        first = self._answered + len(self._unanswered)
+    def _add(self, *events: Stamped) -> None:
+        """Add events that are to be recorded: they are sent with the next ``_send_added``."""
         for one in events:
             self._unanswered.append(one)
             self._progress = advance(self._progress, one.at, one.event)
-        self._send(first, events)
-        if self._resend is None:
-            self._look_again()
+        self._added += events
+
+    def _send_added(self) -> None:
+        events, self._added = self._added, ()
+        if events:
+            self._send(self._answered + len(self._unanswered) - len(events), events)
+            if self._resend is None:
+                self._look_again()
 
     def _send(self, first: int, events: tuple[Stamped, ...]) -> None:
         record = Record(

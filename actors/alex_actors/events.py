@@ -224,11 +224,38 @@ def decode_body(body: bytes) -> AnyEvent:
     return _decoder.decode(body)
 
 
+class _Header(msgspec.Struct, frozen=True):
+    """What every event starts with, beside its type."""
+
+    event_id: int
+    task_id: TaskId
+    session_id: SessionId
+    parent_task_id: TaskId | None
+    timestamp: Timestamp
+    agent_level: str
+
+
 class RecordedEvent(Value, frozen=True):
-    """An event as the store has it: its place in the log, and its JSON, encoded once for all readers."""
+    """An event as the store has it. Its id is its place in the log of the whole server."""
 
     event_id: int
     event_type: str
     task_id: TaskId
     session_id: SessionId
-    data: msgspec.Raw
+    parent_task_id: TaskId | None
+    timestamp: Timestamp
+    body: bytes
+    """Its own JSON, without what all events share."""
+
+    def json(self) -> msgspec.Raw:
+        """Return all of it as one JSON object, as readers get it."""
+        header = _Header(
+            event_id=self.event_id,
+            task_id=self.task_id,
+            session_id=self.session_id,
+            parent_task_id=self.parent_task_id,
+            timestamp=self.timestamp,
+            agent_level="core" if self.parent_task_id is None else "subagent",
+        )
+        # Both are JSON objects with at least one member, so that joining them is joining their text.
+        return msgspec.Raw(_encoder.encode(header)[:-1] + b"," + self.body[1:])

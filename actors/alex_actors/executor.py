@@ -285,10 +285,19 @@ class AsyncioExecutor:
         self._last_beat = self.clock.monotonic()
         self._loop.call_later(BEAT_SECONDS, self._beat)
 
+    def _run_until_stopped(self) -> bool:
+        try:
+            self._loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 - asyncio lets SystemExit out of any task that an agent made
+            self._log.critical("executor.failed", exc_info=error)
+            return False
+        return True
+
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._beat()
-        self._loop.run_forever()
+        while not self._run_until_stopped():
+            pass
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 

@@ -175,10 +175,10 @@ class ForeignHost(Forbidden):
 class ForeignOrigin(Forbidden):
     """A page of another site, in a browser on this machine."""
 
-    def __init__(self, origin: str, allowed: Sequence[str]) -> None:
+    def __init__(self, origin: str, host: str) -> None:
         super().__init__(
-            f"Pages of {quoted(origin)} may not use this server. Only those of {listed(allowed)} may, with any"
-            " port; a program that is no browser sends no Origin."
+            f"Pages of {quoted(origin)} may not use this server, only its own may: those of"
+            f" {quoted(f'http://{host}')}. A program that is no browser sends no Origin."
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 
 class CannotExpose(Exception):
     """The server would be reachable from other machines; the text says why it is not started, and what to do."""
+
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""The addresses of this machine alone whose names the ``Host`` check lets in."""
 
 
 def check_host(host: str) -> None:
@@ -14,13 +16,10 @@ def check_host(host: str) -> None:
 
     There is no authentication yet: whoever reaches the server can run tools on this machine.
     """
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host.lower() == "localhost"
-    if not loopback:
+    if host.lower() not in LOOPBACK:
         msg = (
-            f"The server does not listen on {host}: other machines would reach it, and it does not ask who they "
-            "are. Use --host 127.0.0.1, and a reverse proxy or an SSH tunnel that does ask."
+            f"The server does not listen on {host}: other machines might reach it, and it does not ask who they "
+            f"are. Use --host 127.0.0.1 (or one of {', '.join(LOOPBACK[1:])}), and to be reached from elsewhere "
+            "an SSH tunnel or a reverse proxy that does ask."
         )
         raise CannotExpose(msg)

@@ -288,7 +288,7 @@ def _conversation(tasks: Iterable[Task]) -> list[MessageOut]:
 def events_out(events: Sequence[RecordedEvent], after: int) -> EventsOut:
     """Return a page of events; an empty one goes on where it was asked for."""
     return EventsOut(
-        events=[event.data for event in events], last_event_id=events[-1].event_id if events else after
+        events=[event.json() for event in events], last_event_id=events[-1].event_id if events else after
     )
 
 

@@ -203,7 +203,9 @@ class FakeRuntime:
                 event_type="thinking",
                 task_id=task.task_id,
                 session_id=task.session_id,
-                data=msgspec.Raw(b'{"event_id":%d}' % event_id),
+                parent_task_id=None,
+                timestamp=task.created_at,
+                body=b'{"event_type":"thinking"}',
             )
             for event_id in event_ids
         )

@@ -80,15 +80,25 @@ def test_a_request_without_host_is_bad(server: Server) -> None:
     assert b"Host" in body
 
 
-@pytest.mark.parametrize("origin", ["http://localhost", "https://127.0.0.1:8080", "http://[::1]:3000"])
-def test_a_page_of_this_machine_is_let_in(server: Server, origin: str) -> None:
-    result = server.request(Origin=origin)
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:3000", "LocalHost:8080"])
+def test_a_page_of_the_server_itself_is_let_in(server: Server, host: str) -> None:
+    result = server.request(Host=host, Origin=f"http://{host.lower()}")
 
     assert result.status_code == 200
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://example.com", "null", "", "http://localhost.evil.com", "file://localhost", "localhost"]
+    "origin",
+    [
+        "https://example.com",
+        "null",
+        "",
+        "http://localhost.evil.com",
+        "file://localhost",
+        "localhost",
+        "http://localhost:3000",
+        "https://localhost",
+    ],
 )
 def test_a_page_of_another_site_is_kept_out(server: Server, origin: str) -> None:
     result = server.request(Origin=origin)

@@ -189,12 +189,34 @@ def test_recorded_events_are_read_in_pages(runtime: FakeRuntime, client: testing
     task_id = submit(runtime)
     runtime.record(task_id, 3, 5, 8, 13)
 
-    def page(query: str) -> object:
-        return client.simulate_get(f"/api/tasks/{task_id}/events", query_string=query, headers=EVENTS).json
+    def page(query: str) -> tuple[list[int], int]:
+        path = f"/api/tasks/{task_id}/events"
+        found = client.simulate_get(path, query_string=query, headers=EVENTS).json
+        return [event["event_id"] for event in found["events"]], found["last_event_id"]
 
-    assert page("limit=2") == {"events": [{"event_id": 3}, {"event_id": 5}], "last_event_id": 5}
-    assert page("after=5") == {"events": [{"event_id": 8}, {"event_id": 13}], "last_event_id": 13}
-    assert page("after=20") == {"events": [], "last_event_id": 20}
+    assert page("limit=2") == ([3, 5], 5)
+    assert page("after=5") == ([8, 13], 13)
+    assert page("after=20") == ([], 20)
+
+
+def test_an_event_is_one_object_of_what_all_events_have_and_its_own(
+    runtime: FakeRuntime, client: testing.TestClient
+) -> None:
+    task_id = submit(runtime)
+    runtime.record(task_id, 3)
+
+    (event,) = client.simulate_get(f"/api/tasks/{task_id}/events", headers=EVENTS).json["events"]
+
+    task = runtime.records[task_id]
+    assert event == {
+        "event_id": 3,
+        "task_id": task_id,
+        "session_id": task.session_id,
+        "parent_task_id": None,
+        "timestamp": task.created_at,
+        "agent_level": "core",
+        "event_type": "thinking",
+    }
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_written_file_is_listed_and_read(root: Path) -> None:
     again = run(file_write_tool(), root, path="notes/a.txt", content="x")
 
     assert written == "Wrote 6 bytes to notes/a.txt."
-    assert again == "Wrote 1 byte to notes/a.txt, in place of what it had."
+    assert again == "Wrote 1 byte to notes/a.txt."
     assert run(list_files_tool(), root) == "notes/"
     assert run(list_files_tool(), root, path="notes") == "a.txt (1 byte)"
     assert run(list_files_tool(), root, recursive=True) == "notes/\nnotes/a.txt (1 byte)"

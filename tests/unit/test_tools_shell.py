@@ -31,10 +31,8 @@ def run(root: Path, command: str, timeout: float = 30) -> str:
 def survivors(root: Path) -> list[str]:
     """Return the commands of the processes, zombies included, that work in a directory or are our children."""
     found = [child.name() for child in psutil.Process().children(recursive=True)]
-    for process in psutil.process_iter(["cwd", "name"]):
-        if process.info["cwd"] == str(root):
-            found.append(process.info["name"])
-    return found
+    at_work = psutil.process_iter(["cwd", "name"])
+    return found + [process.info["name"] for process in at_work if process.info["cwd"] == str(root)]
 
 
 def test_a_command_runs_in_the_workspace_which_is_made_for_it(tmp_path: Path) -> None:

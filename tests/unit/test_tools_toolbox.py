@@ -109,10 +109,11 @@ def test_arguments_that_do_not_fit_are_refused_by_name(arguments: dict[str, Any]
     assert calls.arguments == []
 
 
-def test_only_tools_that_are_there_can_be_unsafe_to_repeat() -> None:
+def test_only_a_tool_that_would_run_can_be_unsafe_to_repeat() -> None:
     box = toolbox(Calls())
 
-    assert (box.repeatable("think"), box.repeatable("shell"), box.repeatable("x")) == (True, False, True)
+    assert [box.repeatable(name, "full") for name in ("think", "shell", "x")] == [True, False, True]
+    assert box.repeatable("shell", "safe")
 
 
 def test_the_built_in_tools_are_these_and_only_the_shell_is_unsafe_to_repeat() -> None:

@@ -149,7 +149,7 @@ class ReActAgent:
     async def _act(self, turn: Turn, state: CallState, task: Task) -> AsyncGenerator[AgentYield, None]:
         """Run a tool, and keep its outcome in ``state``."""
         call = state.call
-        repeatable = self._toolbox.repeatable(call.tool_name)
+        repeatable = self._toolbox.repeatable(call.tool_name, task.tool_preset)
         if state.begun and not (repeatable and _is_whole(call)):
             state.outcome = _outcome(call, error=_UNKNOWN_OUTCOME)
             yield state.outcome

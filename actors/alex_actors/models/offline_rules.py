@@ -181,7 +181,7 @@ def _write_file(text: str) -> Intent | None:
 
 def _content(text: str) -> str:
     text = text.lstrip(" \t").removeprefix(":").removeprefix("=").lstrip(" \t").removeprefix("\n")
-    return unquoted(text)
+    return unquoted(text) if is_quoted(text) else text
 
 
 def _read_file(text: str) -> Intent | None:

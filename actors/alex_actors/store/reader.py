@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from alex_actors.events import RecordedEvent
 from alex_actors.replies import SessionDetail, Sessions, Tasks
-from alex_actors.store.rows import recorded_event, session_of_row, task_of_row
+from alex_actors.store.rows import session_of_row, task_of_row
 from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
 from alex_actors.tasks import UNFINISHED
 
@@ -97,7 +97,7 @@ class StoreReader:
                 .limit(limit)
             ).all()
         return tuple(
-            recorded_event(
+            RecordedEvent(
                 event_id=row.event_id,
                 event_type=row.event_type,
                 task_id=task_id,

@@ -8,19 +8,32 @@ import msgspec
 from sqlalchemy import Row
 
 from alex_actors.events import RecordedEvent
+from alex_actors.store.schema import tasks
 from alex_actors.tasks import Result, Session, Task
-from alex_actors.values import SessionId, TaskId, Timestamp
+from alex_actors.values import SessionId, Timestamp
 
-TaskRow = dict[str, Any]  # Any: column values
+_encode = msgspec.json.Encoder().encode
+_task_columns = tasks.columns.keys()
 
-_encoder = msgspec.json.Encoder()
+
+def row_of_task(task: Task, *, owner: str) -> tuple[object, ...]:
+    """Return the row that records a task that was just created, in the order of the columns."""
+    values = msgspec.structs.asdict(task)
+    values.update(owner=owner, answer=None, stop_reason=None, metadata=_encode(task.metadata).decode())
+    return tuple([values[column] for column in _task_columns])
 
 
-def row_of_task(task: Task, *, owner: str) -> TaskRow:
-    """Return the row that records a task that was just created."""
-    row = msgspec.structs.asdict(task)
-    del row["session_id"], row["result"]
-    return row | {"owner": owner, "answer": None, "stop_reason": None}
+def row_of_session(
+    *, session_key: int, owner: str, session_id: SessionId, at: Timestamp, metadata: dict[str, str]
+) -> tuple[object, ...]:
+    """Return the row that records a new session, in the order of the columns."""
+    forked_from = None
+    return (session_key, owner, session_id, at, at, forked_from, _encode(metadata).decode())
+
+
+def row_of_event(event: RecordedEvent, *, place: int, session_key: int) -> tuple[object, ...]:
+    """Return the row that records an event, in the order of the columns."""
+    return (event.event_id, place, session_key, event.event_type, event.timestamp, event.body)
 
 
 def task_of_row(row: Row[*tuple[Any, ...]]) -> Task:  # Any: column values
@@ -42,38 +55,3 @@ def task_of_row(row: Row[*tuple[Any, ...]]) -> Task:  # Any: column values
 def session_of_row(row: Row[*tuple[Any, ...]]) -> Session:  # Any: column values
     """Read a session. The row has the fields of Session by name."""
     return Session(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-
-
-class Header(msgspec.Struct, frozen=True):
-    """What every event starts with, beside its type."""
-
-    event_id: int
-    task_id: TaskId
-    session_id: SessionId
-    parent_task_id: TaskId | None
-    timestamp: Timestamp
-    agent_level: str
-
-
-def recorded_event(
-    *,
-    event_id: int,
-    event_type: str,
-    task_id: TaskId,
-    session_id: SessionId,
-    parent_task_id: TaskId | None,
-    timestamp: Timestamp,
-    body: bytes,
-) -> RecordedEvent:
-    """Put an event together for its readers: the header and the body as one JSON object."""
-    header = Header(
-        event_id=event_id,
-        task_id=task_id,
-        session_id=session_id,
-        parent_task_id=parent_task_id,
-        timestamp=timestamp,
-        agent_level="core" if parent_task_id is None else "subagent",
-    )
-    # Both are JSON objects with at least one member, so that joining them is joining their text.
-    data = msgspec.Raw(_encoder.encode(header)[:-1] + b"," + body[1:])
-    return RecordedEvent(event_id, event_type, task_id, session_id, data)

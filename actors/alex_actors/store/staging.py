@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from alex_actors.events import Stamped, TaskCreated, TaskFailed, stamp
+from alex_actors.events import RecordedEvent, Stamped, TaskCreated, TaskFailed, stamp
 from alex_actors.projection import Progress, advance
-from alex_actors.store.rows import recorded_event
+from alex_actors.store.rows import row_of_event, row_of_session, row_of_task
+from alex_actors.store.schema import LOCAL_OWNER
 from alex_actors.store.writer import Batch
 from alex_actors.tasks import Status, Task
 from alex_actors.values import SessionId, TaskId, Timestamp, Value, moment
@@ -20,7 +21,6 @@ from alex_actors.values import SessionId, TaskId, Timestamp, Value, moment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alex_actors.events import RecordedEvent
     from alex_actors.task_store_protocol import Create, Record, RecordCrash
 
 
@@ -129,7 +129,7 @@ class Staging:
             metadata=new.metadata,
             trace_id=message.context.trace_id,
         )
-        self.batch.new_tasks.append(task)
+        self.batch.new_tasks.append(row_of_task(task, owner=LOCAL_OWNER))
         self._add_events(live_task(task, recorded=0), (stamp(at, TaskCreated(task=new.task)),))
         return task
 
@@ -186,7 +186,9 @@ class Staging:
         key = self._session_keys.get(session_id)
         if key is None:
             key = self._session_keys[session_id] = self._keys.session()
-            self.batch.add_session(key, session_id, at, metadata)
+            self.batch.new_sessions.append(
+                row_of_session(session_key=key, owner=LOCAL_OWNER, session_id=session_id, at=at, metadata=metadata)
+            )
         return key
 
     def _add_events(self, task: LiveTask, stamped: tuple[Stamped, ...]) -> LiveTask:
@@ -213,27 +215,17 @@ class Staging:
         return task
 
     def _add_event(self, task: LiveTask, one: Stamped) -> None:
-        event_type = one.event_type
-        event_id = self._keys.event()
-        self.batch.add_event(
-            event_id=event_id,
-            place=task.place,
-            session_key=task.session_key,
-            event_type=event_type,
-            at=one.at,
+        event = RecordedEvent(
+            event_id=self._keys.event(),
+            event_type=one.event_type,
+            task_id=task.task_id,
+            session_id=task.session_id,
+            parent_task_id=task.parent_task_id,
+            timestamp=one.at,
             body=one.body,
         )
-        self.events.append(
-            recorded_event(
-                event_id=event_id,
-                event_type=event_type,
-                task_id=task.task_id,
-                session_id=task.session_id,
-                parent_task_id=task.parent_task_id,
-                timestamp=one.at,
-                body=one.body,
-            )
-        )
+        self.events.append(event)
+        self.batch.events.append(row_of_event(event, place=task.place, session_key=task.session_key))
 
     def _note(self, name: str, task: LiveTask, progress: Progress) -> None:
         self.facts.append(Fact(name, task, progress))

@@ -3,103 +3,101 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
-import msgspec
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import Insert, Table, Update, bindparam, func, insert, select, text, update
 
 from alex_actors.projection import Progress
 from alex_actors.store.reader import WHOLE_TASK
-from alex_actors.store.rows import row_of_task, task_of_row
+from alex_actors.store.rows import task_of_row
 from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
 from alex_actors.tasks import UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Dialect, Engine
 
     from alex_actors.tasks import Task
     from alex_actors.values import SessionId, TaskId, Timestamp
 
-_insert_sessions = insert(sessions)
-_insert_tasks = insert(tasks)
-_insert_events = insert(events)
-_touch_sessions = (
-    update(sessions).where(sessions.c.session_key == bindparam("key")).values(updated_at=bindparam("at"))
-)
-_update_tasks = (
-    update(tasks)
-    .where(tasks.c.place == bindparam("key"))
-    .values({field: bindparam(field) for field in Progress.__struct_fields__})
-)
 _find_sessions = select(sessions.c.session_id, sessions.c.session_key).where(
     sessions.c.owner == LOCAL_OWNER, sessions.c.session_id.in_(bindparam("ids", expanding=True))
 )
 
 
+class RowStatement:
+    """A statement that is run with many rows at once, each a tuple of its parameters in ``order``.
+
+    Compiled once for a dialect that numbers its parameters. SQLAlchemy's way from dictionaries to the driver's
+    tuples costs more for an event than SQLite's insert.
+    """
+
+    def __init__(self, statement: Insert | Update, *, parameters: Sequence[str], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=list(parameters))
+        if compiled.positiontup is None:
+            msg = f"The dialect {dialect.name} names its parameters, and does not number them."
+            raise TypeError(msg)
+        self._sql = str(compiled)
+        self.order = tuple(compiled.positiontup)
+
+    def run(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Run it, unless there is no row."""
+        if rows:
+            connection.exec_driver_sql(self._sql, list(rows))
+
+
+class Statements:
+    """The statements that write, for one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        def inserting(table: Table) -> RowStatement:
+            return RowStatement(insert(table), parameters=table.columns.keys(), dialect=dialect)
+
+        self.insert_sessions = inserting(sessions)
+        self.insert_tasks = inserting(tasks)
+        self.insert_events = inserting(events)
+        self.touch_sessions = RowStatement(
+            update(sessions).where(sessions.c.session_key == bindparam("key")),
+            parameters=["updated_at"],
+            dialect=dialect,
+        )
+        self.update_tasks = RowStatement(
+            update(tasks).where(tasks.c.place == bindparam("key")),
+            parameters=Progress.__struct_fields__,
+            dialect=dialect,
+        )
+        self.progress_values = attrgetter(*self.update_tasks.order[:-1])  # the key comes last, in the WHERE
+
+
 class Batch:
-    """The changes of one transaction, in the order in which they are to be made."""
+    """The changes of one transaction. Rows are tuples in the order of their table's columns."""
 
     def __init__(self) -> None:
-        self.new_sessions: list[dict[str, Any]] = []  # Any: column values
+        self.new_sessions: list[tuple[object, ...]] = []
         self.touched: dict[int, Timestamp] = {}
-        self.new_tasks: list[Task] = []
+        self.new_tasks: list[tuple[object, ...]] = []
         self.progress: dict[int, Progress] = {}
-        self.events: list[dict[str, Any]] = []  # Any: column values
-
-    def add_session(
-        self, key: int, session_id: SessionId, at: Timestamp, metadata: dict[str, str] | None = None
-    ) -> None:
-        """Add a session."""
-        self.new_sessions.append(
-            {
-                "session_key": key,
-                "owner": LOCAL_OWNER,
-                "session_id": session_id,
-                "created_at": at,
-                "updated_at": at,
-                "forked_from": None,
-                "metadata": metadata or {},
-            }
-        )
-
-    def add_event(
-        self, *, event_id: int, place: int, session_key: int, event_type: str, at: Timestamp, body: bytes
-    ) -> None:
-        """Add an event; its session is used at this moment."""
-        self.events.append(
-            {
-                "event_id": event_id,
-                "place": place,
-                "session_key": session_key,
-                "event_type": event_type,
-                "timestamp": at,
-                "body": body,
-            }
-        )
+        self.events: list[tuple[object, ...]] = []
 
 
 class Transaction:
     """What can be done within one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, statements: Statements) -> None:
         self._connection = connection
+        self._statements = statements
 
     def write(self, batch: Batch) -> None:
         """Write the changes: rows that others refer to first."""
-        execute = self._connection.execute
-        if batch.new_sessions:
-            execute(_insert_sessions, batch.new_sessions)
-        if batch.touched:
-            execute(_touch_sessions, [{"key": key, "at": at} for key, at in batch.touched.items()])
-        if batch.new_tasks:
-            execute(_insert_tasks, [row_of_task(task, owner=LOCAL_OWNER) for task in batch.new_tasks])
-        if batch.progress:
-            rows = [msgspec.structs.asdict(state) | {"key": place} for place, state in batch.progress.items()]
-            execute(_update_tasks, rows)
-        if batch.events:
-            execute(_insert_events, batch.events)
+        connection, statements = self._connection, self._statements
+        statements.insert_sessions.run(connection, batch.new_sessions)
+        statements.touch_sessions.run(connection, [(at, key) for key, at in batch.touched.items()])
+        statements.insert_tasks.run(connection, batch.new_tasks)
+        states = [(*statements.progress_values(state), place) for place, state in batch.progress.items()]
+        statements.update_tasks.run(connection, states)
+        statements.insert_events.run(connection, batch.events)
 
     def session_keys(self, session_ids: Collection[SessionId]) -> dict[SessionId, int]:
         """Return the keys of those of the sessions that exist."""
@@ -136,6 +134,7 @@ class StoreWriter:
 
     def __init__(self, *, engine: Engine) -> None:
         self._engine = engine
+        self._statements = Statements(engine.dialect)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -144,4 +143,4 @@ class StoreWriter:
         Raises sqlalchemy.exc.SQLAlchemyError, at any point, if the database cannot be read or written.
         """
         with self._engine.begin() as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, self._statements)

@@ -106,8 +106,12 @@ def _line(path: str, entry: Entry) -> str:
     if entry.is_directory:
         return f"{shown(path)}/"
     if entry.is_file:
-        return f"{shown(path)} ({entry.size:,} byte{'' if entry.size == 1 else 's'})"
+        return f"{shown(path)} ({_size(entry.size)})"
     return f"{shown(path)} ({'symbolic link' if entry.is_link else 'special file'})"
+
+
+def _size(count: int) -> str:
+    return f"{count:,} byte{'' if count == 1 else 's'}"
 
 
 def _read(workspace: Workspace, path: str) -> str:
@@ -128,9 +132,9 @@ def _write(workspace: Workspace, path: str, content: str) -> str:
         raise ToolError("The content is not valid Unicode: it has half of a surrogate pair.") from None
     if len(data) > MAX_BYTES:
         raise ToolError(f"The content has {len(data):,} bytes; a file can have up to {MAX_BYTES:,}.")
-    replaced = workspace.write(path, data)
-    size = f"{len(data):,} byte{'' if len(data) == 1 else 's'}"
-    return f"Wrote {size} to {shown(path)}{', in place of what it had' if replaced else ''}."
+    workspace.write(path, data)
+    # Nothing of whether it was there before: the call is safe to repeat, and so is its result.
+    return f"Wrote {_size(len(data))} to {shown(path)}."
 
 
 def is_binary(data: bytes) -> bool:

@@ -30,10 +30,10 @@ class Toolbox:
             raise AgentError(f"There is no tool preset {preset!r}; there are: {', '.join(sorted(self._offered))}.")
         return specs
 
-    def repeatable(self, name: str) -> bool:
-        """Return whether calling a tool again changes nothing more; calling one that is not there never does."""
+    def repeatable(self, name: str, preset: str) -> bool:
+        """Return whether calling a tool again changes nothing more; calling one that is refused never does."""
         tool = self._tools.get(name)
-        return tool is None or tool.spec.repeatable
+        return tool is None or tool.spec.repeatable or name not in self._allowed.get(preset, ())
 
     async def call(
         self,

@@ -92,8 +92,8 @@ class Workspace:
                 _refuse_special(found, path)
                 return Content(file.read(limit), found.st_size)
 
-    def write(self, path: str, data: bytes) -> bool:
-        """Write a whole file, all of it or nothing, and its directories. Return whether it replaced one.
+    def write(self, path: str, data: bytes) -> None:
+        """Write a whole file, all of it or nothing, and its directories; in place of one that is there.
 
         A file with several hard links is refused: its other names may lie outside.
         """
@@ -102,7 +102,6 @@ class Workspace:
         with _explained(path), self._directory(parts[:-1], create=True) as parent:
             mode = _mode_of_replaceable(parts[-1], parent, path)
             _replace(parts[-1], data, parent=parent, mode=0o644 if mode is None else mode)
-            return mode is not None
 
     def entries(self, path: str = ".") -> list[Entry]:
         """Return what is in a directory, by name; nothing if the workspace was not made yet."""

@@ -1,0 +1,242 @@
+"""What runs actors: turns, threads, and the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pykka
+import pytest
+
+from alex_actors.dispatchers import BUDGET
+from alex_actors.mailbox import mailbox_of
+from alex_actors.messages import ask, tell
+from tests.unit.actor_fakes import WAIT, Call, Cast, Scripted, System, answered, noting
+
+
+@pytest.fixture
+def system() -> Iterator[System]:
+    system = System()
+    yield system
+    system.close()
+
+
+def test_an_actor_with_a_full_mailbox_gives_way_after_its_budget(system: System) -> None:
+    pool = system.pool(threads=1)
+    holder, busy, other = (system.spawn(pool) for _ in range(3))
+    handled: list[str] = []
+    gate = system.gate()
+    gate.hold(holder)
+    for _message in range(3 * BUDGET):
+        tell(busy, noting(handled, "busy"))
+    tell(other, noting(handled, "other"))
+
+    gate.open()
+
+    answered(busy)
+    answered(other)
+    assert handled.index("other") == BUDGET
+    assert handled.count("busy") == 3 * BUDGET
+
+
+def test_actors_cost_no_threads(system: System) -> None:
+    pool = system.pool(threads=2)
+    before = threading.active_count()
+
+    actors = [system.spawn(pool) for _ in range(500)]
+
+    assert [answered(actor) for actor in actors] == ["answer"] * 500
+    assert threading.active_count() == before
+    assert pool.actors == 500
+
+
+def test_a_mailbox_says_how_many_messages_wait(system: System) -> None:
+    actor = system.spawn(system.pool())
+    gate = system.gate()
+    gate.hold(actor)
+
+    tell(actor, noting([], 1))
+    tell(actor, noting([], 2))
+
+    assert len(mailbox_of(actor)) == 2
+    assert not mailbox_of(actor).empty()
+
+
+# A thread for one actor.
+
+
+def test_a_pinned_dispatcher_refuses_a_second_actor(system: System) -> None:
+    pinned = system.pinned()
+    first = system.spawn(pinned)
+
+    with pytest.raises(RuntimeError, match="runs one actor"):
+        system.spawn(pinned)
+
+    assert answered(first) == "answer"
+
+
+def test_a_pinned_dispatcher_takes_another_actor_after_the_first(system: System) -> None:
+    pinned = system.pinned()
+    system.spawn(pinned).stop(timeout=WAIT)
+
+    second = system.spawn(pinned)
+
+    assert answered(second) == "answer"
+
+
+def test_a_supervisor_may_replace_its_actor_on_the_same_thread(system: System) -> None:
+    pinned = system.pinned()
+    replaced: list[pykka.ActorRef[Scripted]] = []
+    actor = pinned.spawn(Scripted, supervisor=lambda _: replaced.append(system.spawn(pinned)))
+
+    with pytest.raises(ZeroDivisionError):
+        ask(actor, Call(do=lambda *_: 1 // 0), timeout=WAIT)
+
+    assert answered(replaced[0]) == "answer"
+
+
+# The end.
+
+
+def test_stop_stops_the_last_started_first(system: System) -> None:
+    pool = system.pool(threads=1)
+    notes: list[str] = []
+    for name in ("first ", "second ", "third "):
+        answered(system.spawn(pool, lambda name=name: Scripted(notes=notes, name=name)))
+
+    in_time = pool.stop(timeout=WAIT)
+
+    assert in_time
+    assert notes[3:] == ["third stop", "second stop", "first stop"]
+    assert pool.actors == 0
+
+
+def test_stop_ends_the_threads(system: System) -> None:
+    before = threading.active_count()
+    pool = system.pool(threads=4)
+    actors = [system.spawn(pool) for _ in range(10)]
+    assert threading.active_count() == before + 4
+
+    pool.stop(timeout=WAIT)
+
+    assert threading.active_count() == before
+    assert not any(actor.is_alive() for actor in actors)
+
+
+def test_what_was_sent_before_the_stop_is_handled(system: System) -> None:
+    pool = system.pool()
+    actor, handled = system.spawn(pool), list[int]()
+    for number in range(10 * BUDGET):
+        tell(actor, noting(handled, number))
+
+    pool.stop(timeout=WAIT)
+
+    assert handled == list(range(10 * BUDGET))
+
+
+def test_stop_with_a_blocked_actor_says_so_in_time_and_stops_the_others(system: System) -> None:
+    pool = system.pool()
+    notes: list[str] = []
+    other = system.spawn(pool, lambda: Scripted(notes=notes))
+    blocked = system.spawn(pool)
+    gate = system.gate()
+    gate.hold(blocked)
+
+    in_time = pool.stop(timeout=0.2)
+
+    assert not in_time
+    assert not other.is_alive()
+    assert notes == ["start", "stop"]
+    assert pool.actors == 1
+
+
+def test_an_ask_after_the_stop_fails_at_once(system: System) -> None:
+    pool = system.pool()
+    actor = system.spawn(pool)
+    pool.stop(timeout=WAIT)
+
+    with pytest.raises(pykka.ActorDeadError):
+        answered(actor)
+
+
+def test_an_actor_that_is_spawned_after_the_stop_is_dead(system: System) -> None:
+    pool = system.pool()
+    pool.stop(timeout=WAIT)
+
+    actor = system.spawn(pool)
+
+    with pytest.raises(pykka.ActorDeadError):
+        answered(actor)
+
+
+def test_what_waits_for_a_blocked_thread_is_turned_away_by_the_stop(system: System) -> None:
+    pool = system.pool(threads=1)
+    blocked, waiting = system.spawn(pool), system.spawn(pool)
+    answered(waiting)
+    gate = system.gate()
+    gate.hold(blocked)
+    waits = waiting.ask(Call(do=lambda *_: "never"), block=False)
+
+    in_time = pool.stop(timeout=0.1)
+
+    assert not in_time
+    with pytest.raises(pykka.ActorDeadError):
+        waits.get(timeout=WAIT)
+
+
+def test_a_blocked_actor_that_comes_back_after_the_stop_ends_its_thread(system: System) -> None:
+    before = threading.active_count()
+    pool = system.pool(threads=1)
+    blocked = system.spawn(pool)
+    gate = system.gate()
+    gate.hold(blocked)
+    assert not pool.stop(timeout=0.1)
+
+    gate.open()
+
+    assert pool.stop(timeout=WAIT)
+    assert threading.active_count() == before
+    assert pool.actors == 0
+
+
+def test_asks_that_race_with_the_stop_are_answered_or_fail_but_never_wait(system: System) -> None:
+    outcomes: list[str] = []
+
+    def ask_until_dead(actor: pykka.ActorRef[Scripted], start: threading.Barrier) -> None:
+        start.wait(WAIT)
+        try:
+            while True:
+                answered(actor)
+        except pykka.ActorDeadError:
+            outcomes.append("dead")
+
+    for _round in range(10):
+        pool, start = system.pool(threads=3), threading.Barrier(5)
+        askers = [threading.Thread(target=ask_until_dead, args=(system.spawn(pool), start)) for _ in range(4)]
+        for asker in askers:
+            asker.start()
+        start.wait(WAIT)
+        assert pool.stop(timeout=WAIT)
+        for asker in askers:
+            asker.join(WAIT)
+
+    assert outcomes == ["dead"] * 40
+
+
+def test_a_dispatcher_that_is_stopped_twice_stays_stopped(system: System) -> None:
+    pool = system.pool()
+    system.spawn(pool)
+
+    assert pool.stop(timeout=WAIT)
+    assert pool.stop(timeout=WAIT)
+
+
+def test_a_message_that_comes_too_late_is_logged_also_without_threads(system: System) -> None:
+    pool = system.pool()
+    actor = system.spawn(pool)
+    pool.stop(timeout=WAIT)
+
+    tell(actor, Cast(do=lambda _: None))
+
+    (line,) = system.log.named("message.undelivered")
+    assert line["type"] == "Cast"
