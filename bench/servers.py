@@ -24,7 +24,9 @@ class NoOp:
 
 app = falcon.App()
 app.add_route("/api/tasks", NoOp())
-server = waitress.create_server(app, host="127.0.0.1", port=0, threads=16, asyncore_use_poll=True, connection_limit=1000)
+server = waitress.create_server(
+    app, host="127.0.0.1", port=0, threads=16, asyncore_use_poll=True, connection_limit=1000
+)
 import sys
 print(f"listens on http://127.0.0.1:{server.effective_port}", file=sys.stderr, flush=True)
 server.run()
