@@ -48,13 +48,13 @@ def measure(tasks: int, steps: int, milliseconds: int) -> None:
         wall = time.perf_counter() - started
     print(f"{tasks} tasks of {steps} steps of {milliseconds} ms")
     print(f"submitted in        {submitted.seconds:8.2f} s")
+    after = wall - submitted.seconds
+    a_task = (most_memory - before) / tasks / 1024
     print(
-        f"all ended after     {wall:8.2f} s from the first submit, {wall / ideal:.2f} times the ideal {ideal:g} s"
+        f"all ended after     {wall:8.2f} s from the first submit: {wall / ideal:.2f} times the ideal {ideal:g} s"
     )
-    print(f"from the last submit{wall - submitted.seconds:8.2f} s, {(wall - submitted.seconds) / ideal:.2f} times")
-    print(
-        f"memory a task       {(most_memory - before) / tasks / 1024:8.1f} KiB over {before / 2**20:.0f} MiB at rest"
-    )
+    print(f"                    {after:8.2f} s from the last submit: {after / ideal:.2f} times")
+    print(f"memory a task       {a_task:8.1f} KiB over {before / 2**20:.0f} MiB at rest")
     print(f"threads             {most_threads:8d}")
 
 

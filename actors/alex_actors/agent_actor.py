@@ -88,6 +88,7 @@ class AgentActor(PooledActor):
         self._run: Run | None = None
         self._run_stopped = True  # nothing runs yet
         self._interruption: Interruption | None = None
+        self._refused = False  # by the store: the task has its end, and not from here
         self._pending_timers: list[Timer] = []
         # What was sent to the store and not answered yet, from the event at index _answered on. The task's
         # first event, task_created, is recorded with the task.
@@ -139,7 +140,7 @@ class AgentActor(PooledActor):
     # The agent's run.
 
     def _begin(self) -> None:
-        if self._run is not None or self._interruption is not None:
+        if self._run is not None or self._interruption is not None or self._end_decided:
             return
         facts = {"task_id": self._task.task_id, "session_id": self._task.session_id}
         self._log.info("agent.started", **facts, trace_id=self._task.trace_id, agent=self._task.agent_preset)
@@ -157,7 +158,7 @@ class AgentActor(PooledActor):
         )
 
     def _take_news(self, news: Yielded) -> None:
-        if self._interruption is None and not self._progress.ended:
+        if self._interruption is None and not self._end_decided:
             self._add(*news.events)
         if news.outcome is not None:
             self._run_stopped = True
@@ -165,7 +166,7 @@ class AgentActor(PooledActor):
         self._send_added()
 
     def _take_outcome(self, outcome: Outcome) -> None:
-        if self._progress.ended:
+        if self._end_decided:
             if not self._unanswered:
                 self._leave()
         elif self._interruption is not None:
@@ -193,7 +194,7 @@ class AgentActor(PooledActor):
     # Cancel and timeout.
 
     def _interrupt(self, interruption: Interruption) -> None:
-        if self._interruption is not None or self._progress.ended:
+        if self._interruption is not None or self._end_decided:
             return
         self._interruption = interruption
         if self._run is None:
@@ -203,7 +204,7 @@ class AgentActor(PooledActor):
             self._after(self._cancel_grace, _StopOverdue(context=self._context))
 
     def _end_as_interrupted(self) -> None:
-        if self._progress.ended:
+        if self._end_decided:
             return
         if self._interruption == "timeout":
             error = f"The task ran longer than its timeout of {self._task.timeout_seconds} seconds."
@@ -219,6 +220,11 @@ class AgentActor(PooledActor):
         self._send_added()
 
     # The end.
+
+    @property
+    def _end_decided(self) -> bool:
+        """Whether there is an end, here or elsewhere: what the agent still says is discarded."""
+        return self._progress.ended or self._refused
 
     def _failure(self, error: str, reason: Literal["error", "timeout"]) -> TaskFailed:
         return TaskFailed(
@@ -237,7 +243,7 @@ class AgentActor(PooledActor):
         """Stop, since the task has an end that was not this actor's to decide."""
         self._unanswered.clear()
         self._added = ()
-        self._interruption = "cancelled"  # what the agent still says is discarded
+        self._refused = True
         self._tell_task_ended(status)
         if self._run is None or self._run_stopped:
             self._leave()

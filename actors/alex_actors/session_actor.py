@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -97,7 +97,9 @@ class SessionActor(PooledActor):
         self._places: dict[TaskId, Place] = {}
         self._lines: dict[SessionId, dict[TaskId, Place]] = {}
         self._running = 0
-        self._ready: deque[Place] = deque()  # whose turn it is, but as many as may are running
+        # Whose turn it is, but as many as may are running. Not a plain dict: that finds its first slower with
+        # each one taken from its front.
+        self._ready: OrderedDict[TaskId, Place] = OrderedDict()
 
     def on_receive(self, message: SessionMessage) -> object:
         """Handle a message."""
@@ -199,7 +201,7 @@ class SessionActor(PooledActor):
         if place.agent is None or place.granted or place.cancelling:
             return
         if self._running >= self._max_running:
-            self._ready.append(place)
+            self._ready[place.task_id] = place
             return
         self._running += 1
         place.granted = True
@@ -275,6 +277,7 @@ class SessionActor(PooledActor):
         self._answer_cancels(place, answer)
         line = self._line_of(place)
         del line[place.task_id], self._places[place.task_id]
+        self._ready.pop(place.task_id, None)
         if line:
             self._grant(next(iter(line.values())))
         else:
@@ -282,6 +285,5 @@ class SessionActor(PooledActor):
         if place.granted:
             self._running -= 1
             while self._ready and self._running < self._max_running:
-                waiting = self._ready.popleft()
-                if waiting.task_id in self._places:
-                    self._grant(waiting)
+                _, waiting = self._ready.popitem(last=False)
+                self._grant(waiting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -22,7 +22,6 @@ from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.dispatchers import Observer
 from alex_actors.events import RecordedEvent
-from alex_actors.messages import ask
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
 from alex_actors.store.database import open_readers, open_writer
@@ -89,8 +88,8 @@ def disk_error() -> OperationalError:
 class CountedTransaction(Transaction):
     """A transaction that keeps what was written in it."""
 
-    def __init__(self, connection: Any) -> None:  # Any: SQLAlchemy's connection, passed on
-        super().__init__(connection)
+    def __init__(self, inner: Transaction) -> None:
+        super().__init__(inner._connection, inner._statements)
         self.batches: list[Batch] = []
 
     def write(self, batch: Batch) -> None:
@@ -104,18 +103,17 @@ class FailingWriter(StoreWriter):
 
     def __init__(self, *, engine: Engine) -> None:
         super().__init__(engine=engine)
-        self.__engine = engine
         self.fails: Callable[[list[Batch]], bool] = lambda _batches: False
         """Asked at the end of each transaction, with what was written in it."""
         self.committed: list[Batch] = []
-        """What each transaction wrote that was committed and wrote anything."""
+        """What was written by each transaction that wrote anything and was committed."""
         self.failed = 0
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Open a transaction."""
-        with self.__engine.begin() as connection:
-            transaction = CountedTransaction(connection)
+        with super().transaction() as inner:
+            transaction = CountedTransaction(inner)
             yield transaction
             if self.fails(transaction.batches):
                 self.failed += 1
@@ -127,9 +125,12 @@ class FailingWriter(StoreWriter):
         outcomes = iter(failures)
         self.fails = lambda _batches: next(outcomes, False)
 
-    def fail_writes_of(self, task_ids: Collection[TaskId]) -> None:
+    def fail_writes_of(self, *task_ids: str) -> None:
         """Have every transaction fail that creates one of these tasks."""
-        self.fails = lambda batches: any(task.task_id in task_ids for batch in batches for task in batch.new_tasks)
+        unwanted = set(task_ids)
+        self.fails = lambda batches: any(
+            not unwanted.isdisjoint(row) for batch in batches for row in batch.new_tasks
+        )
 
 
 class Published(PooledActor):

@@ -130,7 +130,7 @@ def test_a_call_through_a_proxy_that_raises_no_exception_fails_its_caller(
     actor = system.spawn(pool, Leaving)
 
     with pytest.raises(HandlerExit, match="on ProxyCall"):
-        actor.proxy().leave().get(timeout=WAIT)  # type: ignore[attr-defined] # the ref is of a Scripted
+        actor.proxy().leave().get(timeout=WAIT)
 
     assert answered(actor) == "answer"
 

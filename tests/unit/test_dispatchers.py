@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pykka
 import pytest
@@ -102,7 +103,7 @@ def test_stop_stops_the_last_started_first(system: System) -> None:
     pool = system.pool(threads=1)
     notes: list[str] = []
     for name in ("first ", "second ", "third "):
-        answered(system.spawn(pool, lambda name=name: Scripted(notes=notes, name=name)))
+        answered(system.spawn(pool, partial(Scripted, notes=notes, name=name)))
 
     in_time = pool.stop(timeout=WAIT)
 
@@ -142,7 +143,7 @@ def test_stop_with_a_blocked_actor_says_so_in_time_and_stops_the_others(system: 
     gate = system.gate()
     gate.hold(blocked)
 
-    in_time = pool.stop(timeout=0.2)
+    in_time = pool.stop(timeout=0.5)
 
     assert not in_time
     assert not other.is_alive()

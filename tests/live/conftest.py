@@ -1,0 +1,69 @@
+"""Servers for live tests: one that all share, and as many more as a test starts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Protocol
+
+import pytest
+
+from tests.live.client import Client
+from tests.live.process import ServerProcess
+
+
+class Start(Protocol):
+    """Starts a server; a second one in the same ``directory`` has the data of the first."""
+
+    def __call__(
+        self,
+        *arguments: str,
+        directory: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        stdout: IO[bytes] | int | None = None,
+        shell: str | None = None,
+    ) -> ServerProcess:
+        """Return the server, which listens already."""
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that tests share: each has sessions of its own there. Logs all that it can."""
+    server = ServerProcess(tmp_path_factory.mktemp("shared"), "--log-level", "debug")
+    try:
+        server.wait_until_listening()
+        yield server
+        assert server.stop() == 0
+        assert server.troubles() == []
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def client(server: ServerProcess) -> Iterator[Client]:
+    """A client of the shared server."""
+    with Client(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """A function that starts servers, which end with the test at the latest."""
+    with ExitStack() as stops:
+
+        def start_one(
+            *arguments: str,
+            directory: Path | None = None,
+            settings: Mapping[str, str] | None = None,
+            stdout: IO[bytes] | int | None = None,
+            shell: str | None = None,
+        ) -> ServerProcess:
+            server = ServerProcess(
+                directory or tmp_path, *arguments, settings=settings, stdout=stdout, shell=shell
+            )
+            stops.callback(server.kill)
+            server.wait_until_listening()
+            return server
+
+        yield start_one
