@@ -53,7 +53,7 @@ def measure(tasks: int, steps: int, milliseconds: int) -> None:
     print(
         f"all ended after     {wall:8.2f} s from the first submit: {wall / ideal:.2f} times the ideal {ideal:g} s"
     )
-    print(f"                    {after:8.2f} s from the last submit: {after / ideal:.2f} times")
+    print(f"                    {after:8.2f} s from the last submit, {after / ideal:.2f} x")
     print(f"memory a task       {a_task:8.1f} KiB over {before / 2**20:.0f} MiB at rest")
     print(f"threads             {most_threads:8d}")
 
