@@ -1,6 +1,6 @@
 """Many agents at once: wall time over the ideal, memory and threads of the server.
 
-    python bench/agents.py [--tasks 5000] [--steps 5] [--milliseconds 2000]
+    python -m bench.agents [--tasks 5000] [--steps 5] [--milliseconds 2000]
 
 Submits tasks that each sleep in steps, all at once, and watches the server until the last has ended.
 """
@@ -13,9 +13,10 @@ import json
 import time
 
 import psutil
-from load import generate, post
-from servers import alex
-from submit import completed
+
+from bench.load import generate, post
+from bench.servers import alex
+from bench.submit import completed
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What a submit costs, and how many tasks are finished: ours, which records all of it durably, beside a no-op.
 
-    python bench/submit.py [--quick]
+    python -m bench.submit [--quick]
 
 Prints requests a second and latencies of ``POST /api/tasks`` at 1, 16 and 64 connections, as it is and with
 server and load generator pinned to a core each, next to the same ``POST`` on bare Falcon and waitress that
@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from load import Load, generate, get, post
-from servers import ServerProcess, alex, no_op
+from bench.load import Load, generate, get, post
+from bench.servers import ServerProcess, alex, no_op
 
 TASK = json.dumps({"task": "Simulate 5 steps of 0 ms"}).encode()
 LONG_TASK = json.dumps({"task": "Simulate 2 steps of 500 ms"}).encode()
