@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -65,7 +65,7 @@ def compose(settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shut
     logger, clock = log.logger, SystemClock()
     ids = TimeOrderedIds(clock=clock, random_bits=secrets.randbits)
     observer = MessageLog(log=logger) if settings.log.level == "debug" else None
-    stop_within = settings.timeouts.shutdown_seconds / 10  # the server has half of it, the five others this each
+    stop_within = settings.timeouts.shutdown_seconds / 10  # the server gets four of them, the five others one each
     with ExitStack() as stops:
         writer = open_writer(data.database, synchronous=settings.store.synchronous)
         stops.callback(writer.dispose)
@@ -186,10 +186,11 @@ def serve(
         check_host(settings.server.host)
         exit_code = _serve(settings)
     except (SettingsError, CannotExpose, DirectoryError, DatabaseError, SQLAlchemyError, CannotListen) as error:
-        click.echo(f"alex: {error}", err=True)
+        _say(f"alex: {error}")
         exit_code = 2
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before the start
+        with suppress(OSError):
+            stream.flush()
     os._exit(exit_code)  # not sys.exit: a tool that hangs in a thread must not keep the process from ending
 
 
@@ -197,20 +198,33 @@ def _serve(settings: Settings) -> int:
     with ExitStack() as stops:
         data = DataDirectory(settings.store.resolved_data_dir())
         stops.callback(data.release)
-        log = Log.open(
-            level=settings.log.level, log_file=data.log_file, stdout=sys.stdout, environ=os.environ,
-            now=SystemClock().now,
-        )  # fmt: skip
+        try:
+            log = Log.open(
+                level=settings.log.level, log_file=data.log_file, stdout=sys.stdout, environ=os.environ,
+                now=SystemClock().now,
+            )  # fmt: skip
+        except OSError as error:
+            msg = (
+                f"The log {data.log_file} cannot be written ({error.strerror}). "
+                "Give this user write access to it, or choose another directory with --data-dir."
+            )
+            raise DirectoryError(msg) from error
         stops.callback(log.close)
         log.capture()
         shutdown = Shutdown(log=log.logger)
         with compose(settings, data=data, log=log, shutdown=shutdown) as server:
             shutdown.watch(server)
             log.logger.info("server.listening", url=server.url, version=__version__, data_dir=str(data.path))
-            click.echo(f"Alex Runtime {__version__} listens on {server.url}", err=True)
+            _say(f"Alex Runtime {__version__} listens on {server.url}")
             server.serve()
         log.logger.info("server.stopped", exit_code=shutdown.exit_code)
         return shutdown.exit_code
+
+
+def _say(text: str) -> None:
+    """Tell a person at standard error; if nobody reads it any more, that is no reason to stop."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 if __name__ == "__main__":

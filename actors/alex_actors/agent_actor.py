@@ -49,7 +49,10 @@ if TYPE_CHECKING:
     from alex_actors.tasks import Status, Task
 
 RESEND_AFTER = 5.0
-"""Seconds until an unanswered Record is sent again: a commit takes milliseconds, a full disk may take hours."""
+"""Seconds until an unanswered Record is sent again: a commit takes milliseconds. Doubled each time."""
+
+RESEND_AT_LEAST_EVERY = 60.0
+"""Seconds that it is doubled to: a full disk may take hours, and is not to be asked by every task all the time."""
 
 Interruption: TypeAlias = Literal["cancelled", "timeout"]
 
@@ -96,6 +99,7 @@ class AgentActor(PooledActor):
         self._unanswered: deque[Stamped] = deque()
         self._added: tuple[Stamped, ...] = ()  # the last of them, which are not sent yet
         self._resend: Timer | None = None
+        self._resend_after = RESEND_AFTER
         self._answered_at_last_look = 0
 
     def on_receive(self, message: AgentMessage) -> None:
@@ -299,7 +303,7 @@ class AgentActor(PooledActor):
 
     def _look_again(self) -> None:
         self._answered_at_last_look = self._answered
-        self._resend = self._timers.after(RESEND_AFTER, self.actor_ref, _ResendDue(context=self._context))
+        self._resend = self._timers.after(self._resend_after, self.actor_ref, _ResendDue(context=self._context))
 
     def _resend_unanswered(self) -> None:
         self._resend = None
@@ -307,6 +311,9 @@ class AgentActor(PooledActor):
             return
         if self._answered == self._answered_at_last_look:
             self._send(self._answered, tuple(self._unanswered))
+            self._resend_after = min(2 * self._resend_after, RESEND_AT_LEAST_EVERY)
+        else:
+            self._resend_after = RESEND_AFTER
         self._look_again()
 
     # Timers.

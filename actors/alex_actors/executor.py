@@ -158,7 +158,7 @@ class AsyncioRun:
         self._awaits_commit_of = 0
 
     def _report_events(self) -> None:
-        if self._unreported and not self._stopped:
+        if self._unreported and not (self._job is not None and self._job.done()):  # then they go with the outcome
             self._report_news(None)
 
     def _report_news(self, outcome: Outcome | None) -> None:

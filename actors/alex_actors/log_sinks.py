@@ -1,209 +1,313 @@
-"""Where log lines go, and how they look: JSON for programs, short lines for a person at a terminal.
+"""Where log lines go: a file, which is written directly, and standard output, which has a queue and a thread.
 
-Nothing here raises in the one who logs: a line that cannot be written is counted, and said to be lost once
-writing works again.
+Nothing here raises in the one who logs, or makes it wait for another: a line that cannot be written is counted,
+and said to be lost once writing works again. No lock is taken; where threads meet, they do so in a deque or a
+``SimpleQueue``, whose single operations are atomic, also for a signal handler that logs within a log call.
 """
 
 from __future__ import annotations
 
-import stat
-import threading
-from collections.abc import Callable, Mapping, Sequence
+import select
+import time
+from bisect import bisect_right
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from io import FileIO
-from os import fstat
-from typing import TypeAlias
+from itertools import accumulate
+from queue import Empty, SimpleQueue
+from threading import Thread, get_ident
+from typing import Protocol
 
-import msgspec
+from alex_actors.log_formats import Entry, Format
 
-Entry: TypeAlias = dict[str, object]
-"""A line before it is formatted: ``ts``, ``level``, ``event`` and the rest, of JSON's own types, no secrets."""
-Format: TypeAlias = Callable[[Entry], bytes]
-"""Returns one whole line, its newline included."""
+MOST_WAITING = 10_000
+"""Lines that may wait for an output: 3 MB of usual ones, and half a second of a server under full load."""
 
-_encode = msgspec.json.Encoder().encode
+BATCH = 262_144
+"""Bytes from which on a write is not made longer. Between two writes busy threads keep the interpreter for 5 ms
+(``sys.getswitchinterval``): with a quarter of this, a queue falls behind at 60,000 lines a second."""
 
-_DEEPEST = 8
-_LONGEST_REPR = 2000
-
-
-def json_line(entry: Entry) -> bytes:
-    """Return the entry as one line of JSON. JSON escapes newlines, so no value can break the line."""
-    return _json(entry) + b"\n"
+_PAUSE = 0.01
+"""Seconds between two writes of a queue that keeps up. No person sees it, and without it each line would wake
+the thread that writes, which then fights the others for the interpreter."""
 
 
-def _json(value: object) -> bytes:
-    try:
-        return _encode(value)
-    except Exception:  # noqa: BLE001 - half a surrogate pair, for one: whatever it is, the line must come out
-        return _encode(presentable(value))
+class Writer(Protocol):
+    """Takes whole lines, from any thread."""
+
+    def write(self, line: bytes) -> None:
+        """Write one line, now or soon. Never raises."""
+
+    @property
+    def lost(self) -> int:
+        """Return how many lines could not be written, in all. Those that still wait are not among them."""
+
+    def flush(self, *, timeout: float) -> bool:
+        """Wait, at most ``timeout`` seconds, until no line waits of those so far. Return whether that is so."""
+
+    def close(self, *, timeout: float) -> None:
+        """Flush, say what was lost, if that can be written now, and close. Later lines are lost."""
 
 
-def presentable(value: object, depth: int = _DEEPEST) -> object:
-    """Return a likeness of any value that is sure to be JSON: slow, for what the fast way refuses.
+class _Output:
+    """A file that lines are appended to: how many were lost, and whether the last one has its end.
 
-    What JSON does not know, and what is nested more than ``depth`` deep, is shown as its repr.
-    """
-    match value:
-        case None | bool() | float():
-            return value
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode()
-        case int() if value.bit_length() <= 64:
-            return value
-        case dict() if depth:
-            return {
-                str(presentable(key if isinstance(key, str) else repr_of(key))): presentable(each, depth - 1)
-                for key, each in value.items()
-            }
-        case list() | tuple() | set() | frozenset() if depth:
-            return [presentable(each, depth - 1) for each in value]
-        case _:
-            return repr_of(value)
-
-
-def repr_of(value: object) -> str:
-    """Return ``repr(value)`` as valid Unicode, shortened to 2,000 characters; never raises."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - somebody else's __repr__
-        text = f"<{type(value).__name__} whose repr fails>"
-    return text[:_LONGEST_REPR].encode("utf-8", "backslashreplace").decode()
-
-
-class ConsoleFormat:
-    """Formats for a terminal: time of day (UTC), level, event, then ``key=value``; a traceback below.
-
-    Everything that is not printable is escaped, so that a value can neither fake a line nor steer the terminal.
-    """
-
-    _EVENT_WIDTH = 20
-    _LEVEL_COLORS: Mapping[str, str] = {
-        "debug": "\x1b[2m",
-        "info": "\x1b[32m",
-        "warning": "\x1b[33m",
-        "error": "\x1b[31m",
-        "critical": "\x1b[1;31m",
-    }
-
-    def __init__(self, *, color: bool) -> None:
-        self._levels = self._LEVEL_COLORS if color else {}
-        self._bold, self._dim, self._reset = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if color else ("", "", "")
-
-    def __call__(self, entry: Entry) -> bytes:
-        """Return the entry as a line of text, and a line for each line of its ``exception``."""
-        rest = entry.copy()
-        time = str(rest.pop("ts"))[11:23]
-        level = str(rest.pop("level"))
-        event = f"{_plain(rest.pop('event')):<{self._EVENT_WIDTH}}"
-        trace = str(rest.pop("exception", "")).splitlines()
-
-        level_color = self._levels.get(level, "")
-        head = f"{self._dim}{time}{self._reset} {level_color}{level:<8}{self._reset if level_color else ''}"
-        fields = "".join(f" {self._dim}{_plain(key)}={self._reset}{_plain(value)}" for key, value in rest.items())
-        # Indented behind a bar: the text of an exception may have lines that look like those of the log.
-        below = "".join(f"\n  | {line if line.isprintable() else ascii(line)}" for line in trace)
-        return f"{head} {self._bold}{event}{self._reset}{fields}{below}\n".encode()
-
-
-def _plain(value: object) -> str:
-    """Show a value in printable characters; a text is quoted if it is empty or has a space, a quote or "="."""
-    text = value if isinstance(value, str) else _json(value).decode()
-    ambiguous = isinstance(value, str) and (not text or any(mark in text for mark in " =\"'"))
-    return repr(text) if ambiguous or not text.isprintable() else text
-
-
-class LineWriter:
-    """Appends whole lines to a file, a pipe or a terminal, from any thread; never raises.
-
-    A line goes out as one ``write`` to an unbuffered descriptor. For a regular file that was opened to append,
-    the kernel writes it at the end in one piece, so no lock is taken: with eight threads a lock costs 7.5 µs
-    a line, where the bare write costs one. Pipes and terminals promise that only for short lines
-    (4,096 bytes on Linux), and take a lock.
+    ``put``, ``lose`` and ``lost`` are for all threads, the rest is for one at a time.
     """
 
     def __init__(self, file: FileIO, *, lost_line: Callable[[int], bytes], torn: bool = False) -> None:
         """``lost_line`` makes the line that says how many were lost; ``torn``: the file ends within a line."""
+        self.torn = torn
         self._file = file
         self._lost_line = lost_line
-        self._torn = torn
-        self._lost = 0
-        self._lost_before = 0
-        self._appends_whole = stat.S_ISREG(fstat(file.fileno()).st_mode)
-        # Re-entrant: a signal handler or a finaliser that logs may interrupt its own thread in here.
-        self._lock = threading.RLock()
+        self._told = 0
+        # Each thread counts for itself: ``+=`` on a number that threads share is not sure to be exact.
+        self._lost: defaultdict[int, int] = defaultdict(int)
+
+    @property
+    def lost(self) -> int:
+        """Return how many lines were lost, in all."""
+        return sum(tuple(self._lost.values()))
+
+    def lose(self, lines: int) -> None:
+        """Count lines as lost."""
+        self._lost[get_ident()] += lines
+
+    def put(self, data: bytes) -> int | None:
+        """Write what can be written at once. Return how many bytes; None if the file is full for the moment."""
+        try:
+            # FileIO, and not a bare descriptor: after close() it refuses, where the number might by then be
+            # another file's, the database's for one.
+            return self._file.write(data)
+        except (OSError, ValueError):  # no space, closed pipe, closed file
+            return 0
+
+    def append(self, lines: Sequence[bytes]) -> bool:
+        """Write lines, after a line that says what was lost before them. Return whether nothing is lost now."""
+        if not self._mended():
+            self.lose(len(lines))
+            return False
+        ends = list(accumulate(map(len, lines), initial=0))
+        written = self._put_all(b"".join(lines))
+        if written == ends[-1]:
+            return True
+        whole = bisect_right(ends, written + 1) - 1  # one that lacks but its newline is whole: it gets it later
+        self.torn = written != ends[whole]
+        self.lose(len(lines) - whole)
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _mended(self) -> bool:
+        """End a torn line and report lost ones. Return whether that is done, or was not needed."""
+        lost = self.lost - self._told
+        mending = b"\n" * self.torn + (self._lost_line(lost) if lost else b"")
+        written = self._put_all(mending)
+        if written < len(mending):
+            self.torn = written != int(self.torn)  # unless nothing but the missing end was written
+            return False
+        self.torn = False
+        self._told += lost
+        return True
+
+    def _put_all(self, data: bytes) -> int:
+        """Write all of it, unless that fails, for as long as it takes. Return how many bytes were written."""
+        rest = data
+        while rest and (written := self.put(rest)) != 0:
+            if written is None:  # a pipe or a terminal that somebody else has made non-blocking
+                select.select((), (self._file,), ())
+            else:
+                rest = rest[written:]
+        return len(data) - len(rest)
+
+
+class FileWriter:
+    """Appends lines to a regular file that was opened to append, in the thread that logs: a crash loses none.
+
+    A line is one ``write``, which the kernel puts at the end of the file in one piece, so threads need not take
+    turns. Only after a write has failed they do: each leaves its line in a deque, and the one that gets the turn
+    writes what is there, ends the torn line and says what was lost. The others go on, since who has the turn looks
+    into the deque once more after giving it back. When all is written, lines are written directly again.
+
+    One thing is left open: a line that another thread writes between a write that is cut short and the moment in
+    which that is known stands behind the torn one. It takes a disk that is full and has room at the next moment.
+    """
+
+    def __init__(
+        self,
+        file: FileIO,
+        *,
+        lost_line: Callable[[int], bytes],
+        torn: bool = False,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        """``lost_line`` makes the line that says how many were lost; ``torn``: the file ends within a line."""
+        self._output = _Output(file, lost_line=lost_line, torn=torn)
+        self._most_waiting = most_waiting
+        self._direct = not torn  # changed by who has the turn
+        self._waiting: deque[bytes] = deque()
+        """Lines; empty ones stand for lines that were cut short."""
+        self._turn: deque[None] = deque([None])
+        """Empty while a thread has the turn."""
 
     @property
     def lost(self) -> int:
         """Return how many lines could not be written, in all."""
-        return self._lost_before + self._lost
+        return self._output.lost
 
     def write(self, line: bytes) -> None:
-        """Write one line, after a line that says what was lost before it."""
-        if self._appends_whole and not self._lost and not self._torn:
-            if not self._put(line):
-                with self._lock:
-                    self._lost += 1
+        """Write one line."""
+        # Asked in this order, or a thread could overtake itself: _direct is unset before lines leave the deque.
+        if not self._waiting and self._direct:
+            written = self._output.put(line)
+            if written == len(line):
+                return
+            if written:
+                if written < len(line) - 1:  # else only the newline is missing, and comes later
+                    self._output.lose(1)
+                line = b""
+        elif len(self._waiting) >= self._most_waiting:  # whoever has the turn is stuck in a write
+            self._output.lose(1)
             return
-        with self._lock:
-            if not self._mended() or not self._put(line):
-                self._lost += 1
+        self._waiting.append(line)
+        self._mend()
 
-    def close(self) -> None:
+    def flush(self, *, timeout: float) -> bool:
+        """Return whether no line waits, which is so unless another thread is about to write it."""
+        del timeout
+        return not self._waiting
+
+    def close(self, *, timeout: float) -> None:
         """Say what was lost, if that can be written now, and close the file. Later lines are lost."""
-        with self._lock:
-            self._mended()
-            self._file.close()
+        del timeout
+        self._mend()
+        self._output.close()
 
-    def _mended(self) -> bool:
-        """End a torn line and report lost ones. Return whether that is done, or was not needed."""
-        reported = self._lost
-        mending = b"\n" * self._torn + (self._lost_line(reported) if reported else b"")
-        if not mending:
-            return True
-        if not self._put(mending):
+    def _mend(self) -> None:
+        """Write what waits, and what has to be said before it, unless another thread does."""
+        while True:
+            try:
+                self._turn.pop()
+            except IndexError:
+                return
+            try:
+                self._direct = False
+                lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                self._output.torn |= b"" in lines
+                self._direct = self._output.append([line for line in lines if line])
+            finally:
+                self._turn.append(None)
+            if not self._waiting:
+                return
+
+
+class QueuedWriter:
+    """Writes lines to a pipe or a terminal in a thread of its own, so that one that is stuck holds up nobody.
+
+    What waits is joined into one write. When too much waits, lines are lost until there is room.
+    """
+
+    def __init__(
+        self, file: FileIO, *, lost_line: Callable[[int], bytes], most_waiting: int = MOST_WAITING
+    ) -> None:
+        """``lost_line`` makes the line that says how many were lost. The file is closed by the thread."""
+        self._output = _Output(file, lost_line=lost_line)
+        self._most_waiting = most_waiting
+        self._closed = False
+        self._queue: SimpleQueue[bytes | SimpleQueue[None] | None] = SimpleQueue()
+        """Lines; queues of those who wait until all before is written; at the end None."""
+        self._thread = Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> int:
+        """Return how many lines could not be written, in all. Those that still wait are not among them."""
+        too_late = 0 if self._thread.is_alive() else self._queue.qsize()
+        return self._output.lost + too_late
+
+    def write(self, line: bytes) -> None:
+        """Have one line written soon."""
+        if self._closed or self._queue.qsize() >= self._most_waiting:
+            self._output.lose(1)
+        else:
+            self._queue.put(line)
+
+    def flush(self, *, timeout: float) -> bool:
+        """Wait, at most ``timeout`` seconds, until no line waits of those so far. Return whether that is so."""
+        if self._closed:
+            self._thread.join(timeout)
+            return not self._thread.is_alive()
+        done: SimpleQueue[None] = SimpleQueue()
+        self._queue.put(done)
+        try:
+            done.get(timeout=timeout)
+        except Empty:
             return False
-        self._torn = False
-        # Subtracted, not set to nought: a thread that took no lock may have lost one meanwhile.
-        self._lost -= reported
-        self._lost_before += reported
         return True
 
-    def _put(self, line: bytes) -> bool:
-        try:
-            # FileIO, and not a bare descriptor: after close() it refuses, where the number might by then be
-            # another file's, the database's for one.
-            written = self._file.write(line)
-        except (OSError, ValueError):  # no space, closed pipe, closed file
-            return False
-        if written == len(line):
-            return True
-        self._torn = self._torn or bool(written)
-        return False
+    def close(self, *, timeout: float) -> None:
+        """Flush, and end the thread; one that is stuck for longer than ``timeout`` seconds is left behind."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        item = self._queue.get()
+        while item is not None:
+            if isinstance(item, bytes):
+                item = self._write_batch(item)
+            else:
+                item.put(None)
+                item = self._queue.get()
+        self._output.append(())  # says what was lost last
+        self._output.close()
+
+    def _write_batch(self, first: bytes) -> bytes | SimpleQueue[None] | None:
+        """Write a line and those that wait behind it. Return what comes after them, which may take long."""
+        lines: list[bytes] = []
+        size = 0
+        item: bytes | SimpleQueue[None] | None = first
+        while isinstance(item, bytes) and size < BATCH:
+            lines.append(item)
+            size += len(item)
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                self._output.append(lines)
+                time.sleep(_PAUSE)
+                return self._queue.get()
+        self._output.append(lines)
+        return item
 
 
 class Sinks:
-    """What structlog's bound loggers write to: formats an entry once a format, and writes it everywhere."""
+    """All outputs: formats an entry once a format, and writes it everywhere."""
 
-    def __init__(self, outputs: Sequence[tuple[Format, Sequence[LineWriter]]]) -> None:
+    def __init__(self, outputs: Sequence[tuple[Format, Sequence[Writer]]]) -> None:
         self._outputs = outputs
+        self._writers = [writer for _, writers in outputs for writer in writers]
 
-    def msg(self, entry: Entry) -> None:
+    def write(self, entry: Entry) -> None:
         """Write an entry."""
         for format_entry, writers in self._outputs:
             line = format_entry(entry)
             for writer in writers:
                 writer.write(line)
 
-    # structlog calls the method that is named like the level.
-    debug = info = warning = error = critical = msg
-
     @property
     def lost(self) -> int:
         """Return how many lines could not be written, over all outputs."""
-        return sum(writer.lost for _, writers in self._outputs for writer in writers)
+        return sum(writer.lost for writer in self._writers)
 
-    def close(self) -> None:
-        """Close all outputs."""
-        for _, writers in self._outputs:
-            for writer in writers:
-                writer.close()
+    def flush(self, *, timeout: float) -> bool:
+        """Wait, at most ``timeout`` seconds an output, until no line waits. Return whether that is so."""
+        flushed = [writer.flush(timeout=timeout) for writer in self._writers]
+        return all(flushed)
+
+    def close(self, *, timeout: float) -> None:
+        """Close all outputs; wait at most ``timeout`` seconds for each to take what still waits."""
+        for writer in self._writers:
+            writer.close(timeout=timeout)

@@ -78,7 +78,8 @@ class Mailbox:
     def put(self, envelope: Envelope[Any], /) -> None:  # Any: as above
         """Add an envelope, and schedule the actor if it is idle. Also a stopped one: to answer who asks."""
         self._envelopes.append(envelope)
-        self._wake()
+        if self._token.acquire(False):  # noqa: FBT003 - by name it costs 130 ns instead of 70, every time
+            self.dispatcher.ready(self)
 
     def get(self) -> Envelope[Any]:  # Any: as above
         """Take the next envelope; leave the receive loop if there is none, or it is another actor's turn."""
@@ -110,8 +111,8 @@ class Mailbox:
                 self._actor = None  # breaks the cycle: a stopped actor is freed at once, not by the collector
         # Release first, then look again: a put in between finds the token free, or is found here.
         self._token.release()
-        if self._envelopes:
-            self._wake()
+        if self._envelopes and self._token.acquire(blocking=False):
+            self.dispatcher.ready(self)
 
     def close(self) -> None:
         """Turn away everything, now that there is no thread any more. For who holds the token."""
@@ -129,10 +130,6 @@ class Mailbox:
             else:
                 error = pykka.ActorDeadError(f"{self._name} stopped before handling the message")
                 envelope.reply_to.set_exception((type(error), error, None))
-
-    def _wake(self) -> None:
-        if self._token.acquire(blocking=False):
-            self.dispatcher.ready(self)
 
 
 def mailbox_of(ref: pykka.ActorRef[Any]) -> Mailbox:  # Any: of whatever actor

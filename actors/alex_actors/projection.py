@@ -18,6 +18,9 @@ from alex_actors.events import (
 from alex_actors.tasks import Status
 from alex_actors.values import Timestamp, Value
 
+MOST_COUNTED = 2**53 - 1
+"""The largest whole number that every reader of JSON gets right (RFC 8259, section 6); a database holds it too."""
+
 
 class Progress(Value, frozen=True):
     """The part of a task that its events change. The fields are columns of ``tasks``."""
@@ -43,15 +46,18 @@ class Progress(Value, frozen=True):
 def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
     """Return the state after an event.
 
-    Counters never shrink, whatever an agent says; a task starts once, and its first end is its last event.
+    Counters never shrink and stay within ``MOST_COUNTED``, whatever an agent says; a task starts once, and its
+    first end is its last event.
     """
     if progress.ended:
         return progress
     match event:
         case IterationStart(iteration=iteration):
-            return msgspec.structs.replace(progress, current_iteration=max(progress.current_iteration, iteration))
+            return msgspec.structs.replace(
+                progress, current_iteration=_counted(progress.current_iteration, iteration)
+            )
         case IterationComplete(tokens_used=tokens):
-            return msgspec.structs.replace(progress, tokens_used=max(progress.tokens_used, tokens))
+            return msgspec.structs.replace(progress, tokens_used=_counted(progress.tokens_used, tokens))
         case TaskStarted() if progress.started_at is None:
             return msgspec.structs.replace(progress, status="running", started_at=at)
         case TaskCompleted() | TaskFailed() | TaskCancelled():
@@ -68,3 +74,7 @@ def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
             )
         case _:
             return progress
+
+
+def _counted(before: int, said: int) -> int:
+    return max(before, min(said, MOST_COUNTED))

@@ -22,6 +22,8 @@ _LONGEST_KEY = 100
 _SHORTEST_SECRET = 12
 """Characters; shorter strings are passed on unseen."""
 
+_SCALARS = frozenset({int, float, bool, type(None)})
+
 # Names are compared in lower case without separators: X-Api-Key, api_key and apiKey are one. A name that only
 # counts tokens (max_tokens, total_tokens, tokens_used) is none of these.
 _SECRET_NAME = re.compile(
@@ -71,6 +73,22 @@ def redact(value: Any) -> Any:  # JSON-like in, the same shape out
     return _redact(value, _DEEPEST)
 
 
+def is_harmless(fields: Mapping[str, object], *, trusted: frozenset[str]) -> bool:
+    """Return whether ``fields`` holds nothing but JSON's scalars, and ``redact`` would find no secret in it.
+
+    Texts under ``trusted`` keys count as none. A quarter of the cost of ``redact``, for what is seldom more.
+    """
+    if _names_a_secret(tuple(fields)):
+        return False
+    for key, value in fields.items():
+        if isinstance(value, str):
+            if len(value) >= _SHORTEST_SECRET and key not in trusted and _redact_text(value) != value:
+                return False
+        elif type(value) not in _SCALARS:
+            return False
+    return True
+
+
 def _redact(value: Any, levels: int) -> Any:  # as redact()
     if isinstance(value, str):
         return _redact_text(value) if len(value) >= _SHORTEST_SECRET else value
@@ -103,6 +121,11 @@ def _is_secret_name(key: str) -> bool:
     return _SECRET_NAME.search(key.translate(_SEPARATORS).lower()) is not None
 
 
+@lru_cache(maxsize=512)  # the fields of an event are the same each time
+def _names_a_secret(keys: tuple[str, ...]) -> bool:
+    return any(_is_secret_name(key[-_LONGEST_KEY:]) for key in keys)
+
+
 def _redact_text(text: str) -> str:
     """Replace secrets by their shapes. ``in`` is ten times as fast as a regex, so it decides which ones run."""
     if "-" in text:
@@ -125,7 +148,8 @@ def _redact_text(text: str) -> str:
 
 
 def _redact_dashed(text: str) -> str:
-    if "sk-" in text or "xox" in text or "xapp-" in text or "glpat-" in text:
+    # A key does not begin within a word, and the word before most dashes here is that of a task's ID.
+    if "sk-" in text.replace("task-", "") or "xox" in text or "xapp-" in text or "glpat-" in text:
         text = _DASHED.sub(REDACTED, text)
     return _redact_private_keys(text) if "-----BEGIN " in text else text
 

@@ -12,9 +12,9 @@ from alex_actors.values import Context, SessionId, TaskId, Value
 
 
 class Unavailable(Exception):
-    """The work could not be done now, and nothing was left open: trying again later is right.
+    """The work could not be done now; later it may be. Nothing is left open.
 
-    Its text says what was not available, for people.
+    Its text says what was not available, and what may have been done all the same, for people.
     """
 
 

@@ -122,8 +122,11 @@ class ActorRuntime:
         try:
             with self._unavailable():
                 yield
-        except BaseException:
+        except BaseException as error:
             tell(self._session, Settle(context=context, task_id=task_id))
+            if isinstance(error, Unavailable):
+                msg = f"{error} If there is a task {task_id}, it was taken all the same; if not, it was not."
+                raise Unavailable(msg) from error
             raise
 
     def cancel(self, task_id: TaskId, context: Context) -> CancelReply:
@@ -193,12 +196,12 @@ class ActorRuntime:
         try:
             yield
         except pykka.Timeout as error:
-            msg = "The server is too busy to answer in time. Nothing was done; try again."
+            msg = "The server was too busy to answer in time."
             raise Unavailable(msg) from error
         except pykka.ActorDeadError as error:
-            msg = "The server is stopping, or a part of it has failed. Nothing was done; try again."
+            msg = "The server is stopping, or a part of it has failed."
             raise Unavailable(msg) from error
         except (StoreFailure, SQLAlchemyError) as error:
             self._log.error("store.unavailable", error=str(error))
-            msg = "The store cannot be used at the moment. Nothing was done; try again."
+            msg = "The store cannot be used at the moment."
             raise Unavailable(msg) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -41,10 +41,14 @@ RETRY_AFTER = 5.0
 """Seconds until what the store could not do, and nobody else would ask for again, is tried again."""
 
 
+Change: TypeAlias = Create | Record | RecordCrash | MakeSession
+"""What is written."""
+
+
 class Pending(Value, frozen=True):
     """A change that waits for the next commit, and who waits for it."""
 
-    change: Create | Record | RecordCrash | MakeSession
+    change: Change
     promise: Promise[Any] | None  # Any: of what the change is answered with
 
 
@@ -109,11 +113,11 @@ class TaskStoreActor(PooledActor):
 
     def _wait_for_commit(
         self,
-        change: Create | Record | RecordCrash | MakeSession,
+        change: Change,
         promise: Promise[Any] | None,  # Any: of what the change is answered with
     ) -> Promise[Any] | None:  # Any: as above
         if not self._pending:
-            tell(self.actor_ref, _Commit(context=change.context))
+            tell(self.actor_ref, _Commit(context=change.context.sent_by("TaskStoreActor")))
         self._pending.append(Pending(change, promise))
         return promise
 
@@ -144,11 +148,12 @@ class TaskStoreActor(PooledActor):
             answers = [self._stage(staging, one, now) for one in group]
             transaction.write(staging.batch)
         self._committed(staging)
-        for answer in answers:
+        for one, answer in zip(group, answers, strict=True):
             try:
                 answer()
             except SQLAlchemyError as error:  # the commit stands; see "Answers"
                 self._log.error("store.read_failed", error=str(error))
+                self._repeat_later(one.change)
 
     def _stage(self, staging: Staging, one: Pending, now: Timestamp) -> Callable[[], None]:
         """Add a change to the transaction. Returns what answers it once that is committed."""
@@ -196,7 +201,11 @@ class TaskStoreActor(PooledActor):
         )
         if one.promise is not None:
             one.promise.fail(StoreFailure(str(cause)))
-        elif isinstance(change, RecordCrash):  # its agent is gone: nobody else would send it again
+        self._repeat_later(change)
+
+    def _repeat_later(self, change: Change) -> None:
+        """Try a change again that nobody else would send again: an agent that crashed is gone."""
+        if isinstance(change, RecordCrash):
             self._timers.after(RETRY_AFTER, self.actor_ref, change)
 
     # Answers. Reading may fail where writing did: then there is no answer yet, and the message comes again.

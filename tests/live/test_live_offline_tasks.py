@@ -58,7 +58,8 @@ def test_files_stay_in_their_session(client: Client) -> None:
     assert answer("Read the content of a.txt", session_id) == "Hello TODO"
     assert "a.txt" in answer("List files in current directory", session_id)
     assert "a.txt" in answer("Search for TODO", session_id)
-    assert answer("Create src/b.py containing print(1). Then list files in src", session_id).endswith("b.py (8 bytes)")
+    made_and_listed = answer("Create src/b.py containing print(1). Then list files in src", session_id)
+    assert made_and_listed.endswith("b.py (8 bytes)")
     assert "a.txt" not in answer("List files", None)
     assert answer("Read a.txt", None).startswith("I could not read a.txt")
 

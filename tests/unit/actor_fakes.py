@@ -121,6 +121,15 @@ def answered(actor: pykka.ActorRef[Scripted]) -> object:
     return ask(actor, Call(do=lambda *_: "answer"), timeout=WAIT)
 
 
+def gone(actor: pykka.ActorRef[Scripted]) -> bool:
+    """Return whether an actor turns away who asks; if it does, its hooks have run and its supervisor was told."""
+    try:
+        answered(actor)
+    except pykka.ActorDeadError:
+        return True
+    return False
+
+
 class Kept:
     """What a handler that answers later keeps."""
 

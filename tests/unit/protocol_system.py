@@ -31,9 +31,9 @@ from alex_actors.store.writer import Batch, StoreWriter, Transaction
 from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
 from alex_actors.task_store_protocol import InterruptUnfinished, RecoveredStore
 from alex_actors.tasks import NewTask, Strategy, Task
-from alex_actors.values import Context, SessionId, TaskId
+from alex_actors.values import Context, SessionId, TaskId, timestamp
 from tests.unit.scripted_agents import FakeExecutor
-from tests.unit.stepping import CountingIds, FakeClock, FakeTimers, SteppingDispatcher, SteppingFuture
+from tests.unit.stepping import EPOCH, CountingIds, FakeClock, FakeTimers, SteppingDispatcher, SteppingFuture
 
 CONTEXT = Context("trace-of-the-test", sender="test")
 GRACE = 5.0
@@ -45,11 +45,12 @@ def new_task(
     *,
     strategy: Strategy = "enqueue",
     timeout_seconds: float | None = None,
+    text: str = "What is 2 + 2?",
     metadata: dict[str, str] | None = None,
 ) -> NewTask:
     """Return what a client asks for."""
     return NewTask(
-        task="What is 2 + 2?",
+        task=text,
         session_id=None if session_id is None else SessionId(session_id),
         agent_preset="default",
         tool_preset="safe",
@@ -59,6 +60,18 @@ def new_task(
         max_iterations=50,
         metadata=metadata or {},
     )
+
+
+def a_task(task_id: str) -> Task:
+    """Return a task that was just recorded."""
+    at = timestamp(EPOCH)
+    return Task(
+        task_id=TaskId(task_id), session_id=SessionId("home"), session_key=1, place=1, status="pending", task="2 + 2",
+        agent_preset="default", tool_preset="safe", model="offline", parent_task_id=None, created_at=at,
+        started_at=None, completed_at=None, current_iteration=0, total_iterations=0, tokens_used=0,
+        total_tokens=0, cost_usd=0.0, error=None, termination_reason=None, result=None, strategy="enqueue",
+        timeout_seconds=None, max_iterations=50, metadata={}, trace_id="trace",
+    )  # fmt: skip
 
 
 class CapturedLog:
@@ -241,7 +254,8 @@ class ProtocolSystem:
     def _recover(self) -> RecoveredStore:
         future = self.dispatcher.post(self.store_ref, InterruptUnfinished(context=CONTEXT))
         self.dispatcher.drive(future, timeout=1.0)
-        return ask_result(future)
+        recovered: RecoveredStore = ask_result(future)
+        return recovered
 
     def leftovers(self) -> dict[str, object]:
         """Return what is still in memory of any task, by where it is; empty when all has ended."""

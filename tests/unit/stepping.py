@@ -179,6 +179,7 @@ class SteppingDispatcher:
         self._observer = observer
         self._wait = wait or self.drive
         self._ready: list[Mailbox] = []
+        self._held: list[Mailbox] = []
         self._supervisors: dict[str, Supervisor] = {}
         self.actors: dict[str, PooledActor] = {}
         self.crashes: list[BaseException] = []
@@ -215,6 +216,17 @@ class SteppingDispatcher:
         self._ready.pop(index).run(1)
         return True
 
+    def handle(self, ref: pykka.ActorRef[Any]) -> None:  # Any: of whatever actor
+        """Let this actor handle its next message, before all others. There must be one."""
+        mailbox = mailbox_of(ref)
+        self._ready.remove(mailbox)
+        mailbox.run(1)
+
+    def hold(self, ref: pykka.ActorRef[Any]) -> None:  # Any: as above
+        """Let this actor handle nothing any more, as if it were too busy."""
+        self._held.append(mailbox_of(ref))
+        self._ready = [mailbox for mailbox in self._ready if mailbox not in self._held]
+
     def run(self) -> None:
         """Let all actors handle their messages, until there are none."""
         for _ in range(ENOUGH_STEPS):
@@ -249,7 +261,8 @@ class SteppingDispatcher:
 
     def ready(self, mailbox: Mailbox, /) -> None:
         """Have the mailbox run in one of the next steps."""
-        self._ready.append(mailbox)
+        if mailbox not in self._held:
+            self._ready.append(mailbox)
 
     def future(self) -> SteppingFuture:
         """Return a future whose waiter lets the actors run."""

@@ -24,10 +24,9 @@ from alex_actors.messages import Tell, tell
 from alex_actors.session_protocol import AgentCrashed, RequestTurn, TaskEnded, TurnEnded
 from alex_actors.task_store_protocol import Record
 from alex_actors.tasks import Status
-from tests.unit.protocol_system import CONTEXT, CapturedLog
+from tests.unit.protocol_system import CONTEXT, CapturedLog, a_task
 from tests.unit.scripted_agents import FakeExecutor, ScriptedRun
 from tests.unit.stepping import FakeClock, FakeTimers, StandIn, SteppingDispatcher
-from tests.unit.test_session_actor import a_task
 
 GRACE = 3.0
 ANALYSIS = TaskAnalysis(action_name="calculate", goal="4")
@@ -484,10 +483,6 @@ def test_a_refusal_after_the_own_end_is_committed_changes_nothing(running: OneTa
 
 
 # Crashes.
-
-
-class Unrecordable(msgspec.Struct, frozen=True):
-    """No message of the protocol's: the actor crashes on it."""
 
 
 def crash(one: OneTask) -> None:

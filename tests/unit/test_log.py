@@ -129,6 +129,21 @@ def test_secrets_are_redacted_in_fields_structures_and_tracebacks(opened: Opened
     assert len(opened.lines()) == 2
 
 
+def test_an_id_is_the_same_in_every_line_whatever_it_looks_like(opened: Opened) -> None:
+    looks_secret = "sk-" + "a1B2" * 8
+
+    opened.logger.info("x", session_id=looks_secret)
+    opened.logger.info("x", session_id=looks_secret, password="hunter2", more=[1])
+    opened.logger.info("x", session_id={"api_key": looks_secret})
+
+    assert [line["session_id"] for line in opened.lines()] == [
+        looks_secret,
+        looks_secret,
+        {"api_key": "[redacted]"},
+    ]
+    assert opened.lines()[1]["password"] == "[redacted]"
+
+
 # Values that JSON does not know.
 
 
@@ -244,6 +259,35 @@ def test_a_terminal_gets_readable_lines_in_colour_unless_it_must_not(
     assert ("\x1b[" in text) is colored
     assert "server.started" in text
     assert not text.startswith("{")
+
+
+def test_a_terminal_that_is_stopped_holds_up_neither_those_who_log_nor_the_end() -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        log = open_log(None, stdout=terminal)
+        (writing,) = (thread for thread in threading.enumerate() if thread.name == "log-writer")
+
+        for number in range(20_000):  # 1 MB: more than a terminal that nobody reads takes
+            log.logger.info("x", number=number)
+        flushed = log.flush(timeout=0.001)
+        log.close(timeout=0.001)
+
+        assert not flushed
+        os.close(ours)  # the window is closed: the write fails
+    writing.join(10)
+    assert not writing.is_alive()
+
+
+def test_what_is_flushed_has_been_written(tmp_path: Path) -> None:
+    with (tmp_path / "stdout").open("w") as stdout:
+        log = open_log(None, stdout=stdout)
+        log.logger.info("server.aborted")
+
+        flushed = log.flush(timeout=10)
+
+        assert flushed
+        assert "server.aborted" in (tmp_path / "stdout").read_text()
+        log.close()
 
 
 def test_a_log_without_any_output_takes_lines_and_loses_none() -> None:

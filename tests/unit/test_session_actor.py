@@ -8,6 +8,7 @@ import pykka
 import pytest
 
 from alex_actors.agent_protocol import CancelTask, TurnGranted
+from alex_actors.messages import tell
 from alex_actors.replies import AlreadyEnded, Cancelled, SessionBusy, TooManyTasks, UnknownTask
 from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import (
@@ -21,12 +22,19 @@ from alex_actors.session_protocol import (
     TaskEnded,
     TurnEnded,
 )
-from alex_actors.messages import tell
 from alex_actors.task_store_protocol import RecordCrash, Revoke
 from alex_actors.tasks import Status, Strategy, Task
 from alex_actors.values import SessionId, TaskId, timestamp
-from tests.unit.protocol_system import CONTEXT, CapturedLog, ask_result
-from tests.unit.stepping import EPOCH, CountingIds, FakeClock, FakeTimers, StandIn, SteppingDispatcher, SteppingFuture
+from tests.unit.protocol_system import CONTEXT, CapturedLog, a_task, ask_result
+from tests.unit.stepping import (
+    EPOCH,
+    CountingIds,
+    FakeClock,
+    FakeTimers,
+    StandIn,
+    SteppingDispatcher,
+    SteppingFuture,
+)
 
 HOME = SessionId("home")
 
@@ -126,17 +134,6 @@ class Lines:
 @pytest.fixture
 def lines() -> Lines:
     return Lines()
-
-
-def a_task(task_id: str) -> Task:
-    at = timestamp(EPOCH)
-    return Task(
-        task_id=TaskId(task_id), session_id=HOME, session_key=1, place=1, status="pending", task="2 + 2",
-        agent_preset="default", tool_preset="safe", model="offline", parent_task_id=None, created_at=at,
-        started_at=None, completed_at=None, current_iteration=0, total_iterations=0, tokens_used=0,
-        total_tokens=0, cost_usd=0.0, error=None, termination_reason=None, result=None, strategy="enqueue",
-        timeout_seconds=None, max_iterations=50, metadata={}, trace_id="trace",
-    )  # fmt: skip
 
 
 # Confirming.
@@ -285,12 +282,15 @@ def test_the_turn_passes_on_when_the_end_is_recorded_and_the_agent_has_stopped(*
     lines = Lines()
     lines.enter("a")
     lines.enter("b")
-    steps = [lambda: lines.agent_stops("a"), lambda: lines.end_is_recorded("a")]
-    first, second = steps if stops_first else reversed(steps)
 
-    first()
-    before = lines.granted()
-    second()
+    if stops_first:
+        lines.agent_stops("a")
+        before = lines.granted()
+        lines.end_is_recorded("a")
+    else:
+        lines.end_is_recorded("a")
+        before = lines.granted()
+        lines.agent_stops("a")
 
     assert before == ["a"]
     assert lines.granted() == ["a", "b"]

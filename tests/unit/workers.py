@@ -50,7 +50,7 @@ class Worker:
     def _work(self) -> None:
         try:
             self.result = self._job()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what a job raises is its result
             self.result = error
         self.ended = True
         self._paused.release()

@@ -36,17 +36,20 @@ def open_writer(path: Path, *, synchronous: Synchronous, migrations: Sequence[Mi
     Raises DatabaseError with a text for people: the file is locked, not writable, damaged, of another
     program, or of a newer version of this one.
     """
-    try:
-        path.touch(mode=OPEN_AS_CREATED)
-        with contextlib.closing(_connect(path)) as connection:
-            _check_owner(connection, path)
-            connection.execute("PRAGMA journal_mode=WAL")  # cannot be set within a transaction
-        engine = _engine(path, pool_class=pool.StaticPool, pool_size=None, query="")
-        event.listen(engine, "connect", _on_connect(f"PRAGMA synchronous={synchronous}"))
-        with engine.begin() as transaction:
-            _migrate(transaction, path, migrations)
-    except (exc.DBAPIError, sqlite3.Error, OSError) as error:
-        raise DatabaseError(_explain(error, path)) from error
+    with contextlib.ExitStack() as undo:
+        try:
+            path.touch(mode=OPEN_AS_CREATED)
+            with contextlib.closing(_connect(path)) as connection:
+                _check_owner(connection, path)
+                connection.execute("PRAGMA journal_mode=WAL")  # cannot be set within a transaction
+            engine = _engine(path, pool_class=pool.StaticPool, pool_size=None, query="")
+            undo.callback(engine.dispose)
+            event.listen(engine, "connect", _on_connect(f"PRAGMA synchronous={synchronous}"))
+            with engine.begin() as transaction:
+                _migrate(transaction, path, migrations)
+        except (exc.DBAPIError, sqlite3.Error, OSError) as error:
+            raise DatabaseError(_explain(error, path)) from error
+        undo.pop_all()
     return engine
 
 

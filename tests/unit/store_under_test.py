@@ -1,0 +1,129 @@
+"""A TaskStoreActor over a real file, and the messages and answers that its tests are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alex_actors.agent_protocol import Recorded
+from alex_actors.broadcaster_protocol import Publish
+from alex_actors.events import AnyEvent, TaskCompleted, stamp
+from alex_actors.messages import tell
+from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
+from alex_actors.task_store_protocol import (
+    Create,
+    InterruptUnfinished,
+    MakeSession,
+    Record,
+    RecordCrash,
+    RecoveredStore,
+    Revoke,
+)
+from alex_actors.values import SessionId, TaskId, Timestamp, timestamp
+from tests.unit.protocol_system import CONTEXT, CapturedLog, Store, ask_result, new_task
+from tests.unit.stepping import EPOCH, FakeClock, FakeTimers, StandIn, SteppingDispatcher, SteppingFuture
+
+HOME = SessionId("home")
+NOW = timestamp(EPOCH)
+COMPLETED = TaskCompleted(
+    final_answer="4", stop_reason="final_answer", total_iterations=0, total_tokens=0, duration=0.0
+)
+
+
+class StoreUnderTest:
+    """A store actor over a real file, and stand-ins for everybody whom it answers."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = Store(path)
+        self.clock = FakeClock()
+        self.timers = FakeTimers(clock=self.clock)
+        self.log = CapturedLog()
+        self.condition = StoreCondition()
+        self.dispatcher = SteppingDispatcher(clock=self.clock, timers=self.timers)
+        self.broadcaster = StandIn(self.dispatcher)
+        self.agent = StandIn(self.dispatcher)
+        self.session = StandIn(self.dispatcher)
+        self.actor = TaskStoreActor(
+            writer=self.store.writer,
+            broadcaster=self.broadcaster.ref,
+            clock=self.clock,
+            timers=self.timers,
+            log=self.log.logger,
+            condition=self.condition,
+        )
+        self.ref = self.dispatcher.spawn(lambda: self.actor)
+        self.places = 0
+
+    # Messages, put into the mailbox: nothing is handled before ``run``.
+
+    def create(
+        self, task_id: str, *, session_id: str = HOME, at: Timestamp = NOW, text: str = "What is 2 + 2?"
+    ) -> SteppingFuture:
+        self.places += 1
+        session = SessionId(session_id)
+        create = Create(
+            context=CONTEXT.about(TaskId(task_id), session),
+            task_id=TaskId(task_id),
+            session_id=session,
+            place=self.places,
+            confirmed_at=at,
+            new=new_task(session_id, text=text),
+        )
+        return self.dispatcher.post(self.ref, create)
+
+    def record(self, task_id: str, first: int, *events: AnyEvent, at: Timestamp = NOW) -> None:
+        stamped = tuple(stamp(at, event) for event in events)
+        record = Record(
+            context=CONTEXT, task_id=TaskId(task_id), first=first, events=stamped, agent=self.agent.ref
+        )
+        tell(self.ref, record)
+
+    def record_crash(self, task_id: str) -> None:
+        crash = RecordCrash(context=CONTEXT, task_id=TaskId(task_id), error="It broke.", session=self.session.ref)
+        tell(self.ref, crash)
+
+    def revoke(self, task_id: str) -> None:
+        tell(self.ref, Revoke(context=CONTEXT, task_id=TaskId(task_id), session=self.session.ref))
+
+    def make_session(self, session_id: str, metadata: dict[str, str] | None = None) -> SteppingFuture:
+        make = MakeSession(context=CONTEXT, session_id=SessionId(session_id), metadata=metadata or {})
+        return self.dispatcher.post(self.ref, make)
+
+    def interrupt_unfinished(self) -> RecoveredStore:
+        future = self.dispatcher.post(self.ref, InterruptUnfinished(context=CONTEXT))
+        self.run()
+        recovered: RecoveredStore = ask_result(future)
+        return recovered
+
+    def run(self) -> None:
+        self.dispatcher.run()
+
+    def created(self, *task_ids: str) -> None:
+        """Have tasks recorded, and forget what was said of them."""
+        for task_id in task_ids:
+            self.create(task_id)
+        self.run()
+        self.broadcaster.take()
+        self.store.writer.committed.clear()
+
+    # What came of it.
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions wrote something."""
+        return len(self.store.writer.committed)
+
+    def published(self) -> list[str]:
+        """Return the types of the published events."""
+        return [
+            event.event_type
+            for message in self.broadcaster.received
+            if isinstance(message, Publish)
+            for event in message.events
+        ]
+
+    def counts(self) -> list[int]:
+        """Return the counts that the agent was answered with."""
+        return [message.count for message in self.agent.received if isinstance(message, Recorded)]
+
+    def close(self) -> None:
+        self.store.close()
