@@ -68,7 +68,6 @@ def compose(settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shut
     stop_within = settings.timeouts.shutdown_seconds / 10  # the server gets four of them, the five others one each
     with ExitStack() as stops:
         writer = open_writer(data.database, synchronous=settings.store.synchronous)
-        stops.callback(writer.dispose)
         readers = open_readers(data.database, connections=settings.server.threads)
         stops.callback(readers.dispose)
 
@@ -80,7 +79,12 @@ def compose(settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shut
         broadcaster = broadcasting.spawn(lambda: BroadcasterActor(log=logger), supervisor=shutdown.crashed)
 
         storing = PinnedDispatcher(name="store", log=logger, observer=observer)
-        stops.callback(storing.stop, timeout=stop_within)
+
+        def stop_storing() -> None:
+            if storing.stop(timeout=stop_within):  # else its thread uses the connection: closing it is a crash
+                writer.dispose()
+
+        stops.callback(stop_storing)
         condition = StoreCondition()
         store = storing.spawn(
             lambda: TaskStoreActor(
@@ -211,7 +215,7 @@ def _serve(settings: Settings) -> int:
             raise DirectoryError(msg) from error
         stops.callback(log.close)
         log.capture()
-        shutdown = Shutdown(log=log.logger)
+        shutdown = Shutdown(log=log)
         with compose(settings, data=data, log=log, shutdown=shutdown) as server:
             shutdown.watch(server)
             log.logger.info("server.listening", url=server.url, version=__version__, data_dir=str(data.path))

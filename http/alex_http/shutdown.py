@@ -6,19 +6,22 @@ import os
 import signal
 from types import FrameType
 
-from structlog.typing import FilteringBoundLogger
-
+from alex_actors.log import Log
 from alex_http.server import Server
 
 EXIT_CRASHED = 70
 """EX_SOFTWARE of sysexits.h: a part of the server crashed, and what watches over it should start it again."""
 
+FLUSH_TIMEOUT = 0.2
+"""Seconds that the last lines have to get to standard output when the server is to stop at once."""
+
 
 class Shutdown:
     """Stops the server on the first signal in good order, on the second at once; and when a part crashes."""
 
-    def __init__(self, *, log: FilteringBoundLogger) -> None:
-        self._log = log
+    def __init__(self, *, log: Log) -> None:
+        self._log = log.logger
+        self._flush = log.flush
         self._server: Server | None = None
         self.requested = False
         self.exit_code = 0
@@ -41,6 +44,7 @@ class Shutdown:
         name = signal.Signals(number).name
         if self.requested:
             self._log.warning("server.aborted", signal=name)
+            self._flush(timeout=FLUSH_TIMEOUT)
             os._exit(128 + number)
         self._log.info("server.stopping", signal=name)
         self._stop()

@@ -121,15 +121,16 @@ class ServerProcess:
         return self._stdout_file.read_text()
 
     def log(self, event: str | None = None, *, task_id: str | None = None) -> list[Json]:
-        """Return the lines of its log file that are whole, of one event or task alone if that is given."""
+        """Return the whole lines of its log file, of one event or task alone if that is given.
+
+        One that a full disk has cut off is left out, as is one that is being written.
+        """
         file = self.data_dir / "logs" / "alex.jsonl"
-        if not file.is_file():
-            return []
-        whole, _, _ = file.read_bytes().rpartition(b"\n")
-        lines = map(json.loads, whole.splitlines())
+        lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
+        entries = (json.loads(line) for line in lines if line.endswith(b"}\n"))
         return [
             line
-            for line in lines
+            for line in entries
             if event in (None, line["event"]) and (task_id is None or line.get("task_id") == task_id)
         ]
 

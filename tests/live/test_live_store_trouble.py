@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import httpx
+import psutil
 import pytest
 
 from tests.live.client import TERMINAL, Client, types
@@ -25,6 +27,15 @@ def _locked(server: ServerProcess) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
+
+
+@contextmanager
+def _full_disk(server: ServerProcess) -> Iterator[None]:
+    """Let no file of the server grow: the database and the log fail as they do on a full disk."""
+    process = psutil.Process(server.process.pid)
+    process.rlimit(psutil.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    yield
+    process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def _taken(client: Client) -> Json | None:
@@ -50,6 +61,46 @@ def test_a_submit_that_cannot_be_recorded_is_refused_and_leaves_nothing(start: S
         assert client.http.get("/health").status_code == 200
         texts = [task["task"] for task in client.session("one")["tasks"]]
         assert texts == ["Echo before", "Echo after"]
+
+
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="the limits of another process are Linux's")
+def test_a_full_disk_stops_neither_what_can_be_read_nor_what_comes_after_it(start: Start) -> None:
+    server = start()
+    with Client(server.url) as client:
+        kept = client.ended(client.submit("Echo before")["task_id"])
+        with _full_disk(server):
+            refused = client.try_submit("Echo lost")
+            read = client.task(kept["task_id"])
+            sick = client.http.get("/health")
+
+        taken = client.ended(client.submit("Echo after")["task_id"])
+
+        assert_problem(refused, 503, "store")
+        assert (read, sick.status_code) == (kept, 503)
+        assert taken["result"]["answer"] == "after"
+        assert client.tasks()["total"] == 2
+        assert client.http.get("/health").status_code == 200
+    assert server.stop() == 0
+    assert [line["lines"] for line in server.log("log.lost")] != []
+    assert server.log("server.stopped")
+
+
+def test_a_stop_does_not_wait_for_a_database_that_stays_locked(start: Start) -> None:
+    server = start()
+    with Client(server.url) as client:
+        tasks = [client.submit("Simulate 100 steps of 5 ms")["task_id"] for _ in range(20)]
+        for task_id in tasks:
+            client.running(task_id)
+
+        with _locked(server):
+            exit_code = server.stop()
+    second = start()
+
+    assert (exit_code, server.log("server.stopped")[0]["exit_code"]) == (0, 0)
+    with Client(second.url) as client:
+        for task_id in tasks:
+            recorded = types(client.events(task_id))
+            assert [name for name in recorded if name in TERMINAL] == recorded[-1:] == ["task_failed"]
 
 
 def test_cancels_that_wait_for_the_disk_hold_every_worker_and_are_all_answered(start: Start) -> None:

@@ -134,9 +134,7 @@ class History:
     def _cancel(self) -> None:
         self.cancels_left -= 1
         task_id = self.random.choice(self.store.task_ids())
-        worker = self.workers.start(
-            f"cancel {task_id}", lambda: self.system.runtime.cancel(task_id, CONTEXT)
-        )
+        worker = self.workers.start(f"cancel {task_id}", lambda: self.system.runtime.cancel(task_id, CONTEXT))
         self.cancels.append((task_id, worker))
 
     def _give_up(self, worker: Worker) -> None:
