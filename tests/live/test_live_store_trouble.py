@@ -33,7 +33,7 @@ def _locked(server: ServerProcess) -> Iterator[None]:
 def _full_disk(server: ServerProcess) -> Iterator[None]:
     """Let no file of the server grow: the database and the log fail as they do on a full disk."""
     process = psutil.Process(server.process.pid)
-    process.rlimit(psutil.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    process.rlimit(psutil.RLIMIT_FSIZE, (512, resource.RLIM_INFINITY))
     yield
     process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pykka
 import pytest
+from pykka._envelope import Envelope
 
 from alex_actors.dispatchers import BUDGET
-from alex_actors.mailbox import mailbox_of
+from alex_actors.mailbox import Mailbox, mailbox_of
 from alex_actors.messages import ask, tell
 from tests.unit.actor_fakes import WAIT, Call, Cast, Scripted, System, answered, noting
 
@@ -61,6 +62,46 @@ def test_a_mailbox_says_how_many_messages_wait(system: System) -> None:
 
     assert len(mailbox_of(actor)) == 2
     assert not mailbox_of(actor).empty()
+
+
+class LateToken:
+    """A mailbox's token that lets a message come in just before it is given back."""
+
+    def __init__(self, put: Callable[[], object]) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._put: Callable[[], object] | None = put
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        put, self._put = self._put, None
+        if put is not None:
+            put()
+        self._lock.release()
+
+
+@pytest.mark.parametrize("end", [lambda mailbox: mailbox.run(BUDGET), lambda mailbox: mailbox.close()])
+def test_a_message_that_comes_while_the_actor_gives_way_is_not_lost(
+    system: System, end: Callable[[Mailbox], object]
+) -> None:
+    mailbox = Mailbox("of an actor that has stopped")
+    mailbox.dispatcher = system.pool()
+    late: list[pykka.Future[object]] = []
+    mailbox._token = LateToken(lambda: late.append(put(mailbox)))  # type: ignore[assignment] # acts as a lock
+
+    end(mailbox)
+
+    with pytest.raises(pykka.ActorDeadError):
+        late[0].get(timeout=WAIT)
+
+
+def put(mailbox: Mailbox) -> pykka.Future[object]:
+    """Put a message that wants an answer."""
+    future = mailbox.dispatcher.future()
+    mailbox.put(Envelope(Call(do=lambda *_: None), reply_to=future))
+    return future
 
 
 # A thread for one actor.

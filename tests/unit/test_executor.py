@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import cast
@@ -207,19 +208,34 @@ def test_an_agent_that_ends_without_an_answer_has_failed(stage: AgentStage) -> N
 
 
 def test_what_an_agent_would_say_after_its_answer_is_not_heard(stage: AgentStage) -> None:
-    cleaned_up = threading.Event()
-
     async def script(_task: Task, _history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
-        try:
-            yield ANSWER
-            yield step(1)
-        finally:
-            cleaned_up.set()
+        yield ANSWER
+        yield step(1)
 
     _, reports = stage.start(script)
 
     assert reports.end() == ([], Finished(ANSWER))
-    assert cleaned_up.is_set()
+
+
+def test_the_answer_is_told_when_the_agent_has_cleaned_up(stage: AgentStage) -> None:
+    cleaning, go_on = threading.Event(), asyncio.Event()
+
+    async def script(_task: Task, _history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
+        try:
+            yield ANSWER
+        finally:
+            cleaning.set()
+            await go_on.wait()
+
+    _, reports = stage.start(script)
+    assert cleaning.wait(WAIT)
+    stage.settle()
+    early = not reports.empty()
+
+    stage.executor.call(go_on.set)
+
+    assert not early
+    assert reports.end() == ([], Finished(ANSWER))
 
 
 def test_an_agents_own_error_is_told_as_it_is(stage: AgentStage) -> None:

@@ -18,7 +18,7 @@ from alex_actors.agent_actor import AgentActor
 from alex_actors.events import IterationComplete, IterationStart
 from alex_actors.replies import AlreadyEnded, Cancelled, SessionBusy, Submitted, TooManyTasks, Unavailable
 from alex_actors.store.database import open_writer
-from alex_actors.tasks import NewTask, Strategy
+from alex_actors.tasks import UNFINISHED, NewTask, Strategy
 from alex_actors.values import TaskId
 from tests.unit.protocol_checks import check_end, check_published, check_start
 from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, new_task
@@ -45,6 +45,7 @@ class History:
         self.crashes = seed % 3 == 1
         self.store_fails = seed % 4 == 2
         self.gives_up = seed % 5 in (1, 3)
+        self.stubborn = self.random.randrange(4)
         self.workers = Workers()
         self.store = store
         self.calm = False
@@ -95,7 +96,7 @@ class History:
 
     def _happenings(self) -> list[tuple[float, Callable[[], object]]]:
         """Return what is able to happen next; nothing, when all has ended."""
-        runs = self.system.executor.live()
+        runs = [run for run in self.system.executor.live() if not self._will_not_die(run)]
         able, waiting = self.workers.able(), self.workers.waiting()
         busy = not self.system.dispatcher.idle
         if not self.to_submit and not able and self.random.random() < 0.02:
@@ -115,6 +116,8 @@ class History:
             happenings.append((0.3 if happenings else 1, self.system.timers.fire_next))
         if waiting and self.gives_up and not self.calm:
             happenings.append((0.3, lambda: self._give_up(self.random.choice(waiting))))
+        if not happenings:
+            return [(1, lambda: self._stop_at_last(run)) for run in self.system.executor.live()]
         return happenings
 
     def _wish(self) -> NewTask:
@@ -157,6 +160,15 @@ class History:
             run.finishes()
         else:
             run.fails("The model cannot be reached.")
+
+    def _will_not_die(self, run: ScriptedRun) -> bool:
+        """Every fourth agent does not stop when it is interrupted, until nothing else happens any more."""
+        return bool(run.cancelled) and run.task.place % 4 == self.stubborn
+
+    def _stop_at_last(self, run: ScriptedRun) -> None:
+        status = self.store.task(run.task.task_id).status
+        assert status not in UNFINISHED, f"{run.task.task_id} has no end, though its grace is long over"
+        run.stops()
 
     def _perhaps_crash(self, actor: PooledActor, _message: object) -> None:
         if isinstance(actor, AgentActor) and self.crashes and not self.calm and self.random.random() < 0.05:

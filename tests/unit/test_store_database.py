@@ -94,10 +94,11 @@ def test_the_writer_is_as_durable_as_was_asked_for(path: Path, synchronous: str,
 
 def test_a_failing_transaction_is_rolled_back_as_a_whole(path: Path) -> None:
     engine = open_writer(path, synchronous="OFF")
+    insert = text("INSERT INTO sessions VALUES (:key, 'local', 's', 'then', 'then', NULL, '{}')")
 
-    with pytest.raises(exc.IntegrityError), engine.begin() as connection:
-        connection.execute(text("INSERT INTO sessions VALUES (1, 'local', 's', 'then', 'then', NULL, '{}')"))
-        connection.execute(text("INSERT INTO sessions VALUES (2, 'local', 's', 'then', 'then', NULL, '{}')"))
+    with engine.connect() as connection, pytest.raises(exc.IntegrityError), connection.begin():
+        for key in (1, 2):
+            connection.execute(insert, {"key": key})
     with engine.begin() as connection:
         count = connection.execute(text("SELECT count(*) FROM sessions")).scalar_one()
     engine.dispose()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import queue
+import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pykka
 import pytest
+from structlog.typing import FilteringBoundLogger
 
 from alex_actors.clock import SystemClock
 from alex_actors.messages import tell
+from alex_actors.ports import Clock
 from alex_actors.timers import MOST_INCOMING, PendingMessage, ThreadTimers
 from tests.unit.actor_fakes import WAIT, Cast, OwnedClock, Scripted, System
 
@@ -19,12 +22,40 @@ LONG = 1_000.0
 """Seconds that are over only when the test says so."""
 
 
+class MeddledClock(OwnedClock):
+    """A clock that lets something happen at the moment in which the timers' thread reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.when_read_by_the_timers: Callable[[], object] | None = None
+
+    def monotonic(self) -> float:
+        meddle = self.when_read_by_the_timers
+        if meddle is not None and threading.current_thread().name == "timers":
+            self.when_read_by_the_timers = None
+            meddle()
+        return self.seconds
+
+
+class WatchedTimers(ThreadTimers):
+    """Timers that tell when their thread has taken many messages into its heap."""
+
+    def __init__(self, *, clock: Clock, log: FilteringBoundLogger) -> None:
+        self.sorted_in = threading.Event()
+        super().__init__(clock=clock, log=log)
+
+    def _take_incoming(self) -> None:
+        super()._take_incoming()
+        if len(self._heap) > MOST_INCOMING:
+            self.sorted_in.set()
+
+
 class Stage:
     """Timers by an owned clock, and an actor that hands on what it is told."""
 
     def __init__(self, system: System) -> None:
-        self.clock = OwnedClock()
-        self.timers = ThreadTimers(clock=self.clock, log=system.log.logger)
+        self.clock = MeddledClock()
+        self.timers = WatchedTimers(clock=self.clock, log=system.log.logger)
         self.received: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._awake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.actor = system.spawn(system.pool(threads=1))
@@ -166,15 +197,22 @@ def test_messages_that_are_cancelled_after_they_were_sorted_in_are_swept_out(sta
     assert len(stage.timers._heap) < 20 * 100 / 4
 
 
-def test_messages_that_wake_nobody_do_not_pile_up_either(stage: Stage) -> None:
+def test_messages_that_are_due_after_others_do_not_pile_up_until_then(stage: Stage) -> None:
     stage.after(LONG, "first")
     stage.wake()
 
-    for _ in range(10 * MOST_INCOMING):  # each due after the first, so none of them needs the thread
-        stage.after(2 * LONG, "never").cancel()
+    for _ in range(MOST_INCOMING + 2):  # each due after the first, so none of them is reason enough to wake
+        stage.after(2 * LONG, "never")
 
-    stage.wake()
-    assert len(stage.timers._incoming) + len(stage.timers._heap) <= MOST_INCOMING + 64
+    assert stage.timers.sorted_in.wait(WAIT)
+
+
+def test_a_message_that_is_set_while_the_thread_looks_at_the_clock_is_not_missed(stage: Stage) -> None:
+    stage.clock.when_read_by_the_timers = lambda: stage.after(0, "meanwhile")
+
+    stage.timers.after(-LONG, stage.actor, Cast(do=lambda _: None))
+
+    assert stage.next() == "meanwhile"
 
 
 def test_a_message_that_cannot_be_sent_stops_no_other(system: System, stage: Stage) -> None:
