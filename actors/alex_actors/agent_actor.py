@@ -308,6 +308,7 @@ class AgentActor(PooledActor):
     def _resend_unanswered(self) -> None:
         self._resend = None
         if not self._unanswered:
+            self._resend_after = RESEND_AFTER
             return
         if self._answered == self._answered_at_last_look:
             self._send(self._answered, tuple(self._unanswered))

@@ -127,7 +127,7 @@ class AsyncioRun:
                     await self._until_committed(self._produced)
                 else:
                     self._take(item)
-                    await self._until_committed(self._produced - self._executor.max_ahead)
+                    await self._until_committed(self._produced - self._executor.max_ahead + 1)
         finally:
             if isinstance(generator, AsyncGenerator):
                 await generator.aclose()

@@ -1,6 +1,6 @@
 """The server with one actor replaced by a variant that crashes on its first message; run by a test as a script.
 
-    python crashing_server.py (session|store|broadcaster|agent) serve …
+python crashing_server.py (session|store|broadcaster|agent) serve …
 """
 
 from __future__ import annotations

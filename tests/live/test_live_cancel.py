@@ -46,7 +46,7 @@ def test_a_task_that_was_just_submitted_is_cancelled(client: Client) -> None:
 
 
 def test_a_task_between_its_steps_is_cancelled(client: Client) -> None:
-    task_id = client.submit("Simulate 1000 steps of 1 ms")["task_id"]
+    task_id = client.submit("Simulate 1000 steps of 2 ms", max_iterations=1000)["task_id"]
     client.task_when(task_id, lambda task: task["current_iteration"] > 5)
 
     recorded = _cancelled(client, task_id)

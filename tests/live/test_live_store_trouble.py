@@ -88,7 +88,7 @@ def test_a_full_disk_stops_neither_what_can_be_read_nor_what_comes_after_it(star
 def test_a_stop_does_not_wait_for_a_database_that_stays_locked(start: Start) -> None:
     server = start()
     with Client(server.url) as client:
-        tasks = [client.submit("Simulate 100 steps of 5 ms")["task_id"] for _ in range(20)]
+        tasks = [client.submit("Simulate 900 steps of 20 ms", max_iterations=1000)["task_id"] for _ in range(20)]
         for task_id in tasks:
             client.running(task_id)
 

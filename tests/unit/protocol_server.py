@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from alex_actors.actor import PooledActor
 from alex_actors.replies import (
     Submitted,
@@ -96,3 +98,14 @@ class Server:
 
     def close(self) -> None:
         self.store.close()
+
+
+class StaleReader(StoreReader):
+    """A reader whose first look at a task is from the past."""
+
+    def __init__(self, *, engine: Engine, stale: Task) -> None:
+        super().__init__(engine=engine)
+        self._stale = [stale]
+
+    def task(self, task_id: TaskId) -> Task | None:
+        return self._stale.pop() if self._stale else super().task(task_id)

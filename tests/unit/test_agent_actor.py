@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alex_actors.agent_actor import RESEND_AFTER
+from alex_actors.agent_actor import RESEND_AFTER, RESEND_AT_LEAST_EVERY
 from alex_actors.agent_protocol import Recorded, RecordRefused
 from alex_actors.events import (
     IterationComplete,
@@ -194,6 +194,35 @@ def test_events_are_sent_again_until_they_are_answered(running: OneTask) -> None
 
     assert running.session_was_told() == ["TaskEnded", "TurnEnded"]
     assert running.is_gone()
+
+
+def resent_at(one: OneTask, *, seconds: int) -> list[int]:
+    """Let time pass, and return the seconds in which something was sent again."""
+    sent: list[int] = []
+    for second in range(1, seconds + 1):
+        one.store.take()
+        one.dispatcher.advance(1.0)
+        if one.store.received:
+            sent.append(second)
+    return sent
+
+
+def test_a_store_that_fails_for_long_is_asked_less_and_less_often(running: OneTask) -> None:
+    running.dispatcher.advance(2 * RESEND_AFTER)
+    running.does(ANALYSIS)
+
+    assert resent_at(running, seconds=260) == [5, 15, 35, 75, 135, 195, 255]
+
+
+def test_after_a_long_failure_the_next_one_is_seen_as_soon_as_the_first(running: OneTask) -> None:
+    running.does(ANALYSIS)
+    running.dispatcher.advance(1000.0)
+    running.commit()
+    running.dispatcher.advance(RESEND_AT_LEAST_EVERY)
+
+    running.does(ANALYSIS)
+
+    assert resent_at(running, seconds=20) == [5, 15]
 
 
 # Ended by somebody else.

@@ -183,16 +183,16 @@ def test_an_agent_runs_on_while_at_most_so_many_of_its_events_are_uncommitted(st
 
     run, reports = stage.start(script)
 
-    # It is held at the event that makes more than three of them uncommitted.
-    assert reports.events() == [step(1), step(2), step(3), step(4)]
+    # It is held at the event that makes three of them uncommitted.
+    assert reports.events() == [step(1), step(2), step(3)]
     stage.settle()
     assert reports.empty()
     run.committed(1)
-    assert reports.events() == [step(5)]
+    assert reports.events() == [step(4)]
     run.committed(4)
-    assert reports.events() == [step(6), step(7), step(8)]
+    assert reports.events() == [step(5), step(6), step(7)]
     run.committed(8)
-    assert reports.end() == ([step(9), step(10)], Finished(ANSWER))
+    assert reports.end() == ([step(8), step(9), step(10)], Finished(ANSWER))
 
 
 # How agents fail.

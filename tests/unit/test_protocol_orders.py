@@ -8,6 +8,7 @@ from the seed. The checks are in ``protocol_checks``. Run one history again with
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -117,7 +118,7 @@ class History:
         if waiting and self.gives_up and not self.calm:
             happenings.append((0.3, lambda: self._give_up(self.random.choice(waiting))))
         if not happenings:
-            return [(1, lambda: self._stop_at_last(run)) for run in self.system.executor.live()]
+            return [(1, partial(self._stop_at_last, run)) for run in self.system.executor.live()]
         return happenings
 
     def _wish(self) -> NewTask:

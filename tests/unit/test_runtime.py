@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
-from alex_actors.agent_actor import RESEND_AFTER
+from alex_actors.agent_actor import RESEND_AT_LEAST_EVERY
 from alex_actors.events import IterationStart
 from alex_actors.replies import (
     AlreadyEnded,
@@ -21,9 +20,8 @@ from alex_actors.replies import (
 )
 from alex_actors.store.database import open_readers
 from alex_actors.store.reader import StoreReader
-from alex_actors.tasks import Task
 from alex_actors.values import SessionId, TaskId
-from tests.unit.protocol_server import Server
+from tests.unit.protocol_server import Server, StaleReader
 from tests.unit.protocol_system import ASK_TIMEOUT, CONTEXT, GRACE, new_task
 
 
@@ -247,17 +245,6 @@ def test_a_cancel_of_a_task_that_has_ended_or_never_was(server: Server) -> None:
     assert server.runtime.cancel(TaskId("never"), CONTEXT) == UnknownTask()
 
 
-class StaleReader(StoreReader):
-    """A reader whose first look at a task is from the past."""
-
-    def __init__(self, *, engine: Engine, stale: Task) -> None:
-        super().__init__(engine=engine)
-        self._stale = [stale]
-
-    def task(self, task_id: TaskId) -> Task | None:
-        return self._stale.pop() if self._stale else super().task(task_id)
-
-
 def test_a_cancel_of_a_task_that_leaves_its_line_meanwhile_is_told_its_end(server: Server, tmp_path: Path) -> None:
     task = server.submit()
     server.finish(task)
@@ -278,7 +265,7 @@ def test_a_cancel_whose_end_cannot_be_recorded_in_time_is_not_answered_with_an_e
         server.runtime.cancel(task.task_id, CONTEXT)
     server.store.writer.fail_next()
     server.run_of(task).stops()
-    server.dispatcher.advance(2 * RESEND_AFTER)
+    server.dispatcher.advance(2 * RESEND_AT_LEAST_EVERY)
 
     assert server.store.task(task.task_id).status == "cancelled"
     assert server.system.leftovers() == {}
@@ -325,7 +312,7 @@ def test_a_task_whose_events_cannot_be_recorded_for_a_while_ends_with_all_of_the
     server.dispatcher.advance(60.0)
     before = server.store.event_types(task.task_id)
     server.store.writer.fail_next()
-    server.dispatcher.advance(2 * RESEND_AFTER)
+    server.dispatcher.advance(2 * RESEND_AT_LEAST_EVERY)
 
     assert before == ["task_created", "task_started"]
     assert server.store.event_types(task.task_id)[2:] == ["iteration_start", "iteration_start", "task_completed"]

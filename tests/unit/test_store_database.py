@@ -96,9 +96,13 @@ def test_a_failing_transaction_is_rolled_back_as_a_whole(path: Path) -> None:
     engine = open_writer(path, synchronous="OFF")
     insert = text("INSERT INTO sessions VALUES (:key, 'local', 's', 'then', 'then', NULL, '{}')")
 
-    with engine.connect() as connection, pytest.raises(exc.IntegrityError), connection.begin():
-        for key in (1, 2):
-            connection.execute(insert, {"key": key})
+    def insert_twice() -> None:
+        with engine.begin() as connection:
+            connection.execute(insert, {"key": 1})
+            connection.execute(insert, {"key": 2})
+
+    with pytest.raises(exc.IntegrityError):
+        insert_twice()
     with engine.begin() as connection:
         count = connection.execute(text("SELECT count(*) FROM sessions")).scalar_one()
     engine.dispose()

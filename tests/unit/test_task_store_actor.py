@@ -233,6 +233,18 @@ def test_counters_never_shrink(under: StoreUnderTest) -> None:
     assert (task.current_iteration, task.tokens_used) == (7, 60)
 
 
+def test_a_number_that_no_column_holds_stops_nothing(under: StoreUnderTest) -> None:
+    under.created("a")
+
+    under.record("a", 1, TaskStarted(), IterationStart(iteration=2**70, total_iters=2**70))
+    under.record("a", 3, IterationComplete(iteration=2**70, tokens_used=2**70, tools_run=2**70), COMPLETED)
+    under.run()
+
+    task = under.store.task(TaskId("a"))
+    assert task.status == "completed"
+    assert task.total_tokens > 0
+
+
 def test_a_task_that_ended_takes_no_memory(under: StoreUnderTest) -> None:
     under.created("a", "b")
 

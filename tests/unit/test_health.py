@@ -1,0 +1,127 @@
+"""Health: what each part's trouble looks like, without waiting for any."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from alex_actors.dispatchers import PoolDispatcher
+from alex_actors.executor import AsyncioExecutor
+from alex_actors.health import SLOW_AFTER, HealthCheck
+from alex_actors.messages import Tell, tell
+from alex_actors.ports import Agent
+from alex_actors.replies import Component
+from alex_actors.task_store_actor import StoreCondition
+from alex_actors.tasks import Task
+from tests.unit.protocol_system import CONTEXT, CapturedLog
+from tests.unit.stepping import FakeClock, FakeTimers, Recorder, StandIn, SteppingDispatcher
+
+PATIENCE = 10.0
+"""Seconds of real time for a thread to do what it does in milliseconds."""
+
+
+class Hello(Tell[Recorder], frozen=True, kw_only=True):
+    """Something that waits."""
+
+
+def no_agent(task: Task) -> Agent:
+    raise AssertionError(task)
+
+
+class Parts:
+    """All that is looked at: real threads for the agents and the pool, stand-ins for the actors."""
+
+    def __init__(self) -> None:
+        log = CapturedLog().logger
+        self.clock = FakeClock()
+        self.dispatcher = SteppingDispatcher(clock=self.clock, timers=FakeTimers(clock=self.clock))
+        self.session = StandIn(self.dispatcher)
+        self.store = StandIn(self.dispatcher)
+        self.broadcaster = StandIn(self.dispatcher)
+        self.condition = StoreCondition()
+        self.executor = AsyncioExecutor(agent_for=no_agent, clock=self.clock, log=log, max_ahead=64)
+        self.pool = PoolDispatcher(name="pool", threads=1, log=log)
+        self.check = HealthCheck(
+            session=self.session.ref,
+            store=self.store.ref,
+            broadcaster=self.broadcaster.ref,
+            store_condition=self.condition,
+            executor=self.executor,
+            pool=self.pool,
+        )
+
+    def component(self, name: str) -> Component:
+        return self.check.components()[name]
+
+    def stop(self) -> None:
+        self.executor.stop(timeout=PATIENCE)
+        self.pool.stop(timeout=PATIENCE)
+
+
+@pytest.fixture
+def parts() -> Iterator[Parts]:
+    parts = Parts()
+    yield parts
+    parts.stop()
+
+
+def test_every_part_is_well_when_nothing_is_wrong(parts: Parts) -> None:
+    components = parts.check.components()
+
+    assert list(components) == ["sessions", "store", "broadcaster", "agents"]
+    assert {component.status for component in components.values()} == {"ok"}
+    assert components["agents"].figures == {"running": 0, "actors": 0, "lag_seconds": 0.0}
+
+
+@pytest.mark.parametrize("name", ["sessions", "store", "broadcaster"])
+def test_an_actor_that_has_stopped_is_down(parts: Parts, name: str) -> None:
+    stand_in = {"sessions": parts.session, "store": parts.store, "broadcaster": parts.broadcaster}[name]
+
+    stand_in.ref.stop(block=False)
+    parts.dispatcher.run()
+
+    assert parts.component(name).status == "down"
+    others = [part.status for other, part in parts.check.components().items() if other != name]
+    assert others == ["ok", "ok", "ok"]
+
+
+def test_it_is_told_how_many_messages_wait_for_an_actor(parts: Parts) -> None:
+    for _ in range(3):
+        tell(parts.session.ref, Hello(context=CONTEXT))
+
+    assert parts.component("sessions").figures == {"waiting_messages": 3}
+
+
+def test_a_store_whose_last_commit_failed_is_down_and_says_why(parts: Parts) -> None:
+    parts.condition.failure = "database or disk is full"
+
+    store = parts.component("store")
+
+    assert store.status == "down"
+    assert store.detail == "The last commit failed: database or disk is full"
+
+
+def test_an_agent_that_blocks_the_agents_thread_degrades_it(parts: Parts) -> None:
+    blocks, go_on = threading.Event(), threading.Event()
+
+    def block() -> None:
+        blocks.set()
+        go_on.wait(PATIENCE)
+
+    parts.executor.call(block)
+    assert blocks.wait(PATIENCE)
+
+    parts.clock.advance_to(parts.clock.monotonic() + 2 * SLOW_AFTER)
+    agents = parts.component("agents")
+    go_on.set()
+
+    assert agents.status == "degraded"
+    assert agents.detail == "An agent blocks the agents' thread."
+
+
+def test_an_agents_thread_that_has_ended_is_down(parts: Parts) -> None:
+    parts.executor.stop(timeout=PATIENCE)
+
+    assert parts.component("agents").status == "down"
