@@ -68,8 +68,9 @@ def compose(settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shut
     stop_within = settings.timeouts.shutdown_seconds / 10  # the server gets four of them, the five others one each
     with ExitStack() as stops:
         writer = open_writer(data.database, synchronous=settings.store.synchronous)
-        readers = open_readers(data.database, connections=settings.server.threads)
+        readers = open_readers(data.database, connections=settings.server.threads + 1)  # and one for the store
         stops.callback(readers.dispose)
+        reader = StoreReader(engine=readers)
 
         timers = ThreadTimers(clock=clock, log=logger)
         stops.callback(timers.stop, timeout=stop_within)
@@ -88,7 +89,7 @@ def compose(settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shut
         condition = StoreCondition()
         store = storing.spawn(
             lambda: TaskStoreActor(
-                writer=StoreWriter(engine=writer), broadcaster=broadcaster,
+                writer=StoreWriter(engine=writer), reader=reader, broadcaster=broadcaster,
                 clock=clock, timers=timers, log=logger, condition=condition,
             ),
             supervisor=shutdown.crashed,
@@ -123,7 +124,7 @@ def compose(settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shut
             store_condition=condition, executor=executor, pool=acting,
         )  # fmt: skip
         runtime = ActorRuntime(
-            session=session, store=store, reader=StoreReader(engine=readers), launch_agent=launcher.launch,
+            session=session, store=store, reader=reader, launch_agent=launcher.launch,
             ids=ids, log=logger,
             ask_timeout=settings.timeouts.ask_seconds, cancel_grace=settings.agents.cancel_grace_seconds,
             health=health.components, ready=lambda: not shutdown.requested,
@@ -216,6 +217,7 @@ def _serve(settings: Settings) -> int:
         stops.callback(log.close)
         log.capture()
         shutdown = Shutdown(log=log)
+        shutdown.watch_signals()
         with compose(settings, data=data, log=log, shutdown=shutdown) as server:
             shutdown.watch(server)
             log.logger.info("server.listening", url=server.url, version=__version__, data_dir=str(data.path))

@@ -22,12 +22,11 @@ class MessageLog:
         """Log one message: who sent it, to whom, and whose work it is."""
         if isinstance(message, Message):
             context = message.context
+            ids = {"task_id": context.task_id, "session_id": context.session_id, "trace_id": context.trace_id}
             self._log.debug(
                 "message",
                 sender=context.sender,
                 receiver=type(actor).__name__,
                 type=type(message).__name__.lstrip("_"),
-                task_id=context.task_id,
-                session_id=context.session_id,
-                trace_id=context.trace_id,
+                **{name: value for name, value in ids.items() if value},
             )

@@ -29,6 +29,7 @@ from alex_actors.replies import (
 from alex_actors.session_protocol import Cancel, Confirm, Confirmed, Settle
 from alex_actors.task_store_protocol import Create, MakeSession, StoreFailure
 from alex_actors.tasks import UNFINISHED
+from alex_actors.values import SessionId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from alex_actors.store.reader import StoreReader
     from alex_actors.task_store_actor import TaskStoreActor
     from alex_actors.tasks import NewTask, Status, Task
-    from alex_actors.values import Context, SessionId, TaskId
+    from alex_actors.values import Context, TaskId
 
 CANCEL_MARGIN = 5.0
 """Seconds that a cancel is waited for beyond the grace that its agent has: for the commit of its end."""
@@ -98,6 +99,7 @@ class ActorRuntime:
         return Submitted(task)
 
     def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
+        context = context.about(task_id, new.session_id or SessionId(""))
         confirm = Confirm(context=context, task_id=task_id, session_id=new.session_id, strategy=new.strategy)
         reply = ask(self._session, confirm, timeout=self._ask_timeout)
         if not isinstance(reply, SessionBusy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import Recorded, RecordRefused
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from alex_actors.broadcaster_actor import BroadcasterActor
     from alex_actors.ports import Clock, Timers
+    from alex_actors.store.reader import StoreReader
     from alex_actors.store.writer import StoreWriter
-    from alex_actors.tasks import Status, Task
+    from alex_actors.tasks import Status
 
 
 RETRY_AFTER = 5.0
@@ -63,14 +64,15 @@ class TaskStoreActor(PooledActor):
     """Commits what is in its mailbox in groups, then answers and publishes it.
 
     The first change after a commit has the actor tell itself to commit: what waits in the mailbox by then
-    goes into the same transaction. If the transaction fails, each change is tried in one of its own, so that
-    one that cannot be recorded does not take the others with it.
+    goes into the same transaction. If the transaction fails for one of the changes, each is tried in one of
+    its own, so that one that cannot be recorded does not take the others with it.
     """
 
     def __init__(
         self,
         *,
         writer: StoreWriter,
+        reader: StoreReader,
         broadcaster: pykka.ActorRef[BroadcasterActor],
         clock: Clock,
         timers: Timers,
@@ -79,6 +81,7 @@ class TaskStoreActor(PooledActor):
     ) -> None:
         super().__init__()
         self._writer = writer
+        self._reader = reader  # reading never waits for another program's lock, as the writer does
         self._broadcaster = broadcaster
         self._clock = clock
         self._timers = timers
@@ -129,6 +132,9 @@ class TaskStoreActor(PooledActor):
             return
         try:
             self._write(group)
+        except OperationalError as error:  # locked, full, broken: it would be the same for each alone
+            for one in group:
+                self._give_up(one, error)
         except SQLAlchemyError as error:
             if len(group) == 1:
                 self._give_up(group[0], error)
@@ -214,11 +220,11 @@ class TaskStoreActor(PooledActor):
         context = record.context.sent_by("TaskStoreActor")
         if count is not None:
             tell(record.agent, Recorded(context=context, count=count))
-        elif (task := self._read(record.task_id)) is not None:
+        elif (task := self._reader.task(record.task_id)) is not None:
             tell(record.agent, RecordRefused(context=context, status=task.status))
 
     def _answer_crash(self, crash: RecordCrash, status: Status | None) -> None:
-        if status is None and (task := self._read(crash.task_id)) is not None:
+        if status is None and (task := self._reader.task(crash.task_id)) is not None:
             status = task.status
         if status is not None:
             context = crash.context.sent_by("TaskStoreActor")
@@ -232,17 +238,13 @@ class TaskStoreActor(PooledActor):
                     one.promise.fail(StoreFailure("its asker gave up"))
                 break
         try:
-            task = self._read(message.task_id)
+            task = self._reader.task(message.task_id)
         except SQLAlchemyError as error:
             self._condition.failure = str(error.orig if isinstance(error, DBAPIError) else error)
             self._timers.after(RETRY_AFTER, self.actor_ref, message)
             return
         context = message.context.sent_by("TaskStoreActor")
         tell(message.session, Settled(context=context, task_id=message.task_id, task=task))
-
-    def _read(self, task_id: TaskId) -> Task | None:
-        with self._writer.transaction() as transaction:
-            return transaction.task(task_id)
 
     def _interrupt_unfinished(self) -> RecoveredStore:
         now = timestamp(self._clock.now())

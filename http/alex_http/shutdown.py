@@ -26,10 +26,13 @@ class Shutdown:
         self.requested = False
         self.exit_code = 0
 
-    def watch(self, server: Server) -> None:
-        """Stop this server, when it is time; at once if it was time before. Call it on the main thread."""
+    def watch_signals(self) -> None:
+        """Take SIGINT and SIGTERM from now on. For the main thread."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+
+    def watch(self, server: Server) -> None:
+        """Stop this server when it is time; at once if it was time before."""
         self._server = server
         if self.requested:
             server.stop()

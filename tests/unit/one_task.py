@@ -8,13 +8,7 @@ import msgspec
 
 from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.agent_protocol import CancelTask, Recorded, TurnGranted
-from alex_actors.events import (
-    AnyEvent,
-    TaskAnalysis,
-    TaskCancelled,
-    TaskCompleted,
-    TaskFailed,
-)
+from alex_actors.events import AnyEvent, TaskAnalysis, TaskCancelled, TaskCompleted, TaskFailed
 from alex_actors.messages import Tell, tell
 from alex_actors.session_protocol import RequestTurn
 from alex_actors.task_store_protocol import Record

@@ -8,12 +8,11 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from alex_actors.actor import PooledActor
-from alex_actors.replies import (
-    Submitted,
-)
+from alex_actors.replies import Submitted
 from alex_actors.runtime import ActorRuntime
 from alex_actors.store.reader import StoreReader
 from alex_actors.tasks import Task
+from alex_actors.values import TaskId
 from tests.unit.protocol_system import ASK_TIMEOUT, CONTEXT, GRACE, ProtocolSystem, Store, new_task
 from tests.unit.scripted_agents import ScriptedRun
 from tests.unit.workers import Worker, Workers

@@ -13,7 +13,7 @@ from typing import Any
 import pykka
 import structlog
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from structlog.testing import LogCapture
 from structlog.typing import EventDict, FilteringBoundLogger
 
@@ -99,6 +99,11 @@ def disk_error() -> OperationalError:
     return OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
 
 
+def row_error() -> IntegrityError:
+    """Return what SQLAlchemy raises when the database refuses a row."""
+    return IntegrityError("INSERT", {}, sqlite3.IntegrityError("NOT NULL constraint failed"))
+
+
 class CountedTransaction(Transaction):
     """A transaction that keeps what was written in it."""
 
@@ -122,6 +127,8 @@ class FailingWriter(StoreWriter):
         self.committed: list[Batch] = []
         """What was written by each transaction that wrote anything and was committed."""
         self.failed = 0
+        self.error: Callable[[], SQLAlchemyError] = disk_error
+        """Makes what a failing transaction raises."""
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -131,20 +138,42 @@ class FailingWriter(StoreWriter):
             yield transaction
             if self.fails(transaction.batches):
                 self.failed += 1
-                raise disk_error()
+                raise self.error()
         self.committed += transaction.batches
 
-    def fail_next(self, *failures: bool) -> None:
+    def fail_next(self, *failures: bool, error: Callable[[], SQLAlchemyError] = disk_error) -> None:
         """Say of the next transactions whether they fail; those after do not."""
         outcomes = iter(failures)
+        self.error = error
         self.fails = lambda _batches: next(outcomes, False)
 
-    def fail_writes_of(self, *task_ids: str) -> None:
+    def refuse_rows_of(self, *task_ids: str) -> None:
         """Have every transaction fail that creates one of these tasks."""
         unwanted = set(task_ids)
+        self.error = row_error
         self.fails = lambda batches: any(
             not unwanted.isdisjoint(row) for batch in batches for row in batch.new_tasks
         )
+
+
+class FailingReader(StoreReader):
+    """The store actor's reader, which fails when the test says so."""
+
+    def __init__(self, *, engine: Engine) -> None:
+        super().__init__(engine=engine)
+        self.fails: Callable[[], bool] = lambda: False
+        """Asked at each look at a task."""
+
+    def task(self, task_id: TaskId) -> Task | None:
+        """Return one task, or None."""
+        if self.fails():
+            raise disk_error()
+        return super().task(task_id)
+
+    def fail_next(self, *failures: bool) -> None:
+        """Say of the next looks whether they fail; those after do not."""
+        outcomes = iter(failures)
+        self.fails = lambda: next(outcomes, False)
 
 
 class Published(PooledActor):
@@ -172,6 +201,7 @@ class Store:
         self._readers = open_readers(path, connections=4)
         self.writer = FailingWriter(engine=self._engine)
         self.reader = StoreReader(engine=self._readers)
+        self.actors_reader = FailingReader(engine=self._readers)
 
     def task_ids(self) -> list[TaskId]:
         """Return all recorded tasks, in the order of their confirmation."""
@@ -231,8 +261,8 @@ class ProtocolSystem:
         self.published = Published(on_event)
         broadcaster: pykka.ActorRef[Any] = self.dispatcher.spawn(lambda: self.published)  # Any: a stand-in
         self.task_store = TaskStoreActor(
-            writer=store.writer, broadcaster=broadcaster, clock=self.clock, timers=self.timers,
-            log=self.log.logger, condition=self.condition,
+            writer=store.writer, reader=store.actors_reader, broadcaster=broadcaster, clock=self.clock,
+            timers=self.timers, log=self.log.logger, condition=self.condition,
         )  # fmt: skip
         self.store_ref = self.dispatcher.spawn(lambda: self.task_store)
         self.recovered = self._recover()

@@ -20,14 +20,7 @@ from alex_actors.session_protocol import (
 from alex_actors.tasks import Status, Strategy, Task
 from alex_actors.values import SessionId, TaskId
 from tests.unit.protocol_system import CONTEXT, CapturedLog, ask_result
-from tests.unit.stepping import (
-    CountingIds,
-    FakeClock,
-    FakeTimers,
-    StandIn,
-    SteppingDispatcher,
-    SteppingFuture,
-)
+from tests.unit.stepping import CountingIds, FakeClock, FakeTimers, StandIn, SteppingDispatcher, SteppingFuture
 
 HOME = SessionId("home")
 

@@ -44,6 +44,7 @@ class StoreUnderTest:
         self.session = StandIn(self.dispatcher)
         self.actor = TaskStoreActor(
             writer=self.store.writer,
+            reader=self.store.actors_reader,
             broadcaster=self.broadcaster.ref,
             clock=self.clock,
             timers=self.timers,

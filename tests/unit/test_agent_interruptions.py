@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alex_actors.events import (
-    IterationStart,
-    TaskCancelled,
-    TaskCompleted,
-    TaskFailed,
-    TaskStarted,
-)
+from alex_actors.events import IterationStart, TaskCancelled, TaskCompleted, TaskFailed, TaskStarted
 from tests.unit.one_task import ANALYSIS, GRACE, OneTask
 
 

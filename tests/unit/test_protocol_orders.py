@@ -22,7 +22,7 @@ from alex_actors.store.database import open_writer
 from alex_actors.tasks import UNFINISHED, NewTask, Strategy
 from alex_actors.values import TaskId
 from tests.unit.protocol_checks import check_end, check_published, check_start
-from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, new_task
+from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, disk_error, new_task, row_error
 from tests.unit.scripted_agents import ScriptedRun
 from tests.unit.workers import Worker, Workers
 
@@ -68,7 +68,9 @@ class History:
             max_running=self.random.choice((1, 2, 100)),
         )
         if self.store_fails:
-            store.writer.fails = lambda _batches: not self.calm and self.random.random() < 0.15
+            store.writer.fails = lambda _batches: self._fails()
+            store.writer.error = lambda: self.random.choice((disk_error, row_error))()
+            store.actors_reader.fails = self._fails
 
     def play(self) -> None:
         """Let it happen to its end, and check what is left."""
@@ -174,6 +176,9 @@ class History:
     def _perhaps_crash(self, actor: PooledActor, _message: object) -> None:
         if isinstance(actor, AgentActor) and self.crashes and not self.calm and self.random.random() < 0.05:
             raise ItBroke
+
+    def _fails(self) -> bool:
+        return not self.calm and self.random.random() < 0.15
 
     def _noting(self, check: Callable[[], None]) -> None:
         try:

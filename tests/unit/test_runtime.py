@@ -287,14 +287,15 @@ def test_a_submit_that_cannot_be_recorded_is_unavailable_and_leaves_nothing(serv
     assert server.submit().status == "pending"
 
 
-def test_a_place_is_given_back_also_if_the_store_fails_for_long(server: Server) -> None:
+def test_a_place_is_given_back_also_if_the_store_cannot_be_read_for_long(server: Server) -> None:
     server.store.writer.fails = lambda _batches: True
+    server.store.actors_reader.fails = lambda: True
 
     with pytest.raises(Unavailable):
         server.runtime.submit(new_task("home"), CONTEXT)
     server.dispatcher.advance(60.0)
     held = server.system.leftovers()
-    server.store.writer.fail_next()
+    server.store.actors_reader.fail_next()
     server.dispatcher.advance(60.0)
 
     assert "places" in held

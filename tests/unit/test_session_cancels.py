@@ -8,9 +8,7 @@ import pytest
 from alex_actors.agent_protocol import CancelTask, TurnGranted
 from alex_actors.messages import tell
 from alex_actors.replies import AlreadyEnded, Cancelled, UnknownTask
-from alex_actors.session_protocol import (
-    AgentCrashed,
-)
+from alex_actors.session_protocol import AgentCrashed
 from alex_actors.task_store_protocol import RecordCrash, Revoke
 from alex_actors.values import TaskId
 from tests.unit.protocol_system import CONTEXT, a_task, ask_result

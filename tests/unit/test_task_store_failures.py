@@ -13,7 +13,7 @@ from alex_actors.session_protocol import Settled, TaskEnded
 from alex_actors.task_store_actor import RETRY_AFTER
 from alex_actors.task_store_protocol import RecoveredStore, StoreFailure
 from alex_actors.values import SessionId, TaskId
-from tests.unit.protocol_system import ask_result
+from tests.unit.protocol_system import ask_result, row_error
 from tests.unit.store_under_test import COMPLETED, NOW, StoreUnderTest
 
 ANALYSIS = TaskAnalysis(action_name="calculate", goal="4")
@@ -29,8 +29,8 @@ def under(tmp_path: Path) -> Iterator[StoreUnderTest]:
 # Failing transactions.
 
 
-def test_a_failing_group_is_repeated_one_by_one(under: StoreUnderTest) -> None:
-    under.store.writer.fail_writes_of("bad")
+def test_a_group_that_fails_for_one_of_its_changes_is_repeated_one_by_one(under: StoreUnderTest) -> None:
+    under.store.writer.refuse_rows_of("bad")
 
     good, bad, other = under.create("good"), under.create("bad"), under.create("other")
     under.run()
@@ -38,10 +38,36 @@ def test_a_failing_group_is_repeated_one_by_one(under: StoreUnderTest) -> None:
     assert under.store.task_ids() == ["good", "other"]
     assert ask_result(good).task_id == "good"
     assert ask_result(other).task_id == "other"
-    with pytest.raises(StoreFailure, match="disk I/O error"):
+    with pytest.raises(StoreFailure, match="NOT NULL constraint failed"):
         bad.get(timeout=0)
     assert under.transactions == 2
     assert under.published() == ["task_created", "task_created"]
+
+
+def test_a_group_that_fails_with_the_disk_is_not_tried_again_at_once(under: StoreUnderTest) -> None:
+    under.store.writer.fail_next(True)
+
+    creates = [under.create(task_id) for task_id in "abc"]
+    under.run()
+
+    assert under.store.writer.failed == 1
+    assert under.transactions == 0
+    for create in creates:
+        with pytest.raises(StoreFailure, match="disk I/O error"):
+            create.get(timeout=0)
+    assert under.condition.failure == "disk I/O error"
+
+
+def test_a_group_is_not_repeated_when_it_is_the_disk_that_fails(under: StoreUnderTest) -> None:
+    under.store.writer.fail_next(True)
+
+    futures = under.create("a"), under.create("b")
+    under.run()
+
+    for future in futures:
+        with pytest.raises(StoreFailure, match="disk I/O error"):
+            future.get(timeout=0)
+    assert (under.store.writer.failed, under.transactions) == (1, 0)
 
 
 def test_a_failing_transaction_leaves_nothing_and_nobody_is_told(under: StoreUnderTest) -> None:
@@ -89,7 +115,7 @@ def test_a_record_that_could_not_be_committed_is_not_answered_and_may_come_again
 
 def test_a_record_behind_one_that_failed_is_not_recorded_before_it(under: StoreUnderTest) -> None:
     under.created("a")
-    under.store.writer.fail_next(True, True, False)  # the group, its first, its second
+    under.store.writer.fail_next(True, True, False, error=row_error)  # the group, its first, its second
 
     under.record("a", 1, TaskStarted())
     under.record("a", 2, ANALYSIS)
@@ -116,7 +142,7 @@ def test_ids_that_a_failed_transaction_took_are_not_used_again(under: StoreUnder
 
 
 def test_two_tasks_of_a_new_session_share_it_when_repeated_one_by_one(under: StoreUnderTest) -> None:
-    under.store.writer.fail_next(True)
+    under.store.writer.fail_next(True, error=row_error)
 
     first, second = under.create("a"), under.create("b")
     under.run()
@@ -179,7 +205,7 @@ def test_a_crash_after_an_end_that_could_not_be_read_at_once_is_answered_later(
     under.created("a")
     under.record("a", 1, COMPLETED)
     under.run()
-    under.store.writer.fail_next(False, True)  # the group, which has nothing to write, then the read
+    under.store.actors_reader.fail_next(True)
 
     under.record_crash("a")
     under.run()
@@ -238,7 +264,7 @@ def test_revoking_what_was_never_there_is_answered(under: StoreUnderTest) -> Non
 
 
 def test_a_revoke_that_could_not_look_is_tried_again(under: StoreUnderTest) -> None:
-    under.store.writer.fail_next(True)
+    under.store.actors_reader.fail_next(True)
 
     under.create("a")
     under.revoke("a")

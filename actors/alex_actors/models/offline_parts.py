@@ -27,6 +27,8 @@ _COURTESIES = (", please", " please", " for me", ", thanks", " thanks", ", thank
 _QUOTES = {"'": "'", '"': '"', "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 """Opening quotes, straight and typographic, and what closes them."""
 
+_OPENING = re.compile(rf"(?:^|(?<=[\s(\[{{:=,]))[{''.join(_QUOTES)}]")
+
 
 def split_at_then(text: str) -> list[str]:
     """Return the parts of a text that are to be done one after the other, stripped; none is empty."""
@@ -104,17 +106,18 @@ def _quoted_spans(text: str) -> list[tuple[int, int]]:
     spans = []
     unclosed: set[str] = set()
     position = 0
-    while position < len(text):
-        closing = _QUOTES.get(text[position])
-        opens = position == 0 or text[position - 1].isspace() or text[position - 1] in "([{:=,"
-        if closing is not None and opens and closing not in unclosed:
-            end = _closing(text, closing, position + 1)
-            if end is None:
-                unclosed.add(closing)
-            else:
-                spans.append((position, end + 1))
-                position = end
-        position += 1
+    while (found := _OPENING.search(text, position)) is not None:
+        opening = found.end() - 1
+        closing = _QUOTES[text[opening]]
+        position = found.end()
+        if closing in unclosed:
+            continue
+        end = _closing(text, closing, position)
+        if end is None:
+            unclosed.add(closing)
+        else:
+            spans.append((opening, end + 1))
+            position = end + 1
     return spans
 
 

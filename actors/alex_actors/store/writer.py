@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect, Engine
 
     from alex_actors.tasks import Task
-    from alex_actors.values import SessionId, TaskId, Timestamp
+    from alex_actors.values import SessionId, Timestamp
 
 _find_sessions = select(sessions.c.session_id, sessions.c.session_key).where(
     sessions.c.owner == LOCAL_OWNER, sessions.c.session_id.in_(bindparam("ids", expanding=True))
@@ -104,11 +104,6 @@ class Transaction:
         if not session_ids:
             return {}
         return {row[0]: row[1] for row in self._connection.execute(_find_sessions, {"ids": list(session_ids)})}
-
-    def task(self, task_id: TaskId) -> Task | None:
-        """Return a task, or None."""
-        row = self._connection.execute(WHOLE_TASK.where(tasks.c.task_id == task_id)).one_or_none()
-        return None if row is None else task_of_row(row)
 
     def unfinished(self) -> list[tuple[Task, int]]:
         """Return the tasks without an end, in their order, each with the number of its events."""
