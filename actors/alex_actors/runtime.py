@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from alex_actors.tasks import NewTask, Status, Task
     from alex_actors.values import Context, TaskId
 
+MANY = 1000
+"""Unfinished tasks of a session from which on it is busy without a second look: the last thousand ends of one
+session do not all come in the moment between the commit and the session actor's hearing of it."""
+
 CANCEL_MARGIN = 5.0
 """Seconds that a cancel is waited for beyond the grace that its agent has: for the commit of its end."""
 
@@ -106,8 +110,9 @@ class ActorRuntime:
             return reply
         # A client that has read that the task before has ended must not be told that it has not: the
         # session actor may hear of an end a moment after a reader sees it.
-        ended = self._reader.ended(reply.unfinished)
-        if len(ended) < len(reply.unfinished):
+        if len(reply.unfinished) > MANY or len(ended := self._reader.ended(reply.unfinished)) < len(
+            reply.unfinished
+        ):
             return reply
         again = Confirm(
             context=context,

@@ -24,6 +24,7 @@ from alex_actors.task_store_protocol import (
     StoreFailure,
     TaskStoreMessage,
     _Commit,
+    _Probe,
 )
 from alex_actors.values import Context, TaskId, Timestamp, Value, timestamp
 
@@ -104,6 +105,8 @@ class TaskStoreActor(PooledActor):
                 self._revoke(message)
             case _Commit():
                 self._commit()
+            case _Probe():
+                self._probe(message)
             case InterruptUnfinished():
                 return message.reply(self._interrupt_unfinished())
             case _:
@@ -132,18 +135,22 @@ class TaskStoreActor(PooledActor):
             return
         try:
             self._write(group)
-        except OperationalError as error:  # locked, full, broken: it would be the same for each alone
-            for one in group:
-                self._give_up(one, error)
         except SQLAlchemyError as error:
-            if len(group) == 1:
-                self._give_up(group[0], error)
+            # Locked, full, broken: it would be the same for each alone, and each would wait for as long.
+            if isinstance(error, OperationalError) or len(group) == 1:
+                self._give_up(group, error)
+            else:
+                self._write_one_by_one(group)
+
+    def _write_one_by_one(self, group: list[Pending]) -> None:
+        for position, one in enumerate(group):
+            try:
+                self._write([one])
+            except OperationalError as error:
+                self._give_up(group[position:], error)
                 return
-            for one in group:
-                try:
-                    self._write([one])
-                except SQLAlchemyError as alone:
-                    self._give_up(one, alone)
+            except SQLAlchemyError as error:
+                self._give_up([one], error)
 
     def _write(self, group: list[Pending]) -> None:
         now = timestamp(self._clock.now())
@@ -193,21 +200,41 @@ class TaskStoreActor(PooledActor):
             publish = Publish(context=Context("", sender="TaskStoreActor"), events=tuple(staging.events))
             tell(self._broadcaster, publish)
 
-    def _give_up(self, one: Pending, error: SQLAlchemyError) -> None:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        self._condition.failure = str(cause)
-        change = one.change
-        self._log.error(
-            "store.commit_failed",
-            change=type(change).__name__,
-            task_id=change.context.task_id,
-            session_id=change.context.session_id,
-            trace_id=change.context.trace_id,
-            error=str(cause),
-        )
-        if one.promise is not None:
-            one.promise.fail(StoreFailure(str(cause)))
-        self._repeat_later(change)
+    def _give_up(self, group: list[Pending], error: SQLAlchemyError) -> None:
+        cause = self._note_failure(error)
+        for one in group:
+            context = one.change.context
+            self._log.error(
+                "store.commit_failed",
+                change=type(one.change).__name__,
+                task_id=context.task_id,
+                session_id=context.session_id,
+                trace_id=context.trace_id,
+                error=cause,
+            )
+            if one.promise is not None:
+                one.promise.fail(StoreFailure(cause))
+            self._repeat_later(one.change)
+
+    def _note_failure(self, error: SQLAlchemyError) -> str:
+        """Say that the store fails, and see to it that it is said when it does no more. Returns the cause."""
+        cause = str(error.orig if isinstance(error, DBAPIError) else error)
+        if self._condition.failure is None:
+            probe = _Probe(context=Context("", sender="TaskStoreActor"))
+            self._timers.after(RETRY_AFTER, self.actor_ref, probe)
+        self._condition.failure = cause
+        return cause
+
+    def _probe(self, message: _Probe) -> None:
+        if self._condition.failure is None:
+            return  # something was committed meanwhile
+        try:
+            with self._writer.transaction() as transaction:
+                transaction.write_nothing_new()
+        except SQLAlchemyError:
+            self._timers.after(RETRY_AFTER, self.actor_ref, message)
+        else:
+            self._condition.failure = None
 
     def _repeat_later(self, change: Change) -> None:
         """Try a change again that nobody else would send again: an agent that crashed is gone."""
@@ -224,11 +251,11 @@ class TaskStoreActor(PooledActor):
             tell(record.agent, RecordRefused(context=context, status=task.status))
 
     def _answer_crash(self, crash: RecordCrash, status: Status | None) -> None:
-        if status is None and (task := self._reader.task(crash.task_id)) is not None:
-            status = task.status
-        if status is not None:
-            context = crash.context.sent_by("TaskStoreActor")
-            tell(crash.session, TaskEnded(context=context, task_id=crash.task_id, status=status))
+        if status is None:
+            task = self._reader.task(crash.task_id)
+            status = "failed" if task is None else task.status
+        context = crash.context.sent_by("TaskStoreActor")
+        tell(crash.session, TaskEnded(context=context, task_id=crash.task_id, status=status))
 
     def _revoke(self, message: Revoke) -> None:
         for one in self._pending:
@@ -240,7 +267,7 @@ class TaskStoreActor(PooledActor):
         try:
             task = self._reader.task(message.task_id)
         except SQLAlchemyError as error:
-            self._condition.failure = str(error.orig if isinstance(error, DBAPIError) else error)
+            self._note_failure(error)
             self._timers.after(RETRY_AFTER, self.actor_ref, message)
             return
         context = message.context.sent_by("TaskStoreActor")

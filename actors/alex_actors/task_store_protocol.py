@@ -86,4 +86,10 @@ class _Commit(Tell["TaskStoreActor"], frozen=True, kw_only=True):
     """Sent by the store to itself, behind what waits already: all of that goes into one transaction."""
 
 
-TaskStoreMessage: TypeAlias = Create | Record | RecordCrash | Revoke | MakeSession | InterruptUnfinished | _Commit
+class _Probe(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Sent by the store to itself while it fails: look whether it works again, should nobody ask for anything."""
+
+
+TaskStoreMessage: TypeAlias = (
+    Create | Record | RecordCrash | Revoke | MakeSession | InterruptUnfinished | _Commit | _Probe
+)

@@ -279,7 +279,7 @@ def test_a_submit_that_cannot_be_recorded_is_unavailable_and_leaves_nothing(serv
 
     with pytest.raises(Unavailable, match="store cannot be used"):
         server.runtime.submit(new_task("home"), CONTEXT)
-    server.dispatcher.run()
+    server.dispatcher.advance(RETRY_AFTER)
 
     assert server.store.task_ids() == []
     assert server.events()[-1] == "session.released"
@@ -296,6 +296,7 @@ def test_a_place_is_given_back_also_if_the_store_cannot_be_read_for_long(server:
     server.dispatcher.advance(60.0)
     held = server.system.leftovers()
     server.store.actors_reader.fail_next()
+    server.store.writer.fail_next()
     server.dispatcher.advance(60.0)
 
     assert "places" in held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,10 @@ from alex_actors.events import IterationComplete, IterationStart, TaskAnalysis, 
 from alex_actors.session_protocol import Settled, TaskEnded
 from alex_actors.task_store_actor import RETRY_AFTER
 from alex_actors.task_store_protocol import RecoveredStore, StoreFailure
-from alex_actors.values import SessionId, TaskId
-from tests.unit.protocol_system import ask_result, row_error
-from tests.unit.store_under_test import COMPLETED, NOW, StoreUnderTest
+from alex_actors.values import SessionId, TaskId, timestamp
+from tests.unit.protocol_system import ask_result, disk_error, row_error
+from tests.unit.stepping import EPOCH
+from tests.unit.store_under_test import COMPLETED, HOME, NOW, StoreUnderTest
 
 ANALYSIS = TaskAnalysis(action_name="calculate", goal="4")
 
@@ -95,6 +97,45 @@ def test_a_failing_store_is_seen_and_one_that_works_again_too(under: StoreUnderT
 
     assert failing == "disk I/O error"
     assert under.condition.failure is None
+
+
+def test_a_store_that_works_again_is_seen_though_nobody_asks_for_anything(under: StoreUnderTest) -> None:
+    under.store.writer.fails = lambda _batches: True
+    under.create("a")
+    under.run()
+
+    under.dispatcher.advance(3 * RETRY_AFTER)
+    failing = under.condition.failure
+    under.store.writer.fail_next()
+    under.dispatcher.advance(RETRY_AFTER)
+
+    assert failing == "disk I/O error"
+    assert under.condition.failure is None
+    assert under.timers.pending == []
+
+
+def test_a_group_that_is_repeated_one_by_one_is_given_up_when_the_disk_fails_too(under: StoreUnderTest) -> None:
+    errors = iter([row_error, disk_error])
+    under.store.writer.fails = lambda _batches: True
+    under.store.writer.error = lambda: next(errors)()
+
+    futures = [under.create(name) for name in ("a", "b", "c")]
+    under.run()
+
+    assert all(future.done for future in futures)
+    assert under.store.writer.failed == 2
+
+
+def test_a_sessions_last_use_does_not_go_back(under: StoreUnderTest) -> None:
+    under.create("a", at=timestamp(EPOCH + timedelta(seconds=9)))
+    under.run()
+
+    under.create("b", at=timestamp(EPOCH + timedelta(seconds=3)))
+    under.run()
+
+    session = under.store.reader.session(SessionId(HOME))
+    assert session is not None
+    assert session.session.updated_at == timestamp(EPOCH + timedelta(seconds=9))
 
 
 def test_a_record_that_could_not_be_committed_is_not_answered_and_may_come_again(under: StoreUnderTest) -> None:

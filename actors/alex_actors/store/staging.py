@@ -100,7 +100,7 @@ class Staging:
         """Add a task, its session if it is new, and its first event."""
         new, at = message.new, message.confirmed_at
         key = self._session_key(message.session_id, at, {})
-        self.batch.touched[key] = at
+        self._touch(key, at)
         task = Task(
             task_id=message.task_id,
             session_id=message.session_id,
@@ -191,6 +191,9 @@ class Staging:
             )
         return key
 
+    def _touch(self, session_key: int, at: Timestamp) -> None:
+        self.batch.touched[session_key] = max(at, self.batch.touched.get(session_key, at))
+
     def _add_events(self, task: LiveTask, stamped: tuple[Stamped, ...]) -> LiveTask:
         progress, recorded = task.progress, task.recorded
         for one in stamped:
@@ -209,7 +212,7 @@ class Staging:
         else:
             self.batch.progress[task.place] = progress  # a new task's row is inserted with it
         if progress.ended:
-            self.batch.touched[task.session_key] = stamped[-1].at
+            self._touch(task.session_key, stamped[-1].at)
         task = msgspec.structs.replace(task, recorded=recorded, progress=progress)
         self.live[task.task_id] = task
         return task

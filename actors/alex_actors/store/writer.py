@@ -59,7 +59,10 @@ class Statements:
         self.insert_tasks = inserting(tasks)
         self.insert_events = inserting(events)
         self.touch_sessions = RowStatement(
-            update(sessions).where(sessions.c.session_key == bindparam("key")),
+            # Not back: a task may be confirmed before another one's end, and recorded after it.
+            update(sessions).where(
+                sessions.c.session_key == bindparam("key"), sessions.c.updated_at < bindparam("at")
+            ),
             parameters=["updated_at"],
             dialect=dialect,
         )
@@ -93,11 +96,16 @@ class Transaction:
         """Write the changes: rows that others refer to first."""
         connection, statements = self._connection, self._statements
         statements.insert_sessions.run(connection, batch.new_sessions)
-        statements.touch_sessions.run(connection, [(at, key) for key, at in batch.touched.items()])
+        statements.touch_sessions.run(connection, [(at, key, at) for key, at in batch.touched.items()])
         statements.insert_tasks.run(connection, batch.new_tasks)
         states = [(*statements.progress_values(state), place) for place, state in batch.progress.items()]
         statements.update_tasks.run(connection, states)
         statements.insert_events.run(connection, batch.events)
+
+    def write_nothing_new(self) -> None:
+        """Write what is there already: to see whether writing works."""
+        (version,) = self._connection.exec_driver_sql("PRAGMA user_version").one()
+        self._connection.exec_driver_sql(f"PRAGMA user_version={version}")
 
     def session_keys(self, session_ids: Collection[SessionId]) -> dict[SessionId, int]:
         """Return the keys of those of the sessions that exist."""
