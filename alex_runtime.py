@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
 import sys
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ def compose(settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shut
     Raises DatabaseError, SQLAlchemyError or CannotListen, with what was started before stopped again.
     """
     logger, clock = log.logger, SystemClock()
-    ids = TimeOrderedIds(clock=clock, random_bits=secrets.randbits)
+    # Seeded once: asking the system for each ID gives up the GIL each time. IDs have to be unique, not secret.
+    ids = TimeOrderedIds(clock=clock, random_bits=random.Random(secrets.randbits(256)).getrandbits)  # noqa: S311 - see above
     observer = MessageLog(log=logger) if settings.log.level == "debug" else None
     stop_within = settings.timeouts.shutdown_seconds / 10  # the server gets four of them, the five others one each
     with ExitStack() as stops:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -27,20 +28,37 @@ _find_sessions = select(sessions.c.session_id, sessions.c.session_key).where(
 )
 
 
-class RowStatement:
-    """A statement that is run with many rows at once, each a tuple of its parameters in ``order``.
+GROUPS = (64, 16, 4, 1)
+"""How many rows are inserted by one statement: few sizes, so that SQLite's statements are compiled once."""
 
-    Compiled once for a dialect that numbers its parameters. SQLAlchemy's way from dictionaries to the driver's
-    tuples costs more for an event than SQLite's insert.
+
+class RowInsert:
+    """An insert of any number of rows, each a tuple in the order of the table's columns.
+
+    Many rows to a statement: the driver gives up the GIL for each statement that it runs, and with threads that
+    wait for it, getting it back costs more than inserting a row.
     """
 
-    def __init__(self, statement: Insert | Update, *, parameters: Sequence[str], dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect, column_keys=list(parameters))
-        if compiled.positiontup is None:
-            msg = f"The dialect {dialect.name} names its parameters, and does not number them."
-            raise TypeError(msg)
-        self._sql = str(compiled)
-        self.order = tuple(compiled.positiontup)
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        sql, _ = _compiled(insert(table), table.columns.keys(), dialect)
+        head, row = sql.split(" VALUES ")
+        self._sql = {size: f"{head} VALUES {', '.join([row] * size)}" for size in GROUPS}
+
+    def run(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert the rows."""
+        start = 0
+        for size in GROUPS:
+            while len(rows) - start >= size:
+                values = tuple(chain.from_iterable(rows[start : start + size]))
+                connection.exec_driver_sql(self._sql[size], values)
+                start += size
+
+
+class RowUpdate:
+    """An update that is run with many rows at once, each a tuple of its parameters in ``order``."""
+
+    def __init__(self, statement: Update, *, parameters: Sequence[str], dialect: Dialect) -> None:
+        self._sql, self.order = _compiled(statement, parameters, dialect)
 
     def run(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         """Run it, unless there is no row."""
@@ -48,17 +66,28 @@ class RowStatement:
             connection.exec_driver_sql(self._sql, list(rows))
 
 
+def _compiled(
+    statement: Insert | Update, parameters: Sequence[str], dialect: Dialect
+) -> tuple[str, tuple[str, ...]]:
+    """Return a statement's SQL and the order of its parameters, compiled once for a dialect that numbers them.
+
+    SQLAlchemy's way from dictionaries to the driver's tuples costs more for an event than SQLite's insert.
+    """
+    compiled = statement.compile(dialect=dialect, column_keys=list(parameters))
+    if compiled.positiontup is None:
+        msg = f"The dialect {dialect.name} names its parameters, and does not number them."
+        raise TypeError(msg)
+    return str(compiled), tuple(compiled.positiontup)
+
+
 class Statements:
     """The statements that write, for one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
-        def inserting(table: Table) -> RowStatement:
-            return RowStatement(insert(table), parameters=table.columns.keys(), dialect=dialect)
-
-        self.insert_sessions = inserting(sessions)
-        self.insert_tasks = inserting(tasks)
-        self.insert_events = inserting(events)
-        self.touch_sessions = RowStatement(
+        self.insert_sessions = RowInsert(sessions, dialect)
+        self.insert_tasks = RowInsert(tasks, dialect)
+        self.insert_events = RowInsert(events, dialect)
+        self.touch_sessions = RowUpdate(
             # Not back: a task may be confirmed before another one's end, and recorded after it.
             update(sessions).where(
                 sessions.c.session_key == bindparam("key"), sessions.c.updated_at < bindparam("at")
@@ -66,7 +95,7 @@ class Statements:
             parameters=["updated_at"],
             dialect=dialect,
         )
-        self.update_tasks = RowStatement(
+        self.update_tasks = RowUpdate(
             update(tasks).where(tasks.c.place == bindparam("key")),
             parameters=Progress.__struct_fields__,
             dialect=dialect,
