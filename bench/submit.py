@@ -22,7 +22,7 @@ from bench.load import Load, generate, get, post
 from bench.servers import ServerProcess, alex, no_op
 
 TASK = json.dumps({"task": "Simulate 5 steps of 0 ms"}).encode()
-LONG_TASK = json.dumps({"task": "Simulate 2 steps of 500 ms"}).encode()
+LONG_TASK = json.dumps({"task": "Simulate 20 steps of 500 ms"}).encode()
 CORES = os.sched_getaffinity(0)
 
 
