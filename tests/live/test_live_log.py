@@ -38,9 +38,12 @@ def test_the_messages_of_a_task_are_those_of_the_design(server: ServerProcess, c
 
     messages = server.log("message", task_id=task["task_id"])
 
-    assert {line["session_id"] for line in messages} == {task["session_id"]}
+    # The first asks for a session to be confirmed: before its answer there is none to tell of.
+    assert "session_id" not in messages[0]
+    assert {line["session_id"] for line in messages[1:]} == {task["session_id"]}
     steps = [(line["sender"], line["receiver"], line["type"]) for line in messages]
     in_order = [
+        ("http", "SessionActor", "Confirm"),
         ("http", "TaskStoreActor", "Create"),
         ("AgentLauncher", "AgentActor", "Start"),
         ("AgentActor", "SessionActor", "RequestTurn"),

@@ -29,8 +29,12 @@ def run(root: Path, command: str, timeout: float = 30) -> str:
 
 
 def survivors(root: Path) -> list[str]:
-    """Return the commands of the processes, zombies included, that work in a directory or are our children."""
-    found = [child.name() for child in psutil.Process().children(recursive=True)]
+    """Return the commands of the processes, zombies included, that work in a directory or are our children.
+
+    Less the servers that live tests share, which run for as long as all tests do.
+    """
+    children = psutil.Process().children(recursive=True)
+    found = [child.name() for child in children if "alex_runtime" not in child.cmdline()]
     at_work = psutil.process_iter(["cwd", "name"])
     return found + [process.info["name"] for process in at_work if process.info["cwd"] == str(root)]
 
