@@ -48,9 +48,11 @@ def main() -> None:
             name = "pinned" if pinned else "as it is"
             print(f"{name:12}{connections:12}{nothing:10.0f}{ours:10.0f}{ours / nothing:8.2f}", end="")
             print(f"{p50:8.2f}{p99:8.2f}{finished:12.0f}", flush=True)
-    cancels = cancel_latencies(20 if quick else 400)
-    print(f"\ncancel in the middle of a 500 ms step, {len(cancels.latencies)} times, 16 at once:")
-    print(f"p50 {cancels.percentile(50):.1f} ms, p99 {cancels.percentile(99):.1f} ms")
+    cancel_count = 20 if quick else 200
+    print(f"\ncancel in the middle of a 500 ms step, {cancel_count} times; latencies in ms")
+    for connections in (1, 16):
+        cancels = cancel_latencies(cancel_count, connections)
+        print(f"{connections:3} at once: p50 {cancels.percentile(50):.1f}, p99 {cancels.percentile(99):.1f}")
 
 
 def submits(count: int, connections: int, *, pinned: bool) -> tuple[Load, Load, float]:
@@ -107,15 +109,14 @@ def completed(server: ServerProcess) -> int:
     return total
 
 
-def cancel_latencies(count: int) -> Load:
+def cancel_latencies(count: int, connections: int) -> Load:
     """Start tasks that sleep, and cancel each in the middle of a step."""
     with alex() as server:
-        submitted = generate(
-            server.address, itertools.repeat(post("/api/tasks", LONG_TASK), count), connections=16, status=b"201"
-        )
+        submits = itertools.repeat(post("/api/tasks", LONG_TASK), count)
+        submitted = generate(server.address, submits, connections=16, status=b"201")
         time.sleep(0.2)
         cancels = (post(f"/api/tasks/{json.loads(body)['task_id']}/cancel", b"{}") for body in submitted.bodies)
-        return generate(server.address, cancels, connections=16, status=b"200")
+        return generate(server.address, cancels, connections=connections, status=b"200")
 
 
 if __name__ == "__main__":
