@@ -1,7 +1,7 @@
-"""Alex Runtime: what it is made of, in the order in which it is started, and its command line.
+"""Alex Runtime: what it is made of, in the order in which it is started.
 
-``compose`` starts everything from top to bottom, and stops it in the reverse order. Who holds a reference to
-whom is what each constructor is given.
+``System.start`` starts everything from top to bottom; it is stopped in the reverse order. Who holds a reference
+to whom is what each constructor is given.
 """
 
 from __future__ import annotations
@@ -11,12 +11,7 @@ import os
 import random
 import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-
-import click
-from sqlalchemy.exc import SQLAlchemyError
+from contextlib import ExitStack
 
 from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.agents import OfflineAgent, ReActAgent
@@ -33,7 +28,7 @@ from alex_actors.messages import ask
 from alex_actors.models import OFFLINE, OfflineModel
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
-from alex_actors.store.database import DatabaseError, open_readers, open_writer
+from alex_actors.store.database import open_readers, open_writer
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
 from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
@@ -41,11 +36,11 @@ from alex_actors.task_store_protocol import InterruptUnfinished
 from alex_actors.timers import ThreadTimers
 from alex_actors.tools import Toolbox, built_in_tools
 from alex_actors.values import Context
-from alex_config import Settings, SettingsError, load
+from alex_config import Settings
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
-from alex_http.hosts import CannotExpose, check_host
-from alex_http.server import CannotListen, Server
+from alex_http.command_line import CANNOT_START, commands, say
+from alex_http.server import Server
 from alex_http.shutdown import Shutdown
 
 __version__ = "0.1.0"
@@ -57,103 +52,127 @@ RECOVERY_TIMEOUT = 60.0
 """Seconds to end what a previous run left unfinished: at most ``limits.max_unfinished_tasks`` tasks."""
 
 
-@contextmanager
-def compose(settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shutdown) -> Iterator[Server]:
-    """Start everything, and yield the server, which listens already; then stop everything.
+class System:
+    """All parts of the server. ``stops`` gets what stops each of them, as it is started."""
 
-    Raises DatabaseError, SQLAlchemyError or CannotListen, with what was started before stopped again.
-    """
-    logger, clock = log.logger, SystemClock()
-    # Seeded once: asking the system for each ID gives up the GIL each time. IDs have to be unique, not secret.
-    ids = TimeOrderedIds(clock=clock, random_bits=random.Random(secrets.randbits(256)).getrandbits)  # noqa: S311 - see above
-    observer = MessageLog(log=logger) if settings.log.level == "debug" else None
-    stop_within = settings.timeouts.shutdown_seconds / 10  # the server gets four of them, the five others one each
-    with ExitStack() as stops:
-        writer = open_writer(data.database, synchronous=settings.store.synchronous)
-        readers = open_readers(data.database, connections=settings.server.threads + 1)  # and one for the store
-        stops.callback(readers.dispose)
-        reader = StoreReader(engine=readers)
+    def __init__(
+        self, settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shutdown, stops: ExitStack
+    ) -> None:
+        self._settings = settings
+        self._data = data
+        self._log = log.logger
+        self._shutdown = shutdown
+        self._stops = stops
+        self._clock = SystemClock()
+        # Seeded once: asking the system for each ID gives up the GIL each time. IDs are unique, not secret.
+        bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311 - see above
+        self._ids = TimeOrderedIds(clock=self._clock, random_bits=bits)
+        self._observer = MessageLog(log=self._log) if settings.log.level == "debug" else None
+        # Of ten shares of the time for a stop, the server gets four, the five others that may take long one each.
+        self._stop_within = settings.timeouts.shutdown_seconds / 10
 
-        timers = ThreadTimers(clock=clock, log=logger)
-        stops.callback(timers.stop, timeout=stop_within)
+    def start(self) -> Server:
+        """Start everything, and return the server, which listens already.
 
-        broadcasting = PinnedDispatcher(name="broadcaster", log=logger, observer=observer)
-        stops.callback(broadcasting.stop, timeout=stop_within)
-        broadcaster = broadcasting.spawn(lambda: BroadcasterActor(log=logger), supervisor=shutdown.crashed)
+        Raises DatabaseError, SQLAlchemyError or CannotListen.
+        """
+        self._start_store()
+        self._start_agents()
+        self._start_sessions()
+        return self._start_server()
 
-        storing = PinnedDispatcher(name="store", log=logger, observer=observer)
+    def _start_store(self) -> None:
+        """The database, the timers, the BroadcasterActor and the TaskStoreActor."""
+        settings, clock, log = self._settings, self._clock, self._log
+        writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
+        readers = open_readers(self._data.database, connections=settings.server.threads + 1)  # and the store's
+        self._stops.callback(readers.dispose)
+        self._reader = StoreReader(engine=readers)
+        self._timers = ThreadTimers(clock=clock, log=log)
+        self._stops.callback(self._timers.stop, timeout=self._stop_within)
+
+        broadcasting = PinnedDispatcher(name="broadcaster", log=log, observer=self._observer)
+        self._stops.callback(broadcasting.stop, timeout=self._stop_within)
+        crashed = self._shutdown.crashed
+        self._broadcaster = broadcasting.spawn(lambda: BroadcasterActor(log=log), supervisor=crashed)
+
+        storing = PinnedDispatcher(name="store", log=log, observer=self._observer)
 
         def stop_storing() -> None:
-            if storing.stop(timeout=stop_within):  # else its thread uses the connection: closing it is a crash
+            if storing.stop(timeout=self._stop_within):  # else its thread uses the connection: closing is a crash
                 writer.dispose()
 
-        stops.callback(stop_storing)
-        condition = StoreCondition()
-        store = storing.spawn(
+        self._stops.callback(stop_storing)
+        self._condition = StoreCondition()
+        self._store = storing.spawn(
             lambda: TaskStoreActor(
-                writer=StoreWriter(engine=writer), reader=reader, broadcaster=broadcaster,
-                clock=clock, timers=timers, log=logger, condition=condition,
+                writer=StoreWriter(engine=writer), reader=self._reader, broadcaster=self._broadcaster,
+                clock=clock, timers=self._timers, log=log, condition=self._condition,
             ),
-            supervisor=shutdown.crashed,
+            supervisor=crashed,
         )  # fmt: skip
-        interrupt = InterruptUnfinished(context=Context(ids.trace(), sender="compose"))
-        recovered = ask(store, interrupt, timeout=RECOVERY_TIMEOUT)
 
-        agent = _offline_agent(settings, data=data, clock=clock)
-        executor = AsyncioExecutor(
-            agent_for=lambda _task: agent, clock=clock, log=logger, max_ahead=settings.agents.max_events_ahead
+    def _start_agents(self) -> None:
+        """The thread of the agents, and what each agent has."""
+        tools = built_in_tools(shell_timeout=self._settings.tools.shell_timeout_seconds)
+        react = ReActAgent(
+            model=OfflineModel(sleep=asyncio.sleep),
+            toolbox=Toolbox(tools=tools, presets=self._settings.presets.tools),
+            persona=self._settings.presets.agents.__getitem__,
+            workspace=lambda task: self._data.workspace(task.session_key),
+            clock=self._clock,
         )
-        stops.callback(executor.stop, timeout=stop_within)
-
-        acting = PoolDispatcher(name="actors", threads=POOL_THREADS, log=logger, observer=observer)
-        stops.callback(acting.stop, timeout=stop_within)
-        launcher = AgentLauncher(
-            spawner=acting, store=store, executor=executor, timers=timers, clock=clock, log=logger,
-            cancel_grace=settings.agents.cancel_grace_seconds,
+        agent = OfflineAgent(react=react, sleep=asyncio.sleep)
+        self._executor = AsyncioExecutor(
+            agent_for=lambda _task: agent, clock=self._clock, log=self._log,
+            max_ahead=self._settings.agents.max_events_ahead,
         )  # fmt: skip
-        session = acting.spawn(
+        self._stops.callback(self._executor.stop, timeout=self._stop_within)
+
+    def _start_sessions(self) -> None:
+        """The pool of all other actors: the SessionActor, and an AgentActor for each task to come."""
+        interrupt = InterruptUnfinished(context=Context(self._ids.trace(), sender="System"))
+        recovered = ask(self._store, interrupt, timeout=RECOVERY_TIMEOUT)
+        self._pool = PoolDispatcher(name="actors", threads=POOL_THREADS, log=self._log, observer=self._observer)
+        self._stops.callback(self._pool.stop, timeout=self._stop_within)
+        self._launcher = AgentLauncher(
+            spawner=self._pool, store=self._store, executor=self._executor, timers=self._timers,
+            clock=self._clock, log=self._log, cancel_grace=self._settings.agents.cancel_grace_seconds,
+        )  # fmt: skip
+        limits = self._settings.limits
+        self._session = self._pool.spawn(
             lambda: SessionActor(
-                store=store, launch_agent=launcher.launch, ids=ids, clock=clock, log=logger,
-                next_place=recovered.last_place + 1,
-                max_unfinished=settings.limits.max_unfinished_tasks,
-                max_running=settings.limits.max_running_tasks,
+                store=self._store, launch_agent=self._launcher.launch, ids=self._ids, clock=self._clock,
+                log=self._log, next_place=recovered.last_place + 1,
+                max_unfinished=limits.max_unfinished_tasks, max_running=limits.max_running_tasks,
             ),
-            supervisor=shutdown.crashed,
+            supervisor=self._shutdown.crashed,
         )  # fmt: skip
 
+    def _start_server(self) -> Server:
+        """What HTTP calls, and what serves it."""
+        settings, condition, shutdown = self._settings, self._condition, self._shutdown
         health = HealthCheck(
-            session=session, store=store, broadcaster=broadcaster,
-            store_condition=condition, executor=executor, pool=acting,
+            session=self._session, store=self._store, broadcaster=self._broadcaster,
+            store_condition=condition, executor=self._executor, pool=self._pool,
         )  # fmt: skip
         runtime = ActorRuntime(
-            session=session, store=store, reader=reader, launch_agent=launcher.launch,
-            ids=ids, log=logger,
+            session=self._session, store=self._store, reader=self._reader,
+            launch_agent=self._launcher.launch, ids=self._ids, log=self._log,
             ask_timeout=settings.timeouts.ask_seconds, cancel_grace=settings.agents.cancel_grace_seconds,
-            health=health.components, ready=lambda: not shutdown.requested,
+            health=health.components, ready=lambda: not shutdown.requested and condition.failure is None,
         )  # fmt: skip
         app = create_app(
-            runtime=runtime, catalog=_catalog(settings), ids=ids, clock=clock, log=logger,
+            runtime=runtime, catalog=_catalog(settings), ids=self._ids, clock=self._clock, log=self._log,
             version=__version__, max_body=settings.server.max_body_bytes,
         )  # fmt: skip
         server = Server(
-            app=app, host=settings.server.host, port=settings.server.port, ids=ids, clock=clock, log=logger,
-            workers=settings.server.threads, connections=settings.server.max_connections,
-            max_body=settings.server.max_body_bytes, grace=stop_within * 4,
+            app=app, host=settings.server.host, port=settings.server.port, ids=self._ids, clock=self._clock,
+            log=self._log, workers=settings.server.threads, connections=settings.server.max_connections,
+            max_body=settings.server.max_body_bytes, grace=4 * self._stop_within,
         )  # fmt: skip
-        stops.callback(server.close)
-        yield server
-
-
-def _offline_agent(settings: Settings, *, data: DataDirectory, clock: SystemClock) -> OfflineAgent:
-    tools = built_in_tools(shell_timeout=settings.tools.shell_timeout_seconds)
-    react = ReActAgent(
-        model=OfflineModel(sleep=asyncio.sleep),
-        toolbox=Toolbox(tools=tools, presets=settings.presets.tools),
-        persona=settings.presets.agents.__getitem__,
-        workspace=lambda task: data.workspace(task.session_key),
-        clock=clock,
-    )
-    return OfflineAgent(react=react, sleep=asyncio.sleep)
+        self._stops.callback(server.close)
+        return server
 
 
 def _catalog(settings: Settings) -> Catalog:
@@ -167,73 +186,47 @@ def _catalog(settings: Settings) -> Catalog:
     )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="alex")
-def main() -> None:
-    """Run tasks for AI agents, and let people and programs follow them."""
-
-
-@main.command()
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="Port to listen on; 0 takes one that is free.  [default: 8080]")
-@click.option("--data-dir", help="Where everything is kept.  [default: this user's data directory]")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="A file of settings (TOML).")
-@click.option("--log-level", help="debug, info, warning or error.  [default: info]")
-def serve(
-    host: str | None, port: int | None, data_dir: str | None, config_file: Path | None, log_level: str | None
-) -> None:
-    """Serve the HTTP API until SIGTERM or Ctrl-C; a second Ctrl-C stops at once."""
-    overrides: dict[str, dict[str, object]] = {
-        "server": {"host": host, "port": port},
-        "store": {"data_dir": data_dir},
-        "log": {"level": log_level},
-    }
+def _open_log(settings: Settings, data: DataDirectory) -> Log:
     try:
-        settings = load(config_file=config_file, environ=os.environ, overrides=overrides, cwd=Path.cwd())
-        check_host(settings.server.host)
-        exit_code = _serve(settings)
-    except (SettingsError, CannotExpose, DirectoryError, DatabaseError, SQLAlchemyError, CannotListen) as error:
-        _say(f"alex: {error}")
-        exit_code = 2
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before the start
-        with suppress(OSError):
-            stream.flush()
-    os._exit(exit_code)  # not sys.exit: a tool that hangs in a thread must not keep the process from ending
+        return Log.open(
+            level=settings.log.level, log_file=data.log_file, stdout=sys.stdout, environ=os.environ,
+            now=SystemClock().now,
+        )  # fmt: skip
+    except OSError as error:
+        msg = (
+            f"The log {data.log_file} cannot be written ({error.strerror}). "
+            "Give this user write access to it, or choose another directory with --data-dir."
+        )
+        raise DirectoryError(msg) from error
 
 
-def _serve(settings: Settings) -> int:
-    with ExitStack() as stops:
+def run(settings: Settings) -> int:
+    """Serve until a signal or the crash of a part; return the exit code."""
+    with ExitStack() as first, ExitStack() as stops:
         data = DataDirectory(settings.store.resolved_data_dir())
-        stops.callback(data.release)
-        try:
-            log = Log.open(
-                level=settings.log.level, log_file=data.log_file, stdout=sys.stdout, environ=os.environ,
-                now=SystemClock().now,
-            )  # fmt: skip
-        except OSError as error:
-            msg = (
-                f"The log {data.log_file} cannot be written ({error.strerror}). "
-                "Give this user write access to it, or choose another directory with --data-dir."
-            )
-            raise DirectoryError(msg) from error
-        stops.callback(log.close)
+        first.callback(data.release)
+        log = _open_log(settings, data)
+        first.callback(log.close)
         log.capture()
         shutdown = Shutdown(log=log)
         shutdown.watch_signals()
-        with compose(settings, data=data, log=log, shutdown=shutdown) as server:
+        try:
+            server = System(settings, data=data, log=log, shutdown=shutdown, stops=stops).start()
             shutdown.watch(server)
             log.logger.info("server.listening", url=server.url, version=__version__, data_dir=str(data.path))
-            _say(f"Alex Runtime {__version__} listens on {server.url}")
+            say(f"Alex Runtime {__version__} listens on {server.url}")
             server.serve()
+            stops.close()
+        except CANNOT_START:
+            raise
+        except Exception as error:
+            log.logger.critical("process.crashed", exc_info=error)
+            raise
         log.logger.info("server.stopped", exit_code=shutdown.exit_code)
         return shutdown.exit_code
 
 
-def _say(text: str) -> None:
-    """Tell a person at standard error; if nobody reads it any more, that is no reason to stop."""
-    with suppress(OSError):
-        click.echo(text, err=True)
-
+main = commands(run=run, version=__version__)
 
 if __name__ == "__main__":
     main()

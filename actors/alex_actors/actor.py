@@ -106,10 +106,14 @@ class PooledActor(pykka.Actor):
         # Pykka would look for the ref in its registry, a list: 10,000 stops are 10,000 searches. Ours is a
         # dictionary of the dispatcher's.
         self.actor_stopped.set()
+        self._guard(self.on_stop)  # first: who supervises the actor is to hear of a failure in it
         self.actor_inbox.dispatcher.stopped(self)
-        self._guard(self.on_stop)
 
     def _actor_loop_teardown(self) -> None:
+        self.fail_promises()
+        self.actor_inbox.drain()
+
+    def fail_promises(self) -> None:
+        """Fail who waits for an answer that this actor has promised, now that it will not come."""
         for promise in tuple(self._promises):
             promise.fail(pykka.ActorDeadError(f"{self.actor_ref} stopped before it answered"))
-        self.actor_inbox.drain()

@@ -13,6 +13,7 @@ from alex_actors.agent_protocol import (
     CancelTask,
     Recorded,
     RecordRefused,
+    RecordsMissing,
     Start,
     TurnGranted,
     _DeadlineReached,
@@ -34,9 +35,8 @@ from alex_actors.messages import tell
 from alex_actors.ports import Aborted, Failed, Finished, Outcome, Yielded
 from alex_actors.projection import Progress, advance
 from alex_actors.session_protocol import RequestTurn, TaskEnded, TurnEnded
-from alex_actors.store.staging import milliseconds_between
 from alex_actors.task_store_protocol import Record
-from alex_actors.values import Context, timestamp
+from alex_actors.values import Context, milliseconds_between, timestamp
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -120,6 +120,9 @@ class AgentActor(PooledActor):
                 self._end_as_interrupted()
             case Recorded():
                 self._recorded(message.count)
+            case RecordsMissing():
+                self._recorded(message.count)
+                self._send_unanswered()
             case RecordRefused():
                 self._ended_elsewhere(message.status)
             case _ResendDue():
@@ -245,6 +248,8 @@ class AgentActor(PooledActor):
 
     def _ended_elsewhere(self, status: Status) -> None:
         """Stop, since the task has an end that was not this actor's to decide."""
+        if self._progress.ended and not self._unanswered:
+            return  # it was, and this is the answer to a Record that was sent twice
         self._unanswered.clear()
         self._added = ()
         self._refused = True
@@ -301,6 +306,10 @@ class AgentActor(PooledActor):
             if self._run_stopped:
                 self._leave()
 
+    def _send_unanswered(self) -> None:
+        if self._unanswered:
+            self._send(self._answered, tuple(self._unanswered))
+
     def _look_again(self) -> None:
         self._answered_at_last_look = self._answered
         self._resend = self._timers.after(self._resend_after, self.actor_ref, _ResendDue(context=self._context))
@@ -311,7 +320,7 @@ class AgentActor(PooledActor):
             self._resend_after = RESEND_AFTER
             return
         if self._answered == self._answered_at_last_look:
-            self._send(self._answered, tuple(self._unanswered))
+            self._send_unanswered()
             self._resend_after = min(2 * self._resend_after, RESEND_AT_LEAST_EVERY)
         else:
             self._resend_after = RESEND_AFTER

@@ -8,9 +8,9 @@ import pykka
 
 from alex_actors.agent_actor import AgentActor
 from alex_actors.agent_protocol import Start
-from alex_actors.executor import one_line
 from alex_actors.messages import tell
 from alex_actors.session_protocol import AgentCrashed
+from alex_actors.text import failure_line
 from alex_actors.values import Context
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class AgentLauncher:
         context = Context(task.trace_id, task.task_id, task.session_id, "AgentLauncher")
 
         def crashed(error: BaseException) -> None:
-            text = one_line(f"The task's actor crashed: {type(error).__name__}: {error}")
+            text = f"The task's actor crashed: {failure_line(error)}"
             tell(session, AgentCrashed(context=context, task_id=task.task_id, error=text))
 
         agent = self._spawner.spawn(

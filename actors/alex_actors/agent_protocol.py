@@ -30,6 +30,12 @@ class Recorded(Tell["AgentActor"], frozen=True, kw_only=True):
     count: int
 
 
+class RecordsMissing(Tell["AgentActor"], frozen=True, kw_only=True):
+    """A Record could not be taken, since others before it were lost: only ``count`` events are committed."""
+
+    count: int
+
+
 class RecordRefused(Tell["AgentActor"], frozen=True, kw_only=True):
     """The task has its terminal event already, by somebody else's hand."""
 
@@ -59,6 +65,7 @@ AgentMessage: TypeAlias = (
     | TurnGranted
     | CancelTask
     | Recorded
+    | RecordsMissing
     | RecordRefused
     | _RunReported
     | _DeadlineReached

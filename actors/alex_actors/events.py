@@ -13,6 +13,7 @@ import msgspec
 from alex_actors.values import SessionId, TaskId, Timestamp, Value
 
 TerminationReason: TypeAlias = Literal["completed", "cancelled", "timeout", "error", "interrupted"]
+AnswerReason: TypeAlias = Literal["final_answer", "max_iterations"]
 StopReason: TypeAlias = Literal["final_answer", "max_iterations", "cancelled", "timeout", "error", "interrupted"]
 
 
@@ -37,7 +38,7 @@ class TaskCompleted(Event, frozen=True, kw_only=True, tag="task_completed"):
     """The agent answered, or used up its iterations."""
 
     final_answer: str
-    stop_reason: StopReason
+    stop_reason: AnswerReason
     total_iterations: int
     total_tokens: int
     duration: float

@@ -14,7 +14,7 @@ import msgspec
 
 from alex_actors.events import AGENT_EVENTS, AgentEvent, AnyEvent, Stamped, stamp_checked
 from alex_actors.ports import Aborted, AgentError, Answer, Checkpoint, Failed, Finished, Outcome, Yielded
-from alex_actors.redact import redact
+from alex_actors.text import failure_line, one_line, text_of
 from alex_actors.values import timestamp
 
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from alex_actors.ports import Agent, Clock
     from alex_actors.tasks import Task
 
-LONGEST_ERROR = 2_000
-"""Characters of an error that a task keeps: the log has the rest."""
+LONGEST_ANSWER = 1_000_000
+"""Characters of an answer. What an answer is, every page of tasks and of events repeats."""
+
+LARGEST_EVENT = 1_048_576
+"""Bytes of an event's JSON. What is larger belongs into a file of the workspace."""
 
 BEAT_SECONDS = 0.25
 """How often the thread notes that it is alive: its lag, as ``/health`` shows it, is known to within this."""
@@ -103,7 +106,7 @@ class AsyncioRun:
             return Failed(one_line(text_of(error)))
         except BaseException as error:  # noqa: BLE001 - whatever an agent raises, its task gets an end
             self._executor.note_failure(self._task, error)
-            return Failed(one_line(f"{type(error).__name__}: {text_of(error)}"))
+            return Failed(failure_line(error))
 
     def _finished(self, job: asyncio.Task[Outcome]) -> None:
         self._report_news(Aborted() if job.cancelled() else job.result())
@@ -142,6 +145,9 @@ class AsyncioRun:
             msg = f"The agent yielded {type(event).__name__}, which is no event that an agent may yield."
             raise AgentError(msg)
         stamped = stamp_checked(timestamp(self._executor.clock.now()), event)
+        if len(stamped.body) > LARGEST_EVENT:
+            msg = f"The agent yielded a {stamped.event_type} of {len(stamped.body)} bytes; {LARGEST_EVENT} may be."
+            raise AgentError(msg)
         self._produced += 1
         if not self._unreported:
             # What is yielded until the agent next awaits something goes into one message.
@@ -303,20 +309,12 @@ class AsyncioExecutor:
 
 
 def checked(answer: Answer) -> Answer:
-    """Return an agent's answer. Raises TypeError or ValueError if a field of it is of another type, or no JSON."""
-    return msgspec.json.decode(msgspec.json.encode(answer), type=Answer)
+    """Return an agent's answer, not longer than may be.
 
-
-def text_of(error: BaseException) -> str:
-    """Return what an exception says of itself; nothing if it fails in saying it."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an agent's exception may be of any class
-        return ""
-
-
-def one_line(text: str) -> str:
-    """Return an error's text as one line without secrets, not longer than a screen."""
-    line = " ".join(text.encode("utf-8", "replace").decode().split())
-    redacted: str = redact(line[:LONGEST_ERROR])
-    return redacted
+    Raises TypeError or ValueError if a field of it is of another type, or no JSON.
+    """
+    answer = msgspec.json.decode(msgspec.json.encode(answer), type=Answer)
+    if len(answer.text) <= LONGEST_ANSWER:
+        return answer
+    cut = f"{answer.text[:LONGEST_ANSWER]}\n[cut: the answer had {len(answer.text)} characters]"
+    return msgspec.structs.replace(answer, text=cut)

@@ -116,7 +116,9 @@ class Mailbox:
 
     def close(self) -> None:
         """Turn away everything, now that there is no thread any more. For who holds the token."""
-        self._actor = None
+        if self._actor is not None:
+            self._actor.fail_promises()
+            self._actor = None
         self.run(0)
 
     def drain(self) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
-from alex_actors.events import AgentEvent, AnyEvent, Stamped, StopReason
+from alex_actors.events import AgentEvent, AnswerReason, AnyEvent, Stamped
 from alex_actors.values import SessionId, TaskId, Value
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Answer(Value, frozen=True):
     """The last thing that an agent yields: its task is completed with it."""
 
     text: str
-    stop_reason: StopReason = "final_answer"
+    stop_reason: AnswerReason = "final_answer"
 
 
 class AgentError(Exception):

@@ -35,7 +35,8 @@ _SECRET_NAME = re.compile(
 )
 _SEPARATORS = str.maketrans("", "", " _-.:/")
 
-# Every quantifier is possessive or bounded by what follows it, so that matching is linear in the text.
+# Every quantifier is possessive or bounded by what follows it, and no match that fails late can begin at many
+# places of the same text: so matching is linear in the text.
 _BEARER = re.compile(  # a digit or a length that no word has: "basic information" is no secret
     r"\b(bearer|basic)(\s++)(?:(?=[A-Za-z._~+/=-]*+[0-9])[A-Za-z0-9._~+/=-]{8,}+|[A-Za-z._~+/=-]{24,}+)",
     re.IGNORECASE,
@@ -57,7 +58,12 @@ _UNDERSCORED = re.compile(
 )
 _AWS = re.compile(r"(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9])")
 _GOOGLE = re.compile(r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{30,}+")
-_JWT = re.compile(r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?")
+# It begins at what stands before the token, as in "jwt_eyJ…", and looks first whether a dot ends that: else each
+# of many "-eyJ" would be followed to the end of the text.
+_JWT = re.compile(
+    r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]++\.[A-Za-z0-9_-]{8})((?:[A-Za-z0-9]*+[_-])*?)"
+    r"eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?"
+)
 _PEM_BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_END = re.compile(r"-----END (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _URL_PASSWORD = re.compile(r"(://[^\s/@:?#]{0,256}:)[^\s/@?#]{1,1024}+@")
@@ -137,7 +143,7 @@ def _redact_text(text: str) -> str:
     if "AIza" in text:
         text = _GOOGLE.sub(REDACTED, text)
     if "eyJ" in text:
-        text = _JWT.sub(REDACTED, text)
+        text = _JWT.sub(rf"\1{REDACTED}", text)
     if "@" in text and "://" in text:
         text = _URL_PASSWORD.sub(rf"\1{REDACTED}@", text)
     if " " in text:

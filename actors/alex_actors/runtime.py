@@ -46,8 +46,7 @@ if TYPE_CHECKING:
     from alex_actors.values import Context, TaskId
 
 MANY = 1000
-"""Unfinished tasks of a session from which on it is busy without a second look: the last thousand ends of one
-session do not all come in the moment between the commit and the session actor's hearing of it."""
+"""Ends that the session actor may at most not have heard of yet. It hears of one a moment after the commit."""
 
 CANCEL_MARGIN = 5.0
 """Seconds that a cancel is waited for beyond the grace that its agent has: for the commit of its end."""
@@ -106,14 +105,17 @@ class ActorRuntime:
         context = context.about(task_id, new.session_id or SessionId(""))
         confirm = Confirm(context=context, task_id=task_id, session_id=new.session_id, strategy=new.strategy)
         reply = ask(self._session, confirm, timeout=self._ask_timeout)
-        if not isinstance(reply, SessionBusy):
-            return reply
-        # A client that has read that the task before has ended must not be told that it has not: the
-        # session actor may hear of an end a moment after a reader sees it.
-        if len(reply.unfinished) > MANY or len(ended := self._reader.ended(reply.unfinished)) < len(
-            reply.unfinished
-        ):
-            return reply
+        # A client that has read that a task has ended must not be refused because of it: the session actor may
+        # hear of an end a moment after a reader sees it.
+        match reply:
+            case Confirmed():
+                return reply
+            case SessionBusy(unfinished=unfinished):
+                ended = self._reader.ended(unfinished) if len(unfinished) <= MANY else ()
+                if len(ended) < len(unfinished):
+                    return reply
+            case TooManyTasks():
+                ended = self._reader.last_ended(MANY)
         again = Confirm(
             context=context,
             task_id=task_id,

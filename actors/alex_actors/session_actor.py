@@ -95,10 +95,11 @@ class SessionActor(PooledActor):
         self._max_unfinished = max_unfinished
         self._max_running = max_running
         self._places: dict[TaskId, Place] = {}
-        self._lines: dict[SessionId, dict[TaskId, Place]] = {}
+        # Ordered dictionaries: a plain one finds its first more slowly with each that is taken from its front.
+        self._lines: dict[SessionId, OrderedDict[TaskId, Place]] = {}
+        self._unfinished = 0  # places whose task has no end yet
         self._running = 0
-        # Whose turn it is, but as many as may are running. Not a plain dict: that finds its first slower with
-        # each one taken from its front.
+        # Whose turn it is, but as many as may are running.
         self._ready: OrderedDict[TaskId, Place] = OrderedDict()
 
     def on_receive(self, message: SessionMessage) -> object:
@@ -130,18 +131,20 @@ class SessionActor(PooledActor):
         for task_id, status in message.known_ended:
             if (place := self._places.get(task_id)) is not None:
                 self._set_status(place, status)
-        if len(self._places) >= self._max_unfinished:
+        if self._unfinished >= self._max_unfinished:
             return TooManyTasks(self._max_unfinished)
         session_id = message.session_id or self._ids.session()
-        line = self._lines.get(session_id, {})
-        unfinished = tuple(task_id for task_id, place in line.items() if place.status is None)
-        if message.strategy == "reject" and unfinished:
-            return SessionBusy(session_id, unfinished)
+        line = self._lines.get(session_id, OrderedDict())
+        if message.strategy == "reject":
+            unfinished = tuple(task_id for task_id, place in line.items() if place.status is None)
+            if unfinished:
+                return SessionBusy(session_id, unfinished)
         context = message.context.about(message.task_id, session_id)
         place = Place(message.task_id, message.strategy, context.sent_by("SessionActor"))
         line[message.task_id] = place
         self._lines[session_id] = line
         self._places[message.task_id] = place
+        self._unfinished += 1
         number, self._next_place = self._next_place, self._next_place + 1
         self._log.info(
             "session.confirmed",
@@ -191,7 +194,7 @@ class SessionActor(PooledActor):
         if place.strategy == "parallel" or next(iter(line.values())) is place:
             self._grant(place)
 
-    def _interrupt_before(self, place: Place, line: dict[TaskId, Place]) -> None:
+    def _interrupt_before(self, place: Place, line: OrderedDict[TaskId, Place]) -> None:
         for other in line.values():
             if other is place:
                 return
@@ -259,10 +262,12 @@ class SessionActor(PooledActor):
 
     # Places.
 
-    def _line_of(self, place: Place) -> dict[TaskId, Place]:
+    def _line_of(self, place: Place) -> OrderedDict[TaskId, Place]:
         return self._lines[SessionId(place.context.session_id)]
 
     def _set_status(self, place: Place, status: Status) -> None:
+        if place.status is None:
+            self._unfinished -= 1
         place.status = status
         answer = Cancelled() if status == "cancelled" else AlreadyEnded(status)
         self._answer_cancels(place, answer)
@@ -275,6 +280,8 @@ class SessionActor(PooledActor):
     def _leave(self, place: Place, answer: CancelReply) -> None:
         """Free a place: its task has ended and its agent has stopped, or it was never recorded."""
         self._answer_cancels(place, answer)
+        if place.status is None:
+            self._unfinished -= 1
         line = self._line_of(place)
         del line[place.task_id], self._places[place.task_id]
         self._ready.pop(place.task_id, None)

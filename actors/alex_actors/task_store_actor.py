@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from alex_actors.actor import PooledActor
-from alex_actors.agent_protocol import Recorded, RecordRefused
+from alex_actors.agent_protocol import Recorded, RecordRefused, RecordsMissing
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.messages import Promise, tell
 from alex_actors.session_protocol import Settled, TaskEnded
@@ -245,7 +245,9 @@ class TaskStoreActor(PooledActor):
 
     def _answer_record(self, record: Record, count: int | None) -> None:
         context = record.context.sent_by("TaskStoreActor")
-        if count is not None:
+        if count is not None and count < record.first:
+            tell(record.agent, RecordsMissing(context=context, count=count))
+        elif count is not None:
             tell(record.agent, Recorded(context=context, count=count))
         elif (task := self._reader.task(record.task_id)) is not None:
             tell(record.agent, RecordRefused(context=context, status=task.status))

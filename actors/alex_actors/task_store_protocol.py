@@ -37,8 +37,8 @@ class Create(Ask["TaskStoreActor", Task], frozen=True, kw_only=True):
 class Record(Tell["TaskStoreActor"], frozen=True, kw_only=True):
     """Record events of a task, the first of which is its ``first``-th (counted from 0, `task_created`).
 
-    Answered with ``Recorded`` after the commit, or ``RecordRefused``. Not answered: send it again; what was
-    recorded before is not recorded twice.
+    Answered with ``Recorded`` after the commit, with ``RecordsMissing`` if events before these were lost, or with
+    ``RecordRefused``. Not answered: send it again; what was recorded before is not recorded twice.
     """
 
     task_id: TaskId

@@ -46,3 +46,10 @@ def timestamp(moment: datetime) -> Timestamp:
 def moment(text: Timestamp) -> datetime:
     """Read a timestamp back."""
     return datetime.fromisoformat(text)
+
+
+def milliseconds_between(start: Timestamp | None, end: Timestamp) -> float:
+    """Return how long that was; 0 if it never started, or the wall clock was set back."""
+    if start is None:
+        return 0.0
+    return max(0.0, (moment(end) - moment(start)).total_seconds() * 1000)

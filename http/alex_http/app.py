@@ -12,14 +12,11 @@ from alex_actors.ports import Clock, Ids
 from alex_actors.replies import Runtime, Unavailable
 from alex_http import errors
 from alex_http.catalog import Catalog
-from alex_http.exchange import Request
+from alex_http.exchange import Request, for_log
 from alex_http.middleware import Gate
 from alex_http.operations import Health, Readiness
 from alex_http.sessions import SessionCollection, SessionItem
 from alex_http.tasks import TaskCancellation, TaskCollection, TaskEvents, TaskItem
-
-MAX_BODY = 2 * 1024 * 1024
-"""Bytes of a request's body. A task of 100,000 characters is 1.2 MB if JSON escapes each of them."""
 
 _Params = dict[str, Any]  # Falcon's type of a route's parameters
 
@@ -32,7 +29,7 @@ def create_app(
     clock: Clock,
     log: FilteringBoundLogger,
     version: str,
-    max_body: int = MAX_BODY,
+    max_body: int,
 ) -> falcon.App[Request, falcon.Response]:
     """Return the WSGI application. ``max_body`` is in bytes, ``version`` that of this program."""
     routes: dict[str, object] = {
@@ -103,8 +100,8 @@ class ErrorReplies:
         """Log an error that nobody foresaw, with its traceback, and tell the client none of it."""
         self._log.error(
             "http.error",
-            method=req.method,
-            path=req.path,
+            method=for_log(req.method),
+            path=for_log(req.path),
             request_id=req.request_id,
             trace_id=req.trace_id,
             exc_info=error,

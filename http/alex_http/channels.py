@@ -8,6 +8,7 @@ and used here is why its minor version is pinned.
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable
@@ -25,15 +26,23 @@ from waitress.task import (  # type: ignore[import-untyped]  # waitress has no t
 )
 from waitress.wasyncore import dispatcher  # type: ignore[import-untyped]  # waitress has no types
 
-from alex_actors.ports import Ids
+from alex_actors.ports import Clock, Ids
 from alex_http import errors
-from alex_http.exchange import common_headers, request_id, trace_id
+from alex_http.exchange import common_headers, for_log, request_id, trace_id
 
 LINGER = 5
 """Seconds for which what a refused client still sends is read and dropped, so that it gets to read its reply.
 
 Up to ``cleanup_interval`` more, since that is how often waitress looks.
 """
+
+PROBES = frozenset({"/health", "/ready"})
+"""The paths that are answered while all workers are busy."""
+
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What accepting a connection fails with until something else is closed. The connection stays in the queue."""
+PAUSE = 1.0
+"""Seconds without accepting after that. The socket stays ready: trying again at once is a loop without an end."""
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
@@ -83,7 +92,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
         listener.request_log.info(
             "http.refused",
             status=problem.status,
-            reason=str(self.request.error.body),
+            reason=for_log(str(self.request.error.body)),
             request_id=request,
             trace_id=trace,
         )
@@ -189,14 +198,47 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             self.handle_close()
 
 
-class Workers(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has no types
-    """The threads that run the application."""
+class Pool(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has no types
+    """Threads that run the application."""
 
     def add_task(self, task: Channel) -> None:
         """Queue a channel that has a request. waitress would warn of every one that has to wait."""
         with self.lock:
             self.queue.append(task)
             self.queue_cv.notify()
+
+
+class Workers:
+    """The threads that run the application, and one more for the PROBES.
+
+    A cancel holds its thread until it is recorded, which takes seconds: as many cancels as there are threads
+    would let a server look dead, and whoever watches it would start it again.
+    """
+
+    def __init__(self) -> None:
+        self._pool = Pool()
+        self._probing = Pool()
+
+    def start(self, threads: int) -> None:
+        """Start the threads."""
+        self._pool.set_thread_count(threads)
+        self._probing.set_thread_count(1)
+
+    @property
+    def running(self) -> int:
+        """How many threads have not ended."""
+        return len(self._pool.threads) + len(self._probing.threads)
+
+    def add_task(self, task: Channel) -> None:
+        """Queue a channel that has a request; it comes again for each one that its client sent ahead."""
+        request = task.requests[0]
+        probe = request.error is None and request.path in PROBES
+        (self._probing if probe else self._pool).add_task(task)
+
+    def shutdown(self, *, timeout: float) -> None:
+        """End the threads; wait for each kind as many seconds."""
+        self._pool.shutdown(timeout=timeout)
+        self._probing.shutdown(timeout=timeout)
 
 
 class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
@@ -212,11 +254,15 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         adj: Adjustments,
         workers: Workers,
         ids: Ids,
+        clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         self.ids = ids
         self.request_log = log
         self.draining = False
+        self._clock = clock
+        self._accept_from: float | None = None
+        """When to accept again, on the clock that never goes back; None if the last time went well."""
         sockinfo = (sock.family, sock.type, sock.proto, sock.getsockname())
         super().__init__(app, _sock=sock, dispatcher=workers, adj=adj, sockinfo=sockinfo, bind_socket=False)
 
@@ -234,6 +280,26 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def wake(self) -> None:
         """Make the loop look up. May be called from any thread, and from a signal handler: it takes no lock."""
         self.trigger.pull_trigger()
+
+    def readable(self) -> bool:
+        """Return whether to wait for connections."""
+        ready = bool(super().readable())  # first: it is where waitress calls maintenance
+        return ready and (self._accept_from is None or self._clock.monotonic() >= self._accept_from)
+
+    def accept(self) -> tuple[socket.socket, Any] | None:  # an address has the form of its family
+        """Accept a connection, if there is one and there is room for it. Raises OSError."""
+        try:
+            accepted: tuple[socket.socket, Any] | None = super().accept()  # as above
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            if self._accept_from is None:  # once: a shortage may last, and a line a second fills a disk
+                self.request_log.error("http.no_room", error=error.strerror, connections=len(self.active_channels))
+            self._accept_from = self._clock.monotonic() + PAUSE
+            return None
+        if accepted is not None:
+            self._accept_from = None
+        return accepted
 
     def stop_accepting(self) -> None:
         """Close the listening socket: from now on, connections are refused."""

@@ -35,15 +35,16 @@ kind of problem it is, ``title`` is the status's name, and ``detail`` is for peo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import ClassVar
 
 import msgspec
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER = "1"
-"""Seconds. What is over its limit or is restarted here is so for moments."""
+RETRY_AFTER_SECONDS = "1"
+"""What is over its limit or is restarted here is so for moments."""
 
 LONGEST_QUOTE = 100
 """Characters of what a client sent that are repeated to it."""
@@ -75,12 +76,22 @@ _encode = msgspec.json.Encoder().encode
 
 def quoted(text: str) -> str:
     """Return ``text`` in quotes, shortened, for a sentence."""
-    return f"'{text}'" if len(text) <= LONGEST_QUOTE else f"'{text[:LONGEST_QUOTE]}…'"
+    return f"'{shortened(text)}'"
+
+
+def shortened(text: str) -> str:
+    """Return ``text``, cut where it is longer than a quote may be."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
 
 
 def listed(names: Sequence[str]) -> str:
     """Return ``names`` as they stand in a sentence: ``a, b, c``."""
     return ", ".join(names)
+
+
+def first_errors(errors: Iterable[FieldError]) -> list[FieldError]:
+    """Return as many as are named, and one that tells that there are more: a body may have 100,000."""
+    return list(islice(errors, MOST_ERRORS + 1))
 
 
 class Problem(Exception):
@@ -137,12 +148,12 @@ class BadBody(BadRequest):
 class BadFields(BadRequest):
     """Fields of the body, or query parameters, are not what they should be."""
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        named = errors[:MOST_ERRORS]
-        more = f" And {len(errors) - len(named)} more." if len(errors) > len(named) else ""
-        super().__init__(
-            "; ".join(f"{quoted(error.field)} {error.reason}" for error in named) + "." + more, errors=named
-        )
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        found = first_errors(errors)
+        named = [FieldError(shortened(error.field), error.reason) for error in found[:MOST_ERRORS]]
+        more = " And there are more." if len(found) > len(named) else ""
+        told = "; ".join(f"'{error.field}' {error.reason}" for error in named)
+        super().__init__(f"{told}.{more}", errors=named)
 
 
 class BadParameters(BadFields):
@@ -298,7 +309,7 @@ class TooManyTasks(Problem):
         super().__init__(
             f"{limit:,} tasks are unfinished, which is as many as this server is configured to take."
             " Try again when some have ended.",
-            headers={"Retry-After": RETRY_AFTER},
+            headers={"Retry-After": RETRY_AFTER_SECONDS},
         )
 
 
@@ -340,13 +351,12 @@ class ServiceUnavailable(Problem):
     status = 503
     title = "Service Unavailable"
 
-    def __init__(self, what: str) -> None:
-        text = what.rstrip(".") or "A part of the server does not answer"
-        super().__init__(f"{text}. Try again in a moment.", headers={"Retry-After": RETRY_AFTER})
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
 
 
 class NotReady(ServiceUnavailable):
     """Starting or stopping."""
 
     def __init__(self) -> None:
-        super().__init__("The server is starting or stopping, and takes no tasks")
+        super().__init__("The server is starting or stopping, and takes no tasks. Try again in a moment.")

@@ -10,6 +10,9 @@ import falcon
 from alex_actors.ports import Ids
 from alex_actors.values import Context, SessionId, TaskId
 
+LONGEST_LOGGED = 1000
+"""Characters of what a client sent that a log line has. A path or a method may be as long as all headers."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 # W3C Trace Context: version, trace ID, parent ID, flags. Versions above 00 may add more, ff is none.
@@ -42,9 +45,14 @@ class Request(falcon.Request):
         return Context(trace_id=self.trace_id, sender="http")
 
     def concerns(self, task_id: TaskId | None, session_id: SessionId | None) -> None:
-        """Say whose work this request is about, for its log line."""
+        """Say whose work this request is about, for its log line: once it is known to be there."""
         self.task_id = task_id
         self.session_id = session_id
+
+
+def for_log(sent: str) -> str:
+    """Return what a client sent as a log line may have it."""
+    return sent[:LONGEST_LOGGED]
 
 
 def request_id(given: str | None, ids: Ids) -> str:

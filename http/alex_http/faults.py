@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from alex_http.errors import BadBody, BadFields, FieldError, Problem, listed, quoted
+from alex_http.errors import BadBody, BadFields, FieldError, Problem, first_errors, listed, quoted
 
 LONGEST_VALUE = 40
 """Characters of a bad value that are repeated; of a longer one only its type is."""
@@ -29,22 +29,21 @@ class Field:
         values = _values(hint)
         self._values = None if values is None else Field(values)
 
-    def faults(self, name: str, raw: msgspec.Raw) -> list[FieldError]:
-        """Return what is wrong with the value ``raw`` of the field ``name``: nothing, or at least one fault."""
+    def faults(self, name: str, raw: msgspec.Raw) -> Iterator[FieldError]:
+        """Yield what is wrong with the value ``raw`` of the field ``name``: nothing, or at least one fault."""
         try:
             self._decoder.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return self._inner_faults(name, raw) or [
-                FieldError(name, f"must be {self.must_be}; it was {_shown(raw)}")
-            ]
-        return []
+            inner = self._inner_faults(name, raw)
+            yield next(inner, None) or FieldError(name, f"must be {self.must_be}; it was {_shown(raw)}")
+            yield from inner
 
-    def _inner_faults(self, name: str, raw: msgspec.Raw) -> list[FieldError]:
-        """Return the faults of an object's values, so that the very one is named."""
+    def _inner_faults(self, name: str, raw: msgspec.Raw) -> Iterator[FieldError]:
+        """Yield the faults of an object's values, so that the very one is named."""
         if self._values is None or not bytes(raw).startswith(b"{"):
-            return []
-        members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-        return [fault for key, value in members.items() for fault in self._values.faults(f"{name}.{key}", value)]
+            return
+        for key, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
+            yield from self._values.faults(f"{name}.{key}", value)
 
 
 class Fields:
@@ -60,7 +59,7 @@ class Fields:
         """Return what is wrong with ``data``, which msgspec refused to decode."""
         try:
             data.decode()  # msgspec looks into a string only when it needs it
-            faults = self._faults(msgspec.json.decode(data, type=dict[str, msgspec.Raw]))
+            faults = first_errors(self._faults(msgspec.json.decode(data, type=dict[str, msgspec.Raw])))
         except msgspec.ValidationError:
             return BadBody(f"The body must be a JSON object; it was {_shown(msgspec.Raw(data.strip()))}.")
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -69,16 +68,15 @@ class Fields:
             return BadBody(_TOO_DEEP)
         return BadFields(faults) if faults else BadBody(_syntax_fault(data))
 
-    def _faults(self, members: Mapping[str, msgspec.Raw]) -> list[FieldError]:
-        faults = [
-            FieldError(name, f"is missing: it must be {self._fields[name].must_be}")
-            for name in self._required
-            if name not in members
-        ]
+    def _faults(self, members: Mapping[str, msgspec.Raw]) -> Iterator[FieldError]:
+        for name in self._required:
+            if name not in members:
+                yield FieldError(name, f"is missing: it must be {self._fields[name].must_be}")
         for name, raw in members.items():
-            field = self._fields.get(name)
-            faults += field.faults(name, raw) if field else [FieldError(name, self._unknown())]
-        return faults
+            if field := self._fields.get(name):
+                yield from field.faults(name, raw)
+            else:
+                yield FieldError(name, self._unknown())
 
     def _unknown(self) -> str:
         if not self._fields:
@@ -98,11 +96,7 @@ def _once(pairs: list[tuple[str, object]]) -> None:
     if len(dict(pairs)) != len(pairs):
         times = Counter(name for name, _ in pairs)
         raise BadFields(
-            [
-                FieldError(name, f"is there {count} times; send it once")
-                for name, count in times.items()
-                if count > 1
-            ]
+            FieldError(name, f"is there {count} times; send it once") for name, count in times.items() if count > 1
         )
 
 

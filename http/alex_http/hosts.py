@@ -8,7 +8,7 @@ class CannotExpose(Exception):
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""The addresses of this machine alone whose names the ``Host`` check lets in."""
+"""The names of this machine alone: the server listens on no others, and the ``Host`` check lets in no others."""
 
 
 def check_host(host: str) -> None:

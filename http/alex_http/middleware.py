@@ -9,12 +9,13 @@ from structlog.typing import FilteringBoundLogger
 
 from alex_actors.ports import Clock, Ids
 from alex_http.errors import ForeignHost, ForeignOrigin, MethodNotAllowed, MissingHost, NotSupportedYet
-from alex_http.exchange import Request, common_headers, request_id, trace_id
+from alex_http.exchange import Request, common_headers, for_log, request_id, trace_id
+from alex_http.hosts import LOOPBACK
 
-HOSTS = ("localhost", "127.0.0.1", "[::1]")
-"""The names of this machine that nobody else can point elsewhere."""
+HOSTS = tuple(f"[{name}]" if ":" in name else name for name in LOOPBACK)
+"""The names of this machine that nobody else can point elsewhere, as a Host header has them."""
 
-_HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{0,5})?", re.IGNORECASE)
+_HOST = re.compile(rf"(?:{'|'.join(map(re.escape, HOSTS))})(?::[0-9]{{0,5}})?", re.IGNORECASE)
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _KNOWN_METHODS = frozenset(falcon.COMBINED_METHODS)
 
@@ -52,27 +53,28 @@ class Gate:
     ) -> None:
         """Refuse a method that no standard knows, which Falcon takes for a bad request."""
         if req.method not in _KNOWN_METHODS:
-            allowed = [method for method in _METHODS if hasattr(resource, f"on_{method.lower()}")]
-            raise MethodNotAllowed(req.method, req.path, ", ".join([*allowed, "OPTIONS"]))
+            raise MethodNotAllowed(req.method, req.path, _allowed(resource))
 
     def process_response(
         self,
         req: Request,
         resp: falcon.Response,
-        _resource: object,
+        resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - Falcon's signature
     ) -> None:
         """Put the headers of every reply on it, and log it."""
         if not req.began:  # Falcon refused it before process_request
             self._identify(req)
         resp.set_headers(common_headers(req.request_id, req.trace_id))
+        if req.method == "OPTIONS" and resource is not None:
+            resp.set_header("Allow", _allowed(resource))  # Falcon leaves OPTIONS out here, and names it in a 405
         about = {"task_id": req.task_id} if req.task_id is not None else {}
         if req.session_id is not None:
             about["session_id"] = req.session_id
         self._log.info(
             "http.request",
-            method=req.method,
-            path=req.path,
+            method=for_log(req.method),
+            path=for_log(req.path),
             status=resp.status_code,
             duration=round((self._clock.monotonic() - req.began) * 1000, 3),
             request_id=req.request_id,
@@ -85,3 +87,8 @@ class Gate:
         req.began = self._clock.monotonic()
         req.request_id = request_id(env.get("HTTP_X_REQUEST_ID"), self._ids)
         req.trace_id = trace_id(env.get("HTTP_TRACEPARENT"), self._ids)
+
+
+def _allowed(resource: object) -> str:
+    """Return the methods of a resource, as the header Allow has them."""
+    return ", ".join([*(method for method in _METHODS if hasattr(resource, f"on_{method.lower()}")), "OPTIONS"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import falcon
 
 from alex_actors.replies import Runtime
-from alex_http.errors import RETRY_AFTER, NotReady
+from alex_http.errors import RETRY_AFTER_SECONDS, NotReady
 from alex_http.exchange import Request
 from alex_http.query import Query
 from alex_http.wire import ReadyOut, encode, health_out
@@ -25,7 +25,7 @@ class Health:
         health = health_out(self._runtime.health(), self._version)
         if health.status == "error":
             resp.status = falcon.HTTP_503
-            resp.set_header("Retry-After", RETRY_AFTER)
+            resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
         resp.data = encode(health)
 
     on_head = on_get

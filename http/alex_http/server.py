@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 import socket
 from collections.abc import Callable
 from threading import RLock
@@ -13,7 +14,6 @@ from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # 
 from waitress.wasyncore import loop  # type: ignore[import-untyped]  # waitress has no types
 
 from alex_actors.ports import Clock, Ids
-from alex_http.app import MAX_BODY
 from alex_http.channels import Listener, Workers
 
 MAX_HEADERS = 64 * 1024
@@ -24,12 +24,15 @@ BACKLOG = 1024
 LONGEST_TURN = 1.0
 """Seconds that the loop waits for something to happen. It is woken for all that it must see; this is how often
 it looks for silent connections."""
+RESERVE = 200
+"""Descriptors for all that is no connection of a client. The database takes two for each thread, of which there
+are at most 64; the rest is for the logs, and for what tools open."""
 STRAGGLERS = 0.25
 """Seconds that workers have, after the grace, to notice that their connections are closed: that takes no I/O."""
 
 
 class CannotListen(Exception):
-    """The address could not be bound; the text says why, and what would be right."""
+    """The server cannot be reached as the settings want it; the text says why, and what would be right."""
 
 
 class Server:
@@ -48,10 +51,10 @@ class Server:
         ids: Ids,
         clock: Clock,
         log: FilteringBoundLogger,
-        workers: int = 16,
-        connections: int = 1000,
-        max_body: int = MAX_BODY,
-        grace: float = 10.0,
+        workers: int,
+        connections: int,
+        max_body: int,
+        grace: float,
     ) -> None:
         self._clock = clock
         self._log = log
@@ -60,6 +63,7 @@ class Server:
         self._closed = False
         self._waking = RLock()
         """Held to use or close the trigger. A signal handler may come while its own thread holds it."""
+        allow_descriptors(connections)
         sock = _bound(host, port)
         self.host, self.port = sock.getsockname()[:2]
         self._workers = Workers()
@@ -69,9 +73,10 @@ class Server:
             adj=_adjustments(sock, workers=workers, connections=connections, max_body=max_body),
             workers=self._workers,
             ids=ids,
+            clock=clock,
             log=log,
         )
-        self._workers.set_thread_count(workers)
+        self._workers.start(workers)
 
     @property
     def url(self) -> str:
@@ -107,9 +112,9 @@ class Server:
         self._listener.stop_accepting()
         self._listener.close_all()
         self._workers.shutdown(timeout=STRAGGLERS)
-        if self._workers.threads:
+        if running := self._workers.running:
             # They may still pull the trigger: its descriptors must not come to be those of another file.
-            self._log.warning("http.abandoned", requests=len(self._workers.threads))
+            self._log.warning("http.abandoned", requests=running)
             return
         with self._waking:
             self._closed = True
@@ -123,6 +128,26 @@ class Server:
         deadline = self._clock.monotonic() + self._grace
         while self._listener.close_idle() and (left := deadline - self._clock.monotonic()) > 0:
             self._turn(min(left, LONGEST_TURN))
+
+
+def allow_descriptors(connections: int) -> None:
+    """Raise this process's soft limit of descriptors as far as ``connections`` need.
+
+    Raises CannotListen if the hard limit is lower: connections would be refused long before their limit, and
+    commands and files of tools would fail with them.
+    """
+    needed = connections + RESERVE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    except (ValueError, OSError) as error:
+        raise CannotListen(
+            f"Cannot serve {connections} connections: they and the rest need {needed} open files, and this"
+            f" process may have {hard if hard != resource.RLIM_INFINITY else soft}. Lower server.max_connections"
+            " in the settings, or raise the limit (ulimit -n, LimitNOFILE= of systemd)."
+        ) from error
 
 
 def _adjustments(

@@ -25,7 +25,6 @@ class SessionCollection:
         Query(req)
         body = self._body.read(req)
         session_id = SessionId(body.session_id) if body.session_id else None
-        req.concerns(None, session_id)
 
         made = self._runtime.make_session(session_id, body.metadata or {}, req.about())
         req.concerns(None, made.session.session_id)
@@ -54,11 +53,11 @@ class SessionItem:
     def on_get(self, req: Request, resp: falcon.Response, session_id: str) -> None:
         """Read one session, with its conversation and its tasks."""
         Query(req)
-        req.concerns(None, SessionId(session_id))
 
         detail = self._runtime.session(SessionId(session_id))
         if detail is None:
             raise UnknownSession(session_id)
+        req.concerns(None, detail.session.session_id)
         resp.data = encode(session_detail_out(detail))
 
     on_head = on_get

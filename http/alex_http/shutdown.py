@@ -7,6 +7,7 @@ import signal
 from types import FrameType
 
 from alex_actors.log import Log
+from alex_actors.text import failure_line
 from alex_http.server import Server
 
 EXIT_CRASHED = 70
@@ -23,6 +24,7 @@ class Shutdown:
         self._log = log.logger
         self._flush = log.flush
         self._server: Server | None = None
+        self._signalled = False
         self.requested = False
         self.exit_code = 0
 
@@ -39,16 +41,17 @@ class Shutdown:
 
     def crashed(self, error: BaseException) -> None:
         """Stop the server, since a part of which there is only one has crashed. From any thread."""
-        self._log.critical("server.failed", error=f"{type(error).__name__}: {error}")
+        self._log.critical("server.failed", error=failure_line(error))
         self.exit_code = EXIT_CRASHED
         self._stop()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self.requested:
+        if self._signalled:
             self._log.warning("server.aborted", signal=name)
             self._flush(timeout=FLUSH_TIMEOUT)
             os._exit(128 + number)
+        self._signalled = True
         self._log.info("server.stopping", signal=name)
         self._stop()
 

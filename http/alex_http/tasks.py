@@ -38,7 +38,6 @@ class TaskCollection:
         """Submit a task."""
         Query(req)
         new = self._catalog.new_task(self._body.read(req))
-        req.concerns(None, new.session_id)
 
         match self._runtime.submit(new, req.about()):
             case Submitted(task=task):
@@ -47,6 +46,7 @@ class TaskCollection:
                 resp.set_header("Location", f"/api/tasks/{task.task_id}")
                 resp.data = encode(task_out(task))
             case SessionBusy(session_id=session_id, unfinished=unfinished):
+                req.concerns(None, session_id)
                 raise errors.SessionIsBusy(session_id, unfinished)
             case TooManyTasks(limit=limit):
                 raise errors.TooManyTasks(limit)
@@ -57,9 +57,10 @@ class TaskCollection:
         """List tasks, newest first."""
         query = Query(req, "limit", "offset", "session_id", "status")
         limit, offset, session_id = query.limit(10), query.offset(), query.session_id()
-        req.concerns(None, session_id)
 
         page = self._runtime.tasks(limit=limit, offset=offset, session_id=session_id, status=query.status())
+        if page.total:
+            req.concerns(None, session_id)
         tasks = [task_out(task) for task in page.tasks]
         resp.data = encode(TasksOut(tasks=tasks, total=page.total, limit=limit, offset=offset))
 
@@ -75,7 +76,6 @@ class TaskItem:
     def on_get(self, req: Request, resp: falcon.Response, task_id: str) -> None:
         """Read one task."""
         Query(req)
-        req.concerns(TaskId(task_id), None)
 
         task = self._runtime.task(TaskId(task_id))
         if task is None:
@@ -97,12 +97,13 @@ class TaskCancellation:
         """Cancel a task, and answer when the cancellation is recorded."""
         Query(req)
         self._body.read_untyped(req)
-        req.concerns(TaskId(task_id), None)
 
         match self._runtime.cancel(TaskId(task_id), req.about()):
             case Cancelled():
+                req.concerns(TaskId(task_id), None)
                 resp.data = encode(CancelledOut(task_id=task_id))
             case AlreadyEnded(status=status):
+                req.concerns(TaskId(task_id), None)
                 raise errors.TaskHasEnded(task_id, status)
             case UnknownTask():
                 raise errors.UnknownTask(task_id)
@@ -122,11 +123,11 @@ class TaskEvents:
             raise errors.NotAcceptable
         query = Query(req, "after", "limit")
         after, limit = query.after(), query.limit(100)
-        req.concerns(TaskId(task_id), None)
 
         events = self._runtime.events(TaskId(task_id), after=after, limit=limit)
         if events is None:
             raise errors.UnknownTask(task_id)
+        req.concerns(TaskId(task_id), None)
         resp.data = encode(events_out(events, after))
 
     on_head = on_get

@@ -60,7 +60,8 @@ class SubmitIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     agent_preset: Annotated[str | None, Meta(description="the name of an agent preset, or null")] = None
     tool_preset: Annotated[str | None, Meta(description="the name of a tool preset, or null")] = None
     multitask_strategy: Annotated[
-        Strategy | None, Meta(description="one of 'enqueue', 'reject', 'interrupt' and 'parallel', or null")
+        Literal[Strategy, ""] | None,
+        Meta(description="one of 'enqueue', 'reject', 'interrupt' and 'parallel', or null"),
     ] = None
     timeout_seconds: Annotated[
         Annotated[float, Meta(gt=0, le=604_800)] | None,
@@ -261,15 +262,8 @@ def session_out(session: Session) -> SessionOut:
 
 def session_detail_out(detail: SessionDetail) -> SessionDetailOut:
     """Return a session with its conversation and its tasks."""
-    session = detail.session
     return SessionDetailOut(
-        id=session.session_id,
-        created_at=session.created_at,
-        updated_at=session.updated_at,
-        task_count=session.task_count,
-        last_task=session.last_task,
-        forked_from=session.forked_from,
-        metadata=session.metadata,
+        **msgspec.structs.asdict(session_out(detail.session)),
         messages=_conversation(detail.tasks),
         tasks=[task_out(task) for task in detail.tasks],
     )

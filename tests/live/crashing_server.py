@@ -1,6 +1,6 @@
 """The server with one actor replaced by a variant that crashes on its first message; run by a test as a script.
 
-python crashing_server.py (session|store|broadcaster|agent) serve …
+python crashing_server.py (session|store|broadcaster|agent|server) serve …
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import SessionMessage
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Create, TaskStoreMessage
+from alex_http.server import Server
 
 
 class Broken(Exception):
@@ -47,6 +48,11 @@ class BrokenAgent(AgentActor):
         super().on_receive(message)
 
 
+class BrokenServer(Server):
+    def serve(self) -> None:
+        raise Broken
+
+
 if __name__ == "__main__":
     broken = sys.argv.pop(1)
     # The wiring, with another class in one place: this process runs nothing else.
@@ -59,4 +65,6 @@ if __name__ == "__main__":
             vars(alex_runtime)["BroadcasterActor"] = BrokenBroadcaster
         case "agent":
             vars(agent_launcher)["AgentActor"] = BrokenAgent
+        case "server":
+            vars(alex_runtime)["Server"] = BrokenServer
     alex_runtime.main()

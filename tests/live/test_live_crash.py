@@ -58,3 +58,13 @@ def test_a_task_whose_own_actor_crashes_fails_and_the_next_in_line_has_its_turn(
     assert [(task["status"], task["termination_reason"]) for task in tasks] == [("failed", "error")] * 2
     assert all("Broken" in task["error"] for task in tasks)
     assert len(server.log("actor.crashed")) == 2
+
+
+def test_a_fault_that_nobody_foresaw_is_in_the_log(start: Start) -> None:
+    server = crashing(start, "server")
+
+    exit_code = server.wait()
+
+    assert exit_code == 1
+    (line,) = server.log("process.crashed")
+    assert "Broken" in line["exception"]

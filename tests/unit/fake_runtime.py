@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import falcon
 import msgspec
 import structlog
 from structlog.testing import LogCapture
 from structlog.typing import EventDict, FilteringBoundLogger
 
 from alex_actors.events import RecordedEvent
+from alex_actors.ports import Clock
 from alex_actors.replies import (
     AlreadyEnded,
     Cancelled,
@@ -29,8 +31,12 @@ from alex_actors.replies import (
 )
 from alex_actors.tasks import UNFINISHED, NewTask, Result, Session, Status, Task
 from alex_actors.values import Context, SessionId, TaskId, timestamp
+from alex_http.app import create_app
 from alex_http.catalog import Catalog
+from alex_http.exchange import Request
 
+MAX_BODY = 2 * 1024 * 1024
+"""Bytes of a request's body, as default.toml has it."""
 CATALOG = Catalog(
     agent_presets=("default", "researcher"),
     tool_presets=("full", "safe"),
@@ -88,6 +94,21 @@ class Log:
         """Return the one line of an event."""
         (line,) = [line for line in self._capture.entries if line["event"] == event]
         return line
+
+
+def application(
+    runtime: FakeRuntime, log: Log, *, clock: Clock | None = None, max_body: int = MAX_BODY
+) -> falcon.App[Request, falcon.Response]:
+    """Return the WSGI application on a runtime, with what most tests do not care about."""
+    return create_app(
+        runtime=runtime,
+        catalog=CATALOG,
+        ids=CountedIds(),
+        clock=clock or HeldClock(),
+        log=log.logger,
+        version="0.1.0",
+        max_body=max_body,
+    )
 
 
 class FakeRuntime:

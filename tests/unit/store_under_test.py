@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alex_actors.agent_protocol import Recorded
+from alex_actors.agent_protocol import Recorded, RecordsMissing
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.events import AnyEvent, TaskCompleted, stamp
 from alex_actors.messages import tell
@@ -125,6 +125,10 @@ class StoreUnderTest:
     def counts(self) -> list[int]:
         """Return the counts that the agent was answered with."""
         return [message.count for message in self.agent.received if isinstance(message, Recorded)]
+
+    def missing(self) -> list[int]:
+        """Return the counts with which the agent was told that events before its own are missing."""
+        return [message.count for message in self.agent.received if isinstance(message, RecordsMissing)]
 
     def close(self) -> None:
         self.store.close()

@@ -154,7 +154,7 @@ def test_an_actor_whose_on_stop_raises_is_stopped_all_the_same(
 
     (line,) = system.log.named("actor.crashed")
     assert line["exc_info"] is error
-    assert system.crashes.errors == []  # it was to stop, and has: there is nothing to repair
+    assert system.crashes.errors == [error]  # a last commit that fails must not look like a stop in good order
 
 
 @pytest.mark.parametrize("error", [Mishap(), Exit()])

@@ -13,7 +13,7 @@ from pykka._envelope import Envelope
 from alex_actors.dispatchers import BUDGET
 from alex_actors.mailbox import Mailbox, mailbox_of
 from alex_actors.messages import ask, tell
-from tests.unit.actor_fakes import WAIT, Call, Cast, Scripted, System, answered, noting
+from tests.unit.actor_fakes import WAIT, Call, Cast, Kept, Scripted, System, answered, noting
 
 
 @pytest.fixture
@@ -224,6 +224,20 @@ def test_what_waits_for_a_blocked_thread_is_turned_away_by_the_stop(system: Syst
     in_time = pool.stop(timeout=0.1)
 
     assert not in_time
+    with pytest.raises(pykka.ActorDeadError):
+        waits.get(timeout=WAIT)
+
+
+def test_who_waits_for_a_promise_is_told_when_its_actor_is_turned_away(system: System) -> None:
+    pool, kept = system.pool(threads=1), Kept()
+    blocked, promising = system.spawn(pool), system.spawn(pool)
+    waits = promising.ask(Call(do=kept.keep), block=False)
+    answered(promising)
+    gate = system.gate()
+    gate.hold(blocked)
+
+    pool.stop(timeout=0.1)
+
     with pytest.raises(pykka.ActorDeadError):
         waits.get(timeout=WAIT)
 

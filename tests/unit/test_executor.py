@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
 
-from alex_actors.events import AnyEvent, ErrorRaised, IterationStart, TaskStarted
-from alex_actors.executor import LONGEST_ERROR
+from alex_actors.events import AnyEvent, ErrorRaised, IterationStart, TaskStarted, ThinkComplete
+from alex_actors.executor import LARGEST_EVENT, LONGEST_ANSWER
 from alex_actors.ports import AgentError, AgentYield, Answer, Checkpoint, Failed, Finished
 from alex_actors.tasks import Task
+from alex_actors.text import LONGEST_ERROR
 from tests.unit.actor_fakes import WAIT
 from tests.unit.agent_fakes import AgentStage, for_ever, recorded_task, step
 
@@ -198,6 +199,30 @@ def test_an_agent_runs_on_while_at_most_so_many_of_its_events_are_uncommitted(st
 # How agents fail.
 
 
+def test_an_answer_that_is_too_long_is_cut_and_says_so(stage: AgentStage) -> None:
+    async def script(_task: Task, _history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
+        yield Answer("x" * (LONGEST_ANSWER + 1))
+
+    _, reports = stage.start(script)
+
+    _, outcome = reports.end()
+    assert isinstance(outcome, Finished)
+    assert outcome.answer.text == "x" * LONGEST_ANSWER + f"\n[cut: the answer had {LONGEST_ANSWER + 1} characters]"
+
+
+def test_an_agent_that_yields_too_large_an_event_has_failed(stage: AgentStage) -> None:
+    async def script(_task: Task, _history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
+        yield ThinkComplete(iteration=1, content="x" * LARGEST_EVENT, tool_call_count=0)
+        yield ANSWER
+
+    _, reports = stage.start(script)
+
+    events, outcome = reports.end()
+    assert events == []
+    assert isinstance(outcome, Failed)
+    assert f"a think_complete of {LARGEST_EVENT + 78} bytes" in outcome.error
+
+
 def test_an_agent_that_ends_without_an_answer_has_failed(stage: AgentStage) -> None:
     async def script(_task: Task, _history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
         yield step(1)
@@ -267,7 +292,7 @@ class Exit(BaseException):
         (ValueError("no\nsuch  thing"), "ValueError: no such thing"),
         (ValueError("a lone surrogate: \ud800"), "ValueError: a lone surrogate: ?"),
         (ValueError("key sk-abcdefghijklmnopqrstuvwxyz"), "ValueError: key [redacted]"),
-        (ValueError("x" * 10_000), ("ValueError: " + "x" * 10_000)[:LONGEST_ERROR]),
+        (ValueError("x" * 10_000), ("ValueError: " + "x" * 10_000)[: LONGEST_ERROR - 1] + "…"),
         (SystemExit(3), "SystemExit: 3"),
         (KeyboardInterrupt(), "KeyboardInterrupt:"),
         (Exit("out"), "Exit: out"),
@@ -318,6 +343,10 @@ class Derived(IterationStart, frozen=True, kw_only=True):
             "ValidationError: Expected `int`, got `str` - at `$.iteration`",
         ),
         (Answer(cast("str", 4)), "ValidationError: Expected `str`, got `int` - at `$.text`"),  # cast: as above
+        (
+            Answer("4", cast("Any", "cancelled")),
+            "ValidationError: Invalid enum value 'cancelled' - at `$.stop_reason`",
+        ),
     ],
 )
 def test_an_agent_that_yields_what_is_no_event_has_failed(stage: AgentStage, item: object, error: str) -> None:

@@ -7,9 +7,12 @@ import re
 
 import pytest
 from falcon import testing
+from structlog.typing import EventDict
 
-from alex_http.app import create_app
-from tests.unit.fake_runtime import CATALOG, CountedIds, FakeRuntime, HeldClock, Log
+from alex_actors.values import Context
+from alex_http.hosts import LOOPBACK
+from alex_http.wire import SubmitIn
+from tests.unit.fake_runtime import CATALOG, FakeRuntime, Log, application
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -20,14 +23,7 @@ class Server:
     def __init__(self) -> None:
         self.runtime = FakeRuntime()
         self.log = Log()
-        self.app = create_app(
-            runtime=self.runtime,
-            catalog=CATALOG,
-            ids=CountedIds(),
-            clock=HeldClock(),
-            log=self.log.logger,
-            version="0.1.0",
-        )
+        self.app = application(self.runtime, self.log)
 
     def request(self, method: str = "GET", path: str = "/ready", **headers: str) -> testing.Result:
         return testing.simulate_request(self.app, method, path, headers={"Host": "localhost", **headers})
@@ -154,7 +150,16 @@ def test_a_request_id_that_is_none_is_replaced(server: Server, name: str) -> Non
     assert re.fullmatch("[0-9a-f]{32}", result.headers["X-Request-ID"])
 
 
+def test_the_names_that_are_let_in_are_those_that_the_server_may_listen_on(server: Server) -> None:
+    for name in LOOPBACK:
+        result = server.request(Host=f"[{name}]:8080" if ":" in name else f"{name}:8080")
+
+        assert result.status_code == 200
+
+
 def test_a_log_line_tells_of_a_request_without_its_query(server: Server) -> None:
+    submit(server)
+
     testing.simulate_get(server.app, "/api/tasks", query_string="session_id=s", headers={"Host": "localhost"})
 
     line = server.log.only("http.request")
@@ -162,6 +167,59 @@ def test_a_log_line_tells_of_a_request_without_its_query(server: Server) -> None
     assert (line["method"], line["path"], line["status"], line["session_id"]) == ("GET", "/api/tasks", 200, "s")
     assert line["duration"] == 1.0
     assert "task_id" not in line
+
+
+def test_a_log_line_has_no_more_than_the_beginning_of_a_long_path_or_method(server: Server) -> None:
+    environ = testing.create_environ("/" + "x" * 60_000, headers={"Host": "localhost"})
+    environ["REQUEST_METHOD"] = "X" * 60_000
+
+    b"".join(server.app(environ, testing.StartResponseMock()))
+
+    line = server.log.only("http.request")
+    assert (line["path"], line["method"]) == ("/" + "x" * 999, "X" * 1000)
+
+
+def submit(server: Server) -> str:
+    """Have the runtime record a task of the session s; return its ID."""
+    server.runtime.submit(CATALOG.new_task(SubmitIn(task="What is 2 + 2?", session_id="s")), Context("trace"))
+    return list(server.runtime.records)[-1]
+
+
+CALLS_THAT_NAME = [
+    ("GET", "/api/tasks/{task}", ""),
+    ("GET", "/api/tasks/{task}/events", ""),
+    ("POST", "/api/tasks/{task}/cancel", ""),
+    ("GET", "/api/sessions/{session}", ""),
+    ("GET", "/api/tasks", "session_id={session}"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "query"), CALLS_THAT_NAME)
+def test_the_log_line_of_a_call_names_what_was_found(server: Server, method: str, path: str, query: str) -> None:
+    names = {"task": submit(server), "session": "s"}
+
+    line = logged(server, method, path.format(**names), query.format(**names))
+
+    assert line["status"] == 200
+    assert names["task"] == line.get("task_id") or line["session_id"] == "s"
+
+
+@pytest.mark.parametrize(("method", "path", "query"), CALLS_THAT_NAME)
+def test_the_log_line_of_a_call_names_nothing_that_is_not_there(
+    server: Server, method: str, path: str, query: str
+) -> None:
+    names = {"task": "nothing", "session": "nobody"}
+
+    line = logged(server, method, path.format(**names), query.format(**names))
+
+    assert not {"task_id", "session_id"} & set(line)
+
+
+def logged(server: Server, method: str, path: str, query: str) -> EventDict:
+    """Return the log line of a request."""
+    headers = {"Host": "localhost", "Accept": "application/json"}
+    testing.simulate_request(server.app, method, path, query_string=query, headers=headers)
+    return server.log.only("http.request")
 
 
 @pytest.mark.parametrize(
@@ -240,11 +298,13 @@ def test_the_method_that_falcon_keeps_for_itself_is_refused_in_the_same_form(ser
     assert dict(started.headers or ())["x-request-id"]
 
 
-def test_options_tells_the_methods(server: Server) -> None:
-    result = server.request("OPTIONS", "/api/tasks")
+@pytest.mark.parametrize("path", ["/api/tasks", "/api/tasks/x", "/api/tasks/x/cancel", "/ready"])
+def test_options_tells_the_same_methods_as_a_refusal(server: Server, path: str) -> None:
+    result, refused = server.request("OPTIONS", path), server.request("DELETE", path)
 
-    assert result.status_code == 200
-    assert result.headers["Allow"] == "GET, HEAD, POST"
+    assert (result.status_code, refused.status_code) == (200, 405)
+    assert result.headers["Allow"] == refused.headers["Allow"]
+    assert result.headers["Allow"].endswith(", OPTIONS")
 
 
 def test_an_error_that_nobody_foresaw_is_logged_once_and_not_told(server: Server) -> None:

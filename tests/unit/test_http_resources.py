@@ -8,9 +8,8 @@ from falcon import testing
 
 from alex_actors.replies import Component
 from alex_actors.values import Context, SessionId
-from alex_http.app import create_app
 from alex_http.wire import SubmitIn
-from tests.unit.fake_runtime import CATALOG, CountedIds, FakeRuntime, HeldClock, Log
+from tests.unit.fake_runtime import CATALOG, FakeRuntime, Log, application
 
 JSON = {"Content-Type": "application/json"}
 EVENTS = {"Accept": "application/json"}
@@ -23,10 +22,7 @@ def runtime() -> FakeRuntime:
 
 @pytest.fixture
 def client(runtime: FakeRuntime) -> testing.TestClient:
-    app = create_app(
-        runtime=runtime, catalog=CATALOG, ids=CountedIds(), clock=HeldClock(), log=Log().logger, version="0.1.0"
-    )
-    return testing.TestClient(app, headers={"Host": "localhost"})
+    return testing.TestClient(application(runtime, Log()), headers={"Host": "localhost"})
 
 
 def submit(runtime: FakeRuntime, text: str = "What is 2 + 2?", session_id: str = "s") -> str:
@@ -363,6 +359,7 @@ def test_ready_follows_the_runtime(runtime: FakeRuntime, client: testing.TestCli
     assert draining.status_code == 503
     assert draining.headers["Content-Type"] == "application/problem+json"
     assert "Retry-After" in draining.headers
+    assert draining.json["detail"].count("Try again") == 1
 
 
 @pytest.mark.parametrize(

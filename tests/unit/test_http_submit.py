@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from falcon import testing
 
 from alex_actors.replies import Unavailable
-from alex_http.app import create_app
-from tests.unit.fake_runtime import CATALOG, CountedIds, FakeRuntime, HeldClock, Log
+from alex_http.errors import BadFields, FieldError
+from tests.unit.fake_runtime import FakeRuntime, Log, application
 
 FIELDS_OF_A_TASK = [
     "task_id",
@@ -46,15 +47,7 @@ class Submits:
     def __init__(self) -> None:
         self.runtime = FakeRuntime()
         self.log = Log()
-        app = create_app(
-            runtime=self.runtime,
-            catalog=CATALOG,
-            ids=CountedIds(),
-            clock=HeldClock(),
-            log=self.log.logger,
-            version="0.1.0",
-        )
-        self.client = testing.TestClient(app, headers={"Host": "localhost"})
+        self.client = testing.TestClient(application(self.runtime, self.log), headers={"Host": "localhost"})
 
     def raw(self, body: bytes, content_type: str | None = "application/json", **headers: str) -> testing.Result:
         if content_type is not None:
@@ -101,16 +94,18 @@ def test_what_is_left_out_gets_its_default(submits: Submits) -> None:
 
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_null_and_the_empty_name_mean_the_default(submits: Submits, nothing: str | None) -> None:
-    task = submits.fields(session_id=nothing, agent_preset=nothing, tool_preset=nothing, model=nothing).json
+    names = ("session_id", "agent_preset", "tool_preset", "model", "multitask_strategy")
+
+    task = submits.fields(**dict.fromkeys(names, nothing)).json
 
     assert task["session_id"].startswith("session-")
     assert (task["agent_preset"], task["tool_preset"], task["model"]) == ("default", "safe", "offline")
+    assert task["multitask_strategy"] == "enqueue"
 
 
 def test_null_means_the_default_of_what_is_no_name(submits: Submits) -> None:
-    task = submits.fields(multitask_strategy=None, timeout_seconds=None, max_iterations=None, metadata=None).json
+    task = submits.fields(timeout_seconds=None, max_iterations=None, metadata=None).json
 
-    assert task["multitask_strategy"] == "enqueue"
     assert (task["timeout_seconds"], task["max_iterations"], task["metadata"]) == (None, 50, {})
 
 
@@ -149,7 +144,7 @@ def test_everything_that_is_given_is_kept(submits: Submits) -> None:
         ("agent_preset", 1),
         ("tool_preset", "everything"),
         ("multitask_strategy", "later"),
-        ("multitask_strategy", ""),
+        ("multitask_strategy", " "),
         ("timeout_seconds", 0),
         ("timeout_seconds", -1),
         ("timeout_seconds", 604_801),
@@ -203,12 +198,33 @@ def test_all_bad_fields_are_named_at_once(submits: Submits) -> None:
 
 
 def test_a_long_list_of_bad_fields_is_cut_short(submits: Submits) -> None:
-    body = {"task": "x", **{f"field-{number}": 1 for number in range(50)}}
+    unknown = submits.fields(**{f"field-{number}": 1 for number in range(50)})
+    wrong = submits.fields(metadata={f"key-{number}": 1 for number in range(50)})
 
-    result = submits.raw(msgspec.json.encode(body))
+    for result in (unknown, wrong):
+        assert len(result.json["errors"]) == 20
+        assert result.json["detail"].endswith(". And there are more.")
 
-    assert len(result.json["errors"]) == 20
-    assert result.json["detail"].endswith("And 30 more.")
+
+def test_faults_are_looked_for_only_until_there_are_more_than_are_named() -> None:
+    endless = (FieldError(f"field-{number}", "is wrong") for number in itertools.count())
+
+    problem = BadFields(endless)
+
+    assert len(problem.errors) == 20
+    assert next(endless).field == "field-21"
+
+
+def test_a_long_name_is_cut_short_wherever_it_is_told(submits: Submits) -> None:
+    name = "x" * 50_000
+
+    for fields in ({name: 1}, {"metadata": {name[:40_000]: 1}}):
+        result = submits.fields(**fields)
+
+        (error,) = result.json["errors"]
+        assert len(error["field"]) == 101
+        assert error["field"].endswith("…")
+        assert len(result.content) < 1000
 
 
 @pytest.mark.parametrize("name", ["task", "session_id"])
@@ -336,7 +352,7 @@ def test_a_runtime_that_cannot_now_is_to_be_tried_again(submits: Submits) -> Non
 
     assert result.status_code == 503
     assert int(result.headers["Retry-After"]) > 0
-    assert result.json["detail"] == "The store cannot be written: the disk is full. Try again in a moment."
+    assert result.json["detail"] == "The store cannot be written: the disk is full."
 
 
 def test_an_idempotency_key_is_not_ignored(submits: Submits) -> None:

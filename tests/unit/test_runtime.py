@@ -122,6 +122,24 @@ def test_a_client_that_has_read_the_end_is_not_told_that_the_session_is_busy(ste
     assert isinstance(reply, Submitted)
 
 
+def test_a_client_that_has_read_the_end_is_not_told_that_there_are_too_many_tasks(tmp_path: Path) -> None:
+    stepped = Server(tmp_path / "alex.sqlite3", workers=True, max_unfinished=1)
+    first = stepped.complete(stepped.submitting())
+    assert isinstance(first, Submitted)
+    stepped.run_of(first.task).finishes()
+    while stepped.store.task(first.task.task_id).status != "completed":
+        stepped.dispatcher.step()
+
+    client = stepped.worker(lambda: stepped.runtime.submit(new_task("other"), CONTEXT))
+    stepped.dispatcher.handle(stepped.system.session_ref)  # too many: it has not heard of the end
+    client.go()
+    stepped.dispatcher.handle(stepped.system.session_ref)  # confirmed: it has been told of it
+    reply = stepped.complete(client)
+
+    assert isinstance(reply, Submitted)
+    stepped.close()
+
+
 # Workers that give up.
 
 
@@ -346,6 +364,19 @@ def test_a_submit_to_a_server_that_stops_is_unavailable(server: Server) -> None:
 
     with pytest.raises(Unavailable, match="stopping"):
         server.runtime.submit(new_task("home"), CONTEXT)
+
+
+def test_a_cancel_after_an_outage_does_not_wait_until_what_was_lost_is_sent_again(server: Server) -> None:
+    task = server.submit()
+    server.store.writer.fail_next(True)
+    server.run_of(task).yields(IterationStart(iteration=1, total_iters=50))
+    server.dispatcher.run()  # that was lost; the store works again
+
+    server.run_of(task).finishes()
+    server.dispatcher.run()
+
+    assert server.store.event_types(task.task_id)[2:] == ["iteration_start", "task_completed"]
+    assert server.system.leftovers().keys() <= {"timers"}
 
 
 # Sessions and reads.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from alex_actors.events import TaskAnalysis, TaskCreated, TaskStarted, stamp
-from alex_actors.store.staging import Keys, LiveTask, Staging, milliseconds_between
+from alex_actors.store.staging import Keys, LiveTask, Staging
 from alex_actors.task_store_protocol import Create, Record
-from alex_actors.values import SessionId, TaskId, Timestamp
+from alex_actors.values import SessionId, TaskId, Timestamp, milliseconds_between
 from tests.unit.protocol_system import CONTEXT, new_task
 from tests.unit.stepping import FakeClock, FakeTimers, StandIn, SteppingDispatcher
 from tests.unit.store_under_test import HOME, NOW

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
-from alex_actors.events import RecordedEvent
+from alex_actors.events import EVENT_TYPES, TERMINAL, RecordedEvent
 from alex_actors.replies import SessionDetail, Sessions, Tasks
 from alex_actors.store.rows import session_of_row, task_of_row
 from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from alex_actors.tasks import Status, Task
     from alex_actors.values import SessionId, TaskId
+
+TERMINAL_TYPES = [EVENT_TYPES[event] for event in TERMINAL]
 
 WHOLE_TASK = select(tasks, sessions.c.session_id).join(sessions)
 
@@ -62,6 +64,18 @@ class StoreReader:
         query = select(tasks.c.task_id, tasks.c.status).where(
             tasks.c.task_id.in_(task_ids), tasks.c.status.not_in(UNFINISHED)
         )
+        with self._engine.connect() as connection:
+            return tuple((row[0], row[1]) for row in connection.execute(query))
+
+    def last_ended(self, limit: int) -> tuple[tuple[TaskId, Status], ...]:
+        """Return the tasks that ended last, with their status."""
+        last = (
+            select(events.c.place)
+            .where(events.c.event_type.in_(TERMINAL_TYPES))
+            .order_by(events.c.event_id.desc())
+            .limit(limit)
+        )
+        query = select(tasks.c.task_id, tasks.c.status).where(tasks.c.place.in_(last))
         with self._engine.connect() as connection:
             return tuple((row[0], row[1]) for row in connection.execute(query))
 

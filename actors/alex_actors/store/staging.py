@@ -16,7 +16,7 @@ from alex_actors.store.rows import row_of_event, row_of_session, row_of_task
 from alex_actors.store.schema import LOCAL_OWNER
 from alex_actors.store.writer import Batch
 from alex_actors.tasks import Status, Task
-from alex_actors.values import SessionId, TaskId, Timestamp, Value, moment
+from alex_actors.values import SessionId, TaskId, Timestamp, Value, milliseconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,14 +140,14 @@ class Staging:
         return existed
 
     def record(self, message: Record) -> int | None:
-        """Add those of a task's events that are not recorded yet.
+        """Add those of a task's events that are not recorded yet; none if some before them were lost.
 
         Returns how many events the task then has; None if it has ended, and takes no more.
         """
         task = self._live(message.task_id)
         if task is None or task.progress.ended:
             return None
-        if message.first <= task.recorded:  # otherwise some before them were lost: they will be sent again
+        if message.first <= task.recorded:
             task = self._add_events(task, message.events[task.recorded - message.first :])
         return task.recorded
 
@@ -232,10 +232,3 @@ class Staging:
 
     def _note(self, name: str, task: LiveTask, progress: Progress) -> None:
         self.facts.append(Fact(name, task, progress))
-
-
-def milliseconds_between(start: Timestamp | None, end: Timestamp) -> float:
-    """Return how long that was; 0 if it never started, or the wall clock was set back."""
-    if start is None:
-        return 0.0
-    return max(0.0, (moment(end) - moment(start)).total_seconds() * 1000)

@@ -63,8 +63,10 @@ def power(base: Number, exponent: Number) -> Number:
     if base < 0 and not float(exponent).is_integer():
         raise ArithmeticRefused("a negative number has no real fractional power")
     if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0 and abs(base) > 1:
-        _refuse_above_limit((base.bit_length() - 1) * exponent)
+        _refuse_above_limit((base.bit_length() - 1) * exponent)  # the least that it can have: costs nothing
     result: Number = base**exponent
+    if isinstance(result, int):
+        _refuse_above_limit(result.bit_length())
     return result
 
 
@@ -120,7 +122,10 @@ def constant(name: str) -> Number:
 def written(value: Number) -> str:
     """Return a number as people write it: whole numbers exactly, others with 15 significant digits."""
     if isinstance(value, int):
-        return str(value)
+        try:
+            return str(value)
+        except ValueError as error:  # whoever runs Python may have set a lower limit (PYTHONINTMAXSTRDIGITS)
+            raise ArithmeticRefused("the result is too large") from error
     if not math.isfinite(value):
         raise ArithmeticRefused("the result is too large")
     text = f"{value:.15g}"

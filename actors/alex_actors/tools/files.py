@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
+from alex_actors.tools.excerpts import MAX_TEXT, fitting, whole_characters
 from alex_actors.tools.tool import FunctionTool, in_thread, parameters
 from alex_actors.tools.workspace import Entry, Workspace, shown, split_path
 
 MAX_BYTES = 1024 * 1024
-"""Of a file that is read (the rest is left out) or written: a model's context holds no more."""
+"""Of a file that is written, or searched (the rest is left out): a model's context holds no more."""
 
 MAX_ENTRIES = 1000
 """Of a listing."""
@@ -47,8 +47,17 @@ def file_read_tool() -> Tool:
     return FunctionTool(
         spec=ToolSpec(
             name="file_read",
-            description=f"Read a text file of the workspace, up to {MAX_BYTES:,} bytes of it.",
-            parameters=parameters({"path": _PATH}, required=("path",)),
+            description=(
+                f"Read a text file of the workspace, up to {MAX_TEXT:,} bytes at a time. "
+                "What is left is said at the end, with the offset to read on from."
+            ),
+            parameters=parameters(
+                {
+                    "path": _PATH,
+                    "offset": {"type": "integer", "description": "The byte to begin with.", "default": 0},
+                },
+                required=("path",),
+            ),
             repeatable=True,
         ),
         run=_run_read,
@@ -80,7 +89,8 @@ async def _run_list(arguments: Mapping[str, Any], context: ToolContext) -> str: 
 
 
 async def _run_read(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
-    return await in_thread(lambda: _read(Workspace(context.workspace), arguments["path"]))
+    path, offset = arguments["path"], arguments["offset"]
+    return await in_thread(lambda: _read(Workspace(context.workspace), path, offset))
 
 
 async def _run_write(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
@@ -95,10 +105,10 @@ def _list(workspace: Workspace, path: str, *, recursive: bool) -> str:
         found = [(entry.name, entry) for entry in workspace.entries(path)]
     if not found:
         return f"{shown(path)!r} is empty." if split_path(path) else "The workspace is empty."
-    lines = [_line(at, entry) for at, entry in found[:MAX_ENTRIES]]
-    if len(found) > MAX_ENTRIES:
+    lines = fitting(_line(at, entry) for at, entry in found[:MAX_ENTRIES])
+    if len(found) > len(lines):
         total = "more" if recursive else f"{len(found):,} in all"
-        lines.append(f"[only the first {MAX_ENTRIES:,} are listed; there are {total}]")
+        lines.append(f"[only the first {len(lines):,} are listed; there are {total}]")
     return "\n".join(lines)
 
 
@@ -114,15 +124,19 @@ def _size(count: int) -> str:
     return f"{count:,} byte{'' if count == 1 else 's'}"
 
 
-def _read(workspace: Workspace, path: str) -> str:
-    content = workspace.read(path, limit=MAX_BYTES)
+def _read(workspace: Workspace, path: str, offset: int) -> str:
+    if offset < 0:
+        raise ToolError("The offset cannot be negative: it counts bytes from the beginning of the file.")
+    content = workspace.read(path, limit=MAX_TEXT, offset=offset)
+    if offset > content.size:
+        raise ToolError(f"{shown(path)!r} has only {_size(content.size)}.")
     if is_binary(content.data):
         raise ToolError(f"{shown(path)!r} is not a text file.")
-    if content.size <= len(content.data):
+    if offset + len(content.data) >= content.size:
         return content.data.decode(errors="replace")
-    # The incremental decoder leaves out a character that the limit cuts in two.
-    text = codecs.getincrementaldecoder("utf-8")(errors="replace").decode(content.data)
-    return f"{text}\n[only the first {MAX_BYTES:,} of {content.size:,} bytes are shown]"
+    text, length = whole_characters(content.data)
+    end = offset + length
+    return f"{text}\n[cut: bytes {offset:,} to {end:,} of {content.size:,}; to read on, give the offset {end}]"
 
 
 def _write(workspace: Workspace, path: str, content: str) -> str:

@@ -10,12 +10,14 @@ from typing import Any, TypeAlias
 import re2  # type: ignore[import-untyped]  # the package ships no types
 
 from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
+from alex_actors.text import shortened
+from alex_actors.tools.excerpts import MAX_TEXT
 from alex_actors.tools.files import MAX_BYTES, is_binary
 from alex_actors.tools.tool import FunctionTool, in_thread, parameters
 from alex_actors.tools.workspace import Workspace, shown
 
 MAX_HITS = 200
-"""Lines that one search finds."""
+"""Lines that one search finds; fewer if they are long."""
 
 _LONGEST_LINE = 300
 """Characters of a line that are shown."""
@@ -71,16 +73,19 @@ class _Search:
     def _search(self, workspace: Workspace, path: str, matches: _Matches, cancelled: threading.Event) -> str:
         deadline = self._monotonic() + _SECONDS
         hits: list[str] = []
+        size = 0
         note = ""
         for hit in _hits(workspace, path, matches):
             if cancelled.is_set() or self._monotonic() > deadline:
                 note = f"[stopped after {_SECONDS:g} seconds: not all files were searched]"
                 break
-            if hit is not None and len(hits) == MAX_HITS:
-                note = f"[only the first {MAX_HITS} lines are shown]"
+            if hit is None:
+                continue
+            size += len(hit) + 1
+            if len(hits) == MAX_HITS or size > MAX_TEXT:
+                note = f"[only the first {len(hits)} lines are shown]"
                 break
-            if hit is not None:
-                hits.append(hit)
+            hits.append(hit)
         return "\n".join((*hits, note) if note else hits) or "No line contains it."
 
 
@@ -131,5 +136,4 @@ def _files(workspace: Workspace, path: str) -> Iterator[str]:
 
 
 def _excerpt(line: str) -> str:
-    line = line.removesuffix("\r")
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+    return shortened(line.removesuffix("\r"), _LONGEST_LINE)

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from alex_actors.ports import AgentError, Tool, ToolContext, ToolError, ToolSpec
-from alex_actors.tools.arguments import check_arguments
 
 
 class Toolbox:
@@ -44,8 +43,8 @@ class Toolbox:
     ) -> str:
         """Run a tool.
 
-        Raises ToolError if there is no such tool, the preset does not allow it, the arguments do not fit, or
-        the tool itself could not do it; AgentError if there is no such preset.
+        Raises ToolError if there is no such tool, the preset does not allow it, or the tool says so (it checks
+        its arguments itself); AgentError if there is no such preset.
         """
         offered = self.offered(preset)
         tool = self._tools.get(name)
@@ -54,7 +53,6 @@ class Toolbox:
             raise ToolError(f"There is no tool {name!r}. The tools are: {names}.")
         if name not in self._allowed[preset]:
             raise ToolError(f"The tool preset {preset!r} does not allow {name!r}; {self._who_would(name)}.")
-        check_arguments(tool.spec, arguments)
         return await tool(arguments, context)
 
     def _who_would(self, name: str) -> str:

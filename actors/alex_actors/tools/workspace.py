@@ -28,7 +28,7 @@ _CREATE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEX
 
 
 class Content(Value, frozen=True):
-    """The first bytes of a file, and how many it has in all."""
+    """Some bytes of a file, and how many it has in all."""
 
     data: bytes
     size: int
@@ -82,14 +82,17 @@ class Workspace:
                 return None
         return Entry(parts[-1] if parts else ".", found.st_mode, found.st_size)
 
-    def read(self, path: str, *, limit: int) -> Content:
-        """Return a regular file's first ``limit`` bytes."""
+    def read(self, path: str, *, limit: int, offset: int = 0) -> Content:
+        """Return up to ``limit`` bytes of a regular file from ``offset`` on; none if it ends before that."""
         parts = _file_parts(path)
         with _explained(path), self._directory(parts[:-1]) as parent:
             _refuse_special(os.stat(parts[-1], dir_fd=parent, follow_symlinks=False), path)
             with os.fdopen(os.open(parts[-1], _OPEN_FILE, dir_fd=parent), "rb") as file:
                 found = os.fstat(file.fileno())
                 _refuse_special(found, path)
+                if offset > found.st_size:  # it may be larger than a file's position can be
+                    return Content(b"", found.st_size)
+                file.seek(offset)
                 return Content(file.read(limit), found.st_size)
 
     def write(self, path: str, data: bytes) -> None:

@@ -1,0 +1,71 @@
+"""The command line: options, settings, and how a start that fails is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from alex_actors.data_directory import DirectoryError
+from alex_actors.store.database import DatabaseError
+from alex_config import Settings, SettingsError, load
+from alex_http.hosts import CannotExpose, check_host
+from alex_http.server import CannotListen
+
+EXIT_CANNOT_START = 2
+CANNOT_START = (SettingsError, CannotExpose, DirectoryError, DatabaseError, SQLAlchemyError, CannotListen)
+"""What has a text that says in one line why there is no server, and what to do."""
+
+
+def commands(*, run: Callable[[Settings], int], version: str) -> click.Group:
+    """Return the command ``alex``. ``run`` serves until it is told to stop, and returns the exit code."""
+
+    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.version_option(version, prog_name="alex")
+    def alex() -> None:
+        """Run tasks for AI agents, and let people and programs follow them."""
+
+    @alex.command()
+    @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+    @click.option("--port", type=int, help="Port to listen on; 0 takes one that is free.  [default: 8080]")
+    @click.option("--data-dir", help="Where everything is kept.  [default: this user's data directory]")
+    @click.option("--config", "config_file", type=click.Path(path_type=Path), help="A file of settings (TOML).")
+    @click.option("--log-level", help="debug, info, warning or error.  [default: info]")
+    def serve(
+        host: str | None, port: int | None, data_dir: str | None, config_file: Path | None, log_level: str | None
+    ) -> None:
+        """Serve the HTTP API until SIGTERM or Ctrl-C; a second Ctrl-C stops at once."""
+        overrides: dict[str, dict[str, object]] = {
+            "server": {"host": host, "port": port},
+            "store": {"data_dir": data_dir},
+            "log": {"level": log_level},
+        }
+        try:
+            settings = load(config_file=config_file, environ=os.environ, overrides=overrides, cwd=Path.cwd())
+            check_host(settings.server.host)
+            exit_code = run(settings)
+        except CANNOT_START as error:
+            say(f"alex: {error}")
+            exit_code = EXIT_CANNOT_START
+        _end(exit_code)
+
+    return alex
+
+
+def say(text: str) -> None:
+    """Tell a person at standard error; if nobody reads it any more, that is no reason to stop."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _end(exit_code: int) -> None:
+    """End the process, whatever its threads do: a tool that hangs must not keep it."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before the start
+        with suppress(OSError):
+            stream.flush()
+    os._exit(exit_code)
