@@ -128,14 +128,12 @@ class ActorRuntime:
     @contextmanager
     def _settling(self, task_id: TaskId, context: Context) -> Iterator[None]:
         """Leave nothing open if the block fails: the session actor finds out what became of the task."""
+        advice = f"If there is a task {task_id}, it was taken all the same; if not, submit it again."
         try:
-            with self._unavailable():
+            with self._unavailable(advice):
                 yield
-        except BaseException as error:
+        except BaseException:
             tell(self._session, Settle(context=context, task_id=task_id))
-            if isinstance(error, Unavailable):
-                msg = f"{error} If there is a task {task_id}, it was taken all the same; if not, it was not."
-                raise Unavailable(msg) from error
             raise
 
     def cancel(self, task_id: TaskId, context: Context) -> CancelReply:
@@ -200,17 +198,17 @@ class ActorRuntime:
             return self._reader.sessions(limit=limit, offset=offset)
 
     @contextmanager
-    def _unavailable(self) -> Iterator[None]:
+    def _unavailable(self, advice: str = "Try again in a moment.") -> Iterator[None]:
         """Turn what is not a client's fault, and may be over in a moment, into Unavailable."""
         try:
             yield
         except pykka.Timeout as error:
-            msg = "The server was too busy to answer in time."
+            msg = f"The server was too busy to answer in time. {advice}"
             raise Unavailable(msg) from error
         except pykka.ActorDeadError as error:
-            msg = "The server is stopping, or a part of it has failed."
+            msg = f"The server is stopping, or a part of it has failed. {advice}"
             raise Unavailable(msg) from error
         except (StoreFailure, SQLAlchemyError) as error:
             self._log.error("store.unavailable", error=str(error))
-            msg = "The store cannot be used at the moment."
+            msg = f"The store cannot be used at the moment. {advice}"
             raise Unavailable(msg) from error

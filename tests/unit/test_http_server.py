@@ -2,102 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import re
-import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from alex_actors.values import Context
 from alex_http.channels import Channel
-from alex_http.server import CannotListen, Server
+from alex_http.server import CannotListen
 from alex_http.wire import SubmitIn
-from tests.unit.fake_runtime import CATALOG, CountedIds, FakeRuntime, HeldClock, Log, application
-
-LIMIT = 64 * 1024
-"""Bytes that a body may have here: small, so that the tests are fast."""
-TASK = b'{"task": "What is 2 + 2?"}'
-POST = b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-
-
-class Running:
-    """A server that serves on a thread."""
-
-    def __init__(self, *, grace: float = 5.0) -> None:
-        self.runtime = FakeRuntime()
-        self.log = Log()
-        self.clock = HeldClock()
-        app = application(self.runtime, self.log, clock=self.clock, max_body=LIMIT)
-        self.server = bind(app=app, log=self.log, clock=self.clock, workers=2, grace=grace)
-        self.thread = threading.Thread(target=self.server.serve)
-        self.thread.start()
-
-    def socket(self) -> socket.socket:
-        return socket.create_connection((self.server.host, self.server.port), timeout=10)
-
-    def client(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self.server.host, self.server.port, timeout=10)
-
-    def refuses(self) -> bool:
-        """Return whether the port is closed."""
-        with socket.socket() as sock:
-            return sock.connect_ex((self.server.host, self.server.port)) != 0
-
-    def stop(self) -> None:
-        self.server.stop()
-        self.thread.join(timeout=20)
-        assert not self.thread.is_alive()
-
-
-@contextmanager
-def running(*, grace: float = 5.0) -> Iterator[Running]:
-    it = Running(grace=grace)
-    try:
-        yield it
-    finally:
-        it.stop()
+from tests.unit.fake_runtime import CATALOG
+from tests.unit.running_server import LIMIT, POST, TASK, Reply, Running, bind, exchange, rest, running
 
 
 @pytest.fixture
 def server() -> Iterator[Running]:
     with running() as it:
         yield it
-
-
-class Reply:
-    """One reply, as it came."""
-
-    def __init__(self, sock: socket.socket, method: str = "GET") -> None:
-        response = http.client.HTTPResponse(sock, method=method)
-        response.begin()
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
-
-    @property
-    def json(self) -> dict[str, object]:
-        read: dict[str, object] = json.loads(self.body)
-        return read
-
-
-def rest(sock: socket.socket) -> bytes:
-    """Return all that comes until the server closes."""
-    return b"".join(iter(lambda: sock.recv(65536), b""))
-
-
-def exchange(server: Running, sent: bytes) -> Reply:
-    """Send bytes; return the reply."""
-    with server.socket() as sock:
-        sock.sendall(sent)
-        return Reply(sock)
 
 
 def test_a_task_is_submitted_and_read_on_one_connection(server: Running) -> None:
@@ -379,86 +303,6 @@ def test_a_server_that_was_stopped_before_it_serves_returns_at_once() -> None:
         socket.create_connection((server.host, server.port), timeout=10)
 
 
-def test_a_server_takes_as_many_descriptors_as_its_connections_need() -> None:
-    with at_most(250):
-        bind(connections=100).close()
-        raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        bind(connections=60).close()
-        kept, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    assert (raised, kept) == (300, 300)
-
-
-def test_more_connections_than_the_system_allows_are_told_with_what_would_be_right() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        pytest.skip("this system allows any number")
-
-    with pytest.raises(CannotListen) as caught:
-        bind(connections=hard)
-
-    assert f"need {hard + 200} open files, and this process may have {hard}" in str(caught.value)
-    assert "Lower server.max_connections" in str(caught.value)
-    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
-
-
-def test_a_server_without_descriptors_pauses_says_so_once_and_goes_on() -> None:
-    log = Log()
-    server = bind(log=log, clock=HeldClock())  # which goes on by 1 ms each time that the loop looks at it
-    client = socket.create_connection((server.host, server.port), timeout=10)
-
-    with at_most(lowest_free()):
-        server._turn(10)
-        waits = not server._listener.readable()
-        for _ in range(3000):  # in which it tries again twice
-            server._turn(0)
-        lines = [line["event"] for line in log.lines]
-    for _ in range(1100):
-        server._turn(0)
-
-    assert waits
-    assert lines == ["http.no_room"]
-    assert len(server._listener.channels) == 1
-    assert server._listener.readable()
-    client.close()
-    server.close()
-
-
-def test_how_the_server_is_can_be_asked_while_all_workers_are_busy() -> None:
-    with running() as it:
-        begun, go_on = threading.Barrier(3), threading.Event()
-
-        def hold() -> None:
-            begun.wait(10)
-            go_on.wait(10)
-
-        it.runtime.before_submit = hold
-        ready = b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        submit = POST + b"Content-Length: %d\r\n\r\n" % len(TASK) + TASK
-
-        with it.socket() as one, it.socket() as other:
-            for sock in (one, other):
-                sock.sendall(ready + submit)  # what comes after a probe is none
-            begun.wait(10)
-            try:
-                asked = [
-                    exchange(it, b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % target).status
-                    for target in (b"/health", b"/ready", b"/ready")
-                ]
-            finally:
-                go_on.set()
-            received = [rest_of_two(sock) for sock in (one, other)]
-
-        assert asked == [200, 200, 200]
-        assert received == [[b"200", b"201"]] * 2
-
-
-def rest_of_two(sock: socket.socket) -> list[bytes]:
-    """Return the statuses of two replies."""
-    sock.shutdown(socket.SHUT_WR)
-    return re.findall(rb"HTTP/1\.1 (\d+)", rest(sock))
-
-
 def test_a_request_in_flight_is_finished_when_the_server_stops() -> None:
     with running() as it:
         begun, go_on = threading.Event(), threading.Event()
@@ -504,46 +348,3 @@ def held(begun: threading.Event, go_on: threading.Event) -> Callable[[], object]
         go_on.wait(10)
 
     return hold
-
-
-def bind(
-    port: int = 0,
-    host: str = "127.0.0.1",
-    *,
-    app: Callable[..., Any] = lambda environ, start_response: [],  # a WSGI application
-    log: Log | None = None,
-    clock: HeldClock | None = None,
-    workers: int = 1,
-    connections: int = 100,
-    grace: float = 5.0,
-) -> Server:
-    """Return a server that does not serve yet."""
-    return Server(
-        app=app,
-        host=host,
-        port=port,
-        ids=CountedIds(),
-        clock=clock or HeldClock(),
-        log=(log or Log()).logger,
-        workers=workers,
-        connections=connections,
-        max_body=LIMIT,
-        grace=grace,
-    )
-
-
-@contextmanager
-def at_most(descriptors: int) -> Iterator[None]:
-    """Have this process open no descriptor from this number on."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def lowest_free() -> int:
-    """Return the descriptor that the next file gets."""
-    with Path(os.devnull).open() as file:
-        return file.fileno()
