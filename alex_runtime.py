@@ -34,7 +34,7 @@ from alex_actors.store.writer import StoreWriter
 from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
 from alex_actors.task_store_protocol import InterruptUnfinished
 from alex_actors.timers import ThreadTimers
-from alex_actors.tools import Toolbox, built_in_tools
+from alex_actors.tools import ShellCommands, Toolbox, built_in_tools
 from alex_actors.values import Context
 from alex_config import Settings
 from alex_http.app import create_app
@@ -56,12 +56,20 @@ class System:
     """All parts of the server. ``stops`` gets what stops each of them, as it is started."""
 
     def __init__(
-        self, settings: Settings, *, data: DataDirectory, log: Log, shutdown: Shutdown, stops: ExitStack
+        self,
+        settings: Settings,
+        *,
+        data: DataDirectory,
+        log: Log,
+        shutdown: Shutdown,
+        shell_commands: ShellCommands,
+        stops: ExitStack,
     ) -> None:
         self._settings = settings
         self._data = data
         self._log = log.logger
         self._shutdown = shutdown
+        self._shell_commands = shell_commands
         self._stops = stops
         self._clock = SystemClock()
         # Seeded once: asking the system for each ID gives up the GIL each time. IDs are unique, not secret.
@@ -114,7 +122,9 @@ class System:
 
     def _start_agents(self) -> None:
         """The thread of the agents, and what each agent has."""
-        tools = built_in_tools(shell_timeout=self._settings.tools.shell_timeout_seconds)
+        tools = built_in_tools(
+            shell_timeout=self._settings.tools.shell_timeout_seconds, shell_commands=self._shell_commands
+        )
         react = ReActAgent(
             model=OfflineModel(sleep=asyncio.sleep),
             toolbox=Toolbox(tools=tools, presets=self._settings.presets.tools),
@@ -208,10 +218,14 @@ def run(settings: Settings) -> int:
         log = _open_log(settings, data)
         first.callback(log.close)
         log.capture()
-        shutdown = Shutdown(log=log)
+        shell_commands = ShellCommands()
+        first.callback(shell_commands.kill_all)  # those of agents that did not stop in time
+        shutdown = Shutdown(log=log, before_abort=shell_commands.kill_all)
         shutdown.watch_signals()
         try:
-            server = System(settings, data=data, log=log, shutdown=shutdown, stops=stops).start()
+            server = System(
+                settings, data=data, log=log, shutdown=shutdown, shell_commands=shell_commands, stops=stops
+            ).start()
             shutdown.watch(server)
             log.logger.info("server.listening", url=server.url, version=__version__, data_dir=str(data.path))
             say(f"Alex Runtime {__version__} listens on {server.url}")

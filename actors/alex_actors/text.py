@@ -30,4 +30,5 @@ def one_line(text: str) -> str:
 
 def failure_line(error: BaseException) -> str:
     """Return an exception that was not written for people as one line: its type, and what it says."""
-    return one_line(f"{type(error).__name__}: {text_of(error)}")
+    name, text = type(error).__name__, text_of(error)
+    return one_line(f"{name}: {text}" if text else name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 from alex_actors.log import Log
@@ -20,8 +21,10 @@ FLUSH_TIMEOUT = 0.2
 class Shutdown:
     """Stops the server on the first signal in good order, on the second at once; and when a part crashes."""
 
-    def __init__(self, *, log: Log) -> None:
+    def __init__(self, *, log: Log, before_abort: Callable[[], None]) -> None:
+        """``before_abort`` is called before the process ends at once: for what must not outlive it."""
         self._log = log.logger
+        self._before_abort = before_abort
         self._flush = log.flush
         self._server: Server | None = None
         self._signalled = False
@@ -49,6 +52,7 @@ class Shutdown:
         name = signal.Signals(number).name
         if self._signalled:
             self._log.warning("server.aborted", signal=name)
+            self._before_abort()
             self._flush(timeout=FLUSH_TIMEOUT)
             os._exit(128 + number)
         self._signalled = True

@@ -16,7 +16,7 @@ import pytest
 
 from tests.live.client import TERMINAL, Client, read_reply, types
 from tests.live.conftest import Start
-from tests.live.process import Json, ServerProcess, until
+from tests.live.process import SOON, Json, ServerProcess, until
 
 LONG = "Simulate 2 steps of 30 s"
 RUNNING = 2_000
@@ -200,3 +200,19 @@ def test_2000_running_tasks_do_not_hold_up_a_stop(start: Start) -> None:
     assert took < LONGEST_STOP
     with Client(second.url) as client:
         assert client.tasks(status="failed")["total"] == RUNNING
+
+
+def test_a_second_signal_leaves_no_shell_command_behind(start: Start) -> None:
+    server = start()
+    with Client(server.url) as client:
+        client.running(client.submit("Run sleep 987654", tool_preset="full")["task_id"])
+        children = psutil.Process(server.process.pid).children
+        commands = until(lambda: children(recursive=True), "the shell command")
+
+    # Two at once: the first stop has no time to interrupt the agent.
+    server.send(signal.SIGTERM)
+    server.send(signal.SIGINT)
+    server.wait()
+
+    _, alive = psutil.wait_procs(commands, timeout=SOON)
+    assert alive == []

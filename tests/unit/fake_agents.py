@@ -27,7 +27,7 @@ from alex_actors.ports import (
     ToolSpec,
 )
 from alex_actors.tasks import Task
-from alex_actors.tools import Toolbox, built_in_tools
+from alex_actors.tools import ShellCommands, Toolbox, built_in_tools
 from alex_actors.tools.tool import FunctionTool
 from alex_actors.values import SessionId, TaskId, Timestamp
 
@@ -146,7 +146,7 @@ def make_react(model: Model, toolbox: Toolbox, root: Path) -> ReActAgent:
 
 
 def make_offline(root: Path, sleeps: Sleeps) -> OfflineAgent:
-    toolbox = Toolbox(tools=built_in_tools(shell_timeout=30), presets=PRESETS)
+    toolbox = Toolbox(tools=built_in_tools(shell_timeout=30, shell_commands=ShellCommands()), presets=PRESETS)
     return OfflineAgent(react=make_react(OfflineModel(sleep=sleeps), toolbox, root), sleep=sleeps)
 
 

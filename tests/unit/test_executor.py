@@ -294,9 +294,9 @@ class Exit(BaseException):
         (ValueError("key sk-abcdefghijklmnopqrstuvwxyz"), "ValueError: key [redacted]"),
         (ValueError("x" * 10_000), ("ValueError: " + "x" * 10_000)[: LONGEST_ERROR - 1] + "…"),
         (SystemExit(3), "SystemExit: 3"),
-        (KeyboardInterrupt(), "KeyboardInterrupt:"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
         (Exit("out"), "Exit: out"),
-        (Mute(), "Mute:"),
+        (Mute(), "Mute"),
     ],
 )
 def test_whatever_an_agent_raises_is_told_in_one_line_and_logged(

@@ -9,6 +9,7 @@ import pytest
 
 from alex_actors.events import IterationComplete, IterationStart, ToolCallStart
 from alex_actors.models import OfflineModel
+from alex_actors.models.offline import LONGEST_ANSWER
 from alex_actors.ports import Message
 from tests.unit.fake_agents import Ran, Sleeps, make_offline, make_task, names, run
 
@@ -102,6 +103,17 @@ def test_after_a_part_that_failed_the_next_ones_are_done(tmp_path: Path) -> None
     result = ran(tmp_path, "Read no.txt and then calculate 2+2 and then say bye")
 
     assert result.answer.text.split("\n")[1:] == ["2+2 = 4", "bye"]
+
+
+@pytest.mark.parametrize("more", ["", " then simulate 1 step of 0 ms"])
+def test_an_answer_of_many_large_parts_is_cut_and_says_so(tmp_path: Path, more: str) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "a.txt").write_text("x" * 400_000)
+
+    text, _, note = ran(tmp_path, "read a.txt" + " then read a.txt" * 9 + more).answer.text.rpartition("\n")
+
+    assert len(text) == LONGEST_ANSWER
+    assert note.startswith("[cut: the whole answer would have 65")
 
 
 def test_a_command_runs_if_the_tool_preset_allows_it(tmp_path: Path) -> None:

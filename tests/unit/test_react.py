@@ -162,6 +162,44 @@ def test_a_model_that_raises_fails_the_task(tmp_path: Path, raised: Exception, t
     assert ran.error == text
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    ("raised", "text"),
+    [
+        (AgentError("sk-proj-0123456789abcdef \ud800"), "[redacted] ?"),
+        (ValueError("sk-proj-0123456789abcdef \ud800"), "ValueError: [redacted] ?"),
+        (Mute(), "Mute"),
+    ],
+)
+def test_what_is_told_of_an_error_has_no_secrets_and_can_be_recorded(
+    tmp_path: Path, raised: Exception, text: str
+) -> None:
+    def fail(_: object) -> Any:  # it never returns
+        raise raised
+
+    thinking = run(make_react(ScriptedModel(fail), toolbox(), tmp_path), TASK)
+    acting = run(make_react(call_once("x", {}), toolbox(RecordingTool("x", fail)), tmp_path), TASK)
+
+    assert thinking.error is not None
+    assert thinking.error.removesuffix(":") == text
+    assert acting.answer.text.removesuffix(":") == f"The tool call failed: {text}"
+
+
+def test_what_a_tool_says_can_be_recorded(tmp_path: Path) -> None:
+    def refuse(arguments: Mapping[str, Any]) -> str:  # JSON
+        raise ToolError("no \ud800")
+
+    tools = toolbox(RecordingTool("x", lambda _: "yes \ud800"), RecordingTool("no", refuse))
+
+    answers = [run(make_react(call_once(name, {}), tools, tmp_path), TASK).answer.text for name in ("x", "no")]
+
+    assert answers == ["yes ?", "The tool call failed: no ?"]
+
+
 def test_a_tool_preset_that_is_gone_fails_the_task(tmp_path: Path) -> None:
     ran = run(
         make_react(call_once("x", {}), toolbox(), tmp_path),

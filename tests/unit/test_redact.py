@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import pytest
@@ -45,6 +46,7 @@ def test_a_value_under_another_key_is_kept(name: str) -> None:
         ("xoxb-1234567890-abcdef", REDACTED),
         ("AIzaSyA1234567890abcdefghijklmnopqrstuv", REDACTED),
         ("eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl", REDACTED),
+        ("jwt_a-eyJhbGciOiJI.eyJzdWIiOiIx x", f"jwt_a-{REDACTED} x"),
         ("postgres://me:hunter2@db/x", f"postgres://me:{REDACTED}@db/x"),
         (
             "a\n-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nb",
@@ -89,3 +91,30 @@ def test_values_that_are_nested_without_end_are_cut_and_not_an_error() -> None:
     redacted = redact(value)
 
     assert REDACTED in repr(redacted)
+
+
+def seconds(text: str) -> float:
+    """Return how long it takes, of a few times the shortest."""
+    took = []
+    for _ in range(3):
+        began = process_time()
+        redact(text)
+        took.append(process_time() - began)
+    return min(took)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "-eyJ", "eyJ_", "eyJaaaaaaaa-", "eyJaaaaaaaa.", "eyJaaaaaaaa.a.", "a.eyJ", "sk-", "-sk-a ", "xoxa-xapp-",
+        "glpat-", "_ghp_", "github_pat_", "sk_live_", "-hf_", "-AKIA", "-AIza", "bearer ", "basic \n", "Bearer a.",
+        "bearer a. ", "://@", "://a:", "@://a:a", "-----BEGIN ", "-----BEGIN A A A A A ",
+        "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY----------END ", "A ",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("before", ["", "eyJ", "bearer ", "@://a:", "-----BEGIN "])
+def test_a_text_of_four_times_the_length_takes_four_times_as_long(before: str, unit: str) -> None:
+    short, long = (before + unit * (size // len(unit)) for size in (25_000, 100_000))
+
+    # Where each beginning is followed to the end, it is sixteen times: a second and more.
+    assert seconds(long) < 8 * seconds(short) + 0.1

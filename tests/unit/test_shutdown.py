@@ -30,7 +30,7 @@ class CountedStops:
 def shutdown() -> Iterator[Shutdown]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     log = Log.open(level="info", log_file=None, stdout=None, environ={}, now=SystemClock().now)
-    shutdown = Shutdown(log=log)
+    shutdown = Shutdown(log=log, before_abort=lambda: None)
     shutdown.watch_signals()
     yield shutdown
     for number, handler in before.items():

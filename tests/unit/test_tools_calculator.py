@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,9 @@ def test_it_computes(calculator: Tool, expression: str, value: str) -> None:
         ("sqrt(-1)", "no real square root"),
         ("(-8) ** 0.5", "no real fractional power"),
         ("9 ** 9 ** 9", "too large"),
+        ("3 ** 10000", "too large"),
+        ("3 ** 7000", "more than 10000 bits"),
+        ("(-3) ** 9999", "too large"),
         ("2 ** 10000 * 2 ** 10000", "too large"),
         ("1e308 * 10", "too large"),
         ("10 ** 2000 / 3", "too large"),
@@ -101,3 +105,14 @@ def test_it_refuses_and_says_why(calculator: Tool, expression: str, reason: str)
 @pytest.mark.parametrize("expression", ["(" * 249 + "1" + ")" * 249, "-" * 499 + "1", "1" + "+1" * 249])
 def test_deep_nesting_costs_no_stack(calculator: Tool, expression: str) -> None:
     assert result(calculator, expression) in ("1", "-1", "250")
+
+
+def test_a_number_that_python_is_told_not_to_print_is_refused(calculator: Tool) -> None:
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+
+    try:
+        with pytest.raises(ToolError, match="too large"):
+            result(calculator, "2 ** 9999")
+    finally:
+        sys.set_int_max_str_digits(limit)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from alex_actors.ports import Tool, ToolContext, ToolError
+from alex_actors.tools.excerpts import MAX_TEXT
 from alex_actors.tools.files import MAX_BYTES, MAX_ENTRIES, file_read_tool, file_write_tool, list_files_tool
 from alex_actors.tools.search import MAX_HITS, search_tool
 from alex_actors.values import TaskId
@@ -80,12 +81,61 @@ def test_a_long_listing_is_cut_and_says_so(root: Path) -> None:
 
 
 def test_a_large_file_is_cut_between_characters_and_says_so(root: Path) -> None:
-    (root / "a.txt").write_text("x" * (MAX_BYTES - 1) + "é" * 10)
+    (root / "a.txt").write_text("x" * (MAX_TEXT - 1) + "é" * 10)
 
     text, _, note = run(file_read_tool(), root, path="a.txt").rpartition("\n")
 
-    assert text == "x" * (MAX_BYTES - 1)
-    assert note == "[only the first 1,048,576 of 1,048,595 bytes are shown]"
+    assert text == "x" * (MAX_TEXT - 1)
+    assert note == "[cut: bytes 0 to 65,535 of 65,555; to read on, give the offset 65535]"
+
+
+def test_a_large_file_can_be_read_to_its_end(root: Path) -> None:
+    whole = "é€x" * 30_000
+    (root / "a.txt").write_text(whole)
+
+    found, offset = "", 0
+    while True:
+        text, note = run(file_read_tool(), root, path="a.txt", offset=offset), ""
+        if text.endswith("]"):
+            text, _, note = text.rpartition("\n")
+        found += text
+        if not note:
+            break
+        offset = int(note.removesuffix("]").rpartition(" ")[2])
+
+    assert found == whole
+
+
+def test_an_offset_that_is_none_of_the_file_is_refused(root: Path) -> None:
+    (root / "a.txt").write_text("abc")
+
+    assert run(file_read_tool(), root, path="a.txt", offset=3) == ""
+    assert error_of(file_read_tool(), root, path="a.txt", offset=4) == "'a.txt' has only 3 bytes."
+    assert error_of(file_read_tool(), root, path="a.txt", offset=2**70) == "'a.txt' has only 3 bytes."
+    assert "cannot be negative" in error_of(file_read_tool(), root, path="a.txt", offset=-1)
+
+
+def test_a_listing_of_long_names_is_cut_by_its_size(root: Path) -> None:
+    for number in range(500):
+        (root / f"{number:03}{'x' * 200}").touch()
+
+    text = run(list_files_tool(), root)
+
+    *lines, note = text.split("\n")
+    assert MAX_TEXT - 300 < len(text) < MAX_TEXT + 100
+    assert note == f"[only the first {len(lines)} are listed; there are 500 in all]"
+
+
+def test_a_search_in_long_paths_is_cut_by_its_size(root: Path) -> None:
+    deep = root.joinpath(*["d" * 200] * 5)
+    deep.mkdir(parents=True)
+    (deep / "a.txt").write_text("x\n" * MAX_HITS)
+
+    text = run(search_tool(), root, query="x")
+
+    *lines, note = text.split("\n")
+    assert MAX_TEXT - 1100 < len(text) < MAX_TEXT + 100
+    assert note == f"[only the first {len(lines)} lines are shown]"
 
 
 def test_a_binary_file_is_not_read(root: Path) -> None:

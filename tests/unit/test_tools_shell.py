@@ -10,14 +10,14 @@ import psutil
 import pytest
 
 from alex_actors.ports import Tool, ToolContext, ToolError
-from alex_actors.tools.shell import MAX_OUTPUT, shell_tool
+from alex_actors.tools.shell import MAX_OUTPUT, ShellCommands, shell_tool
 from alex_actors.values import TaskId
 
 LONG = "sleep 600"
 
 
-def shell(timeout: float = 30) -> Tool:
-    return shell_tool(timeout=timeout, path="/usr/local/bin:/usr/bin:/bin")
+def shell(timeout: float = 30, commands: ShellCommands | None = None) -> Tool:
+    return shell_tool(timeout=timeout, path="/usr/local/bin:/usr/bin:/bin", commands=commands or ShellCommands())
 
 
 def context(root: Path) -> ToolContext:
@@ -109,13 +109,58 @@ def test_a_cancel_kills_the_command_with_its_children(tmp_path: Path) -> None:
     assert asyncio.run(scenario()) == []
 
 
+def test_all_commands_at_work_can_be_killed_at_once_from_another_thread(tmp_path: Path) -> None:
+    commands = ShellCommands()
+    fifos = [tmp_path / "a", tmp_path / "b"]
+    for fifo in fifos:
+        os.mkfifo(fifo)
+
+    async def scenario() -> list[str]:
+        tool = shell(commands=commands)
+        running = [
+            asyncio.ensure_future(tool({"command": f"{LONG} & echo x > {fifo}; {LONG}"}, context(tmp_path)))
+            for fifo in fifos
+        ]
+        for fifo in fifos:
+            await asyncio.to_thread(fifo.read_text)
+        await asyncio.to_thread(commands.kill_all)
+        return await asyncio.gather(*running)
+
+    results = asyncio.run(scenario())
+
+    assert results == ["killed by signal 9 (Killed)"] * 2
+    assert survivors(tmp_path) == []
+
+
+def test_a_command_that_begins_after_all_were_killed_is_killed_too(tmp_path: Path) -> None:
+    commands = ShellCommands()
+    commands.kill_all()
+
+    result = asyncio.run(shell(commands=commands)({"command": LONG}, context(tmp_path)))
+
+    assert result == "killed by signal 9 (Killed)"
+    assert survivors(tmp_path) == []
+
+
+def test_a_command_that_has_ended_is_forgotten(tmp_path: Path) -> None:
+    commands = ShellCommands()
+
+    asyncio.run(shell(commands=commands)({"command": "true"}, context(tmp_path)))
+
+    assert commands._groups == set()  # its number may be another's by now
+
+
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("turns", range(12))
-def test_a_cancel_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, turns: int) -> None:
+def test_a_cancel_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, turns: int, again: bool) -> None:
     async def scenario() -> None:
-        running = asyncio.ensure_future(shell()({"command": LONG}, context(tmp_path)))
+        running = asyncio.ensure_future(shell()({"command": f"{LONG} & {LONG}"}, context(tmp_path)))
         for _ in range(turns):
             await asyncio.sleep(0)
         running.cancel()
+        if again:
+            await asyncio.sleep(0)
+            running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
-from alex_actors.agents.progress import Progress
 from alex_actors.agents.react import ReActAgent
+from alex_actors.agents.turn_log import TurnLog
 from alex_actors.events import AnyEvent, IterationStart
+from alex_actors.models.offline import joined
 from alex_actors.models.offline_intents import Simulate
 from alex_actors.models.offline_language import understand
 from alex_actors.ports import AgentError, AgentYield, Answer
@@ -32,11 +33,11 @@ class OfflineAgent:
 
         Raises AgentError at the end of a simulation that was asked to fail.
         """
-        progress = Progress(history)
+        turns = TurnLog(history)
         parts = understand(task.task)
         if not any(isinstance(part.intent, Simulate) for part in parts):
             # In one conversation, so that the model sees what it did before.
-            async with aclosing(self._react.pursue(task, task.task, progress)) as events:
+            async with aclosing(self._react.pursue(task, task.task, turns)) as events:
                 async for event in events:
                     yield event
             return
@@ -44,9 +45,9 @@ class OfflineAgent:
         answers: list[str] = []
         for part in parts:
             working = (
-                self._simulate(task, part.intent, progress)
+                self._simulate(task, part.intent, turns)
                 if isinstance(part.intent, Simulate)
-                else self._react.pursue(task, part.text, progress)
+                else self._react.pursue(task, part.text, turns)
             )
             async with aclosing(working) as events:
                 async for event in events:
@@ -57,14 +58,14 @@ class OfflineAgent:
             answers.append(answer.text)
             if answer.stop_reason != "final_answer":
                 break
-        yield Answer("\n".join(answers), stop_reason=answer.stop_reason)
+        yield Answer(joined(answers), stop_reason=answer.stop_reason)
 
     async def _simulate(
-        self, task: Task, simulation: Simulate, progress: Progress
+        self, task: Task, simulation: Simulate, turns: TurnLog
     ) -> AsyncGenerator[AgentYield, None]:
         """Take a turn for every step. A step that was interrupted is slept through again, from its start."""
         for step in range(simulation.steps):
-            turn = progress.next_turn(task.max_iterations)
+            turn = turns.next_turn(task.max_iterations)
             if turn is None:
                 text = (
                     f"Stopped after {task.max_iterations} iterations, the limit of this task: "
@@ -77,7 +78,7 @@ class OfflineAgent:
             if not turn.completed:
                 if simulation.milliseconds:
                     await self._sleep(simulation.milliseconds / 1000)
-                yield progress.complete(turn, tokens=STEP_TOKENS)
+                yield turns.complete(turn, tokens=STEP_TOKENS)
         if simulation.fail:
             raise AgentError(f"The simulation was asked to fail after {simulation.steps} steps.")
         yield Answer(f"Simulated {simulation.steps} steps of {simulation.milliseconds} ms.")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from alex_actors.agents.progress import CallState, Progress, Turn
+from alex_actors.agents.turn_log import CallState, Turn, TurnLog
 from alex_actors.events import (
     AnyEvent,
     ErrorRaised,
@@ -38,15 +38,13 @@ from alex_actors.ports import (
 )
 from alex_actors.redact import REDACTED, redact
 from alex_actors.tasks import Task
+from alex_actors.text import failure_line, one_line, shortened, text_of
 from alex_actors.tools.toolbox import Toolbox
 
 _UNKNOWN_OUTCOME = (
     "The task was interrupted while this tool ran. Whether it had its effect is not known, and it was not run "
     "again. Look at what is there before you go on."
 )
-_LONGEST_ERROR = 500
-"""Characters of an unexpected error's text."""
-
 _LONGEST_EXCERPT = 1000
 """Characters of what a task had when it used up its iterations."""
 
@@ -75,19 +73,19 @@ class ReActAgent:
 
     def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncGenerator[AgentYield, None]:
         """Work on a task from where its recorded events leave off. Raises AgentError if the model cannot."""
-        return self.pursue(task, task.task, Progress(history))
+        return self.pursue(task, task.task, TurnLog(history))
 
-    async def pursue(self, task: Task, goal: str, progress: Progress) -> AsyncGenerator[AgentYield, None]:
-        """Work on a part of a task until there is an answer to it, with turns from ``progress``."""
-        if not progress.analysed:
-            progress.analysed = True
+    async def pursue(self, task: Task, goal: str, turns: TurnLog) -> AsyncGenerator[AgentYield, None]:
+        """Work on a part of a task until there is an answer to it, with turns from ``turns``."""
+        if not turns.analysed:
+            turns.analysed = True
             yield _analysis(task)
         conversation = [
             Message(role="system", content=self._persona(task.agent_preset)),
             Message(role="user", content=goal),
         ]
-        while (turn := progress.next_turn(task.max_iterations)) is not None:
-            async with aclosing(self._take(turn, task, conversation, progress)) as events:
+        while (turn := turns.next_turn(task.max_iterations)) is not None:
+            async with aclosing(self._take(turn, task, conversation, turns)) as events:
                 async for event in events:
                     yield event
             if turn.answer is not None:
@@ -96,7 +94,7 @@ class ReActAgent:
         yield Answer(_out_of_iterations(task, conversation), stop_reason="max_iterations")
 
     async def _take(
-        self, turn: Turn, task: Task, conversation: list[Message], progress: Progress
+        self, turn: Turn, task: Task, conversation: list[Message], turns: TurnLog
     ) -> AsyncGenerator[AgentYield, None]:
         """Do what is left to do of a turn, and add it to the conversation."""
         if not turn.begun:
@@ -117,7 +115,7 @@ class ReActAgent:
                 conversation.append(tool_message(state.outcome))
         if not turn.completed:
             tokens = estimated_tokens(content, calls) if turn.tokens is None else turn.tokens
-            yield progress.complete(turn, tokens=tokens)
+            yield turns.complete(turn, tokens=tokens)
 
     async def _think(
         self, turn: Turn, task: Task, conversation: Sequence[Message]
@@ -129,7 +127,7 @@ class ReActAgent:
         try:
             reply = await self._model.complete(conversation, self._toolbox.offered(task.tool_preset))
         except Exception as error:
-            reason = _one_line(error)
+            reason = _told(error)
             yield ErrorRaised(iteration=turn.iteration, phase="think", error=reason, recoverable=False)
             raise AgentError(reason) from error
         thought = ThinkComplete(
@@ -173,16 +171,18 @@ class ReActAgent:
         began = self._clock.monotonic()
         result = error = unexpected = None
         try:
-            result = await self._toolbox.call(
-                call.tool_name,
-                call.arguments,
-                ToolContext(task.task_id, self._workspace(task)),
-                task.tool_preset,
+            result = _recordable(
+                await self._toolbox.call(
+                    call.tool_name,
+                    call.arguments,
+                    ToolContext(task.task_id, self._workspace(task)),
+                    task.tool_preset,
+                )
             )
         except ToolError as refusal:
-            error = str(refusal)
+            error = _recordable(text_of(refusal))
         except Exception as failure:  # noqa: BLE001 - a broken tool ends its call, not the task
-            error = unexpected = _one_line(failure)
+            error = unexpected = _told(failure)
         duration = (self._clock.monotonic() - began) * 1000
         return _outcome(call, result=result, error=error, duration=duration), unexpected
 
@@ -195,6 +195,11 @@ def _outcome(
     )
 
 
+def _recordable(text: str) -> str:
+    """Return a text as JSON can have it: half of a surrogate pair is replaced."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _is_whole(call: ToolCall) -> bool:
     """Return whether a recorded call has all of its arguments: what was redacted is lost."""
     return REDACTED.encode() not in msgspec.json.encode(call.arguments)
@@ -203,7 +208,7 @@ def _is_whole(call: ToolCall) -> bool:
 def _analysis(task: Task) -> TaskAnalysis:
     first_line = task.task.strip().splitlines()[0] if task.task.strip() else ""
     return TaskAnalysis(
-        action_name=_shortened(" ".join(first_line.split()), 60), goal=_shortened(task.task.strip(), 500)
+        action_name=shortened(" ".join(first_line.split()), 60), goal=shortened(task.task.strip(), 500)
     )
 
 
@@ -214,19 +219,13 @@ def _out_of_iterations(task: Task, conversation: Sequence[Message]) -> str:
     said = next((m.content for m in reversed(conversation) if m.role == "assistant" and m.content), None)
     seen = next((m.content for m in reversed(conversation) if m.role == "tool" and m.content), None)
     if said is not None:
-        text += f"\nThe model said last: {_shortened(said, _LONGEST_EXCERPT)}"
+        text += f"\nThe model said last: {shortened(said, _LONGEST_EXCERPT)}"
     if seen is not None:
-        text += f"\nThe last tool call came to: {_shortened(seen, _LONGEST_EXCERPT)}"
+        text += f"\nThe last tool call came to: {shortened(seen, _LONGEST_EXCERPT)}"
     return text
 
 
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def _one_line(error: Exception) -> str:
+def _told(error: Exception) -> str:
     """Return an error's text in one line; of one that was not written for people, with its type."""
-    text = _shortened(" ".join(str(error).split()), _LONGEST_ERROR)
-    if isinstance(error, AgentError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = one_line(text_of(error)) if isinstance(error, AgentError) else ""
+    return text or failure_line(error)

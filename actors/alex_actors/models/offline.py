@@ -23,12 +23,16 @@ from alex_actors.models.offline_intents import (
     Unknown,
     WriteFile,
 )
-from alex_actors.models.offline_language import Part, understand
+from alex_actors.models.offline_language import understand
 from alex_actors.ports import Message, ModelReply, ToolCall, ToolSpec
+from alex_actors.text import shortened
 from alex_actors.values import Value
 
 COUNT_SECONDS = 0.1
 """From one number to the next: slow enough to watch, and to cancel."""
+
+LONGEST_ANSWER = 128 * 1024
+"""Characters, of the answers to all parts: whatever they are, an event that has them stays under 1 MiB."""
 
 _NOT_UNDERSTOOD = 'There is no rule for "{}".'
 _HELP = """\
@@ -49,9 +53,9 @@ alex_runtime.py composes the system."""
 
 
 class _Part(Value, frozen=True):
-    """A part of the task, and how far it is done."""
+    """What is meant by a part of the task, and how far it is done."""
 
-    part: Part
+    intent: Intent
     outcomes: tuple[Message, ...]
     """The tools' messages that answer its calls."""
     calls: int
@@ -91,9 +95,17 @@ class OfflineModel:
         if latest is not None and _says_another_number(latest):
             await self._sleep(COUNT_SECONDS)
         if current is None:
-            return _reply("\n".join(_answer(part) for part in parts))
-        name, arguments, announcement = _call(current.part.intent, len(current.outcomes))
+            return _reply(joined([_answer(part) for part in parts]))
+        name, arguments, announcement = _call(current.intent, len(current.outcomes))
         return _reply(announcement, ToolCall(f"call-{made + 1}", name, arguments))
+
+
+def joined(answers: Sequence[str]) -> str:
+    """Return the answers to the parts of a task as one, not longer than may be."""
+    text = "\n".join(answers)
+    if len(text) <= LONGEST_ANSWER:
+        return text
+    return f"{text[:LONGEST_ANSWER]}\n[cut: the whole answer would have {len(text):,} characters]"
 
 
 def _read(messages: Sequence[Message]) -> list[_Part]:
@@ -111,7 +123,7 @@ def _read(messages: Sequence[Message]) -> list[_Part]:
     begin = 0
     for part, count in zip(parts, calls, strict=True):
         end = _end_of_part(outcomes, begin, count)
-        read.append(_Part(part, tuple(outcomes[begin:end]), count))
+        read.append(_Part(part.intent, tuple(outcomes[begin:end]), count))
         begin = end
     return read
 
@@ -124,7 +136,7 @@ def _end_of_part(outcomes: Sequence[Message], begin: int, count: int) -> int:
 
 
 def _says_another_number(part: _Part) -> bool:
-    intent = part.part.intent
+    intent = part.intent
     return isinstance(intent, Count) and part.failure is None and len(part.outcomes) < len(intent.numbers)
 
 
@@ -165,7 +177,7 @@ def _call(intent: Intent, step: int) -> tuple[str, dict[str, str], str]:
 
 
 def _answer(done: _Part) -> str:
-    intent, failure = done.part.intent, done.failure
+    intent, failure = done.intent, done.failure
     if failure is not None:
         return f"I could not {_deed(intent)}: {failure}"
     result = done.outcomes[-1].content.rstrip("\n") if done.outcomes else ""
@@ -212,8 +224,7 @@ def _deed(intent: Intent) -> str:
 
 
 def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 100 else f"{line[:99]}…"
+    return shortened(" ".join(text.split()), 100)
 
 
 def _reply(content: str, *calls: ToolCall) -> ModelReply:

@@ -2,23 +2,25 @@
 
 This is no sandbox: a command can do what the server's user can, and one that starts a session of its own
 (``setsid``) leaves the group. That is why the default tool preset does not offer it.
+
+After a ``kill -9`` of the server, or a crash of the whole process, a command that is at work may run on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import codecs
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
-from alex_actors.tools.tool import FunctionTool, in_thread, parameters
+from alex_actors.tools.excerpts import MAX_TEXT, head
+from alex_actors.tools.tool import FunctionTool, in_thread, parameters, to_its_end
 from alex_actors.tools.workspace import Workspace
 
-MAX_OUTPUT = 64 * 1024
+MAX_OUTPUT = MAX_TEXT
 """Bytes of output that are kept; the rest is read and counted, so that the command never blocks on it."""
 
 _LAST_OUTPUT_SECONDS = 1.0
@@ -28,8 +30,39 @@ All of it is there at once, unless a process that left the group holds the pipe 
 """
 
 
-def shell_tool(*, timeout: float, path: str) -> Tool:
-    """Return the tool. ``timeout`` in seconds; ``path`` is the PATH that commands are looked up in."""
+class ShellCommands:
+    """The commands that are at work, so that a server that stops at once does not leave them behind.
+
+    Without a lock: its set is changed, and copied, in one step each.
+    """
+
+    def __init__(self) -> None:
+        self._groups: set[int] = set()
+        self._closed = False
+
+    def kill_all(self) -> None:
+        """Kill them all, and from now on each one that begins. From any thread, and from a signal handler."""
+        self._closed = True
+        for group in self._groups.copy():
+            kill_group(group)
+
+    @contextmanager
+    def noted(self, group: int) -> Iterator[None]:
+        """Have a process group killed by ``kill_all`` meanwhile."""
+        self._groups.add(group)
+        try:
+            if self._closed:  # looked at after the group is in: kill_all may be at work right now
+                kill_group(group)
+            yield
+        finally:
+            self._groups.discard(group)
+
+
+def shell_tool(*, timeout: float, path: str, commands: ShellCommands) -> Tool:
+    """Return the tool.
+
+    ``timeout`` in seconds; ``path`` is the PATH that commands are looked up in; ``commands`` knows those at work.
+    """
     return FunctionTool(
         spec=ToolSpec(
             name="shell",
@@ -42,7 +75,7 @@ def shell_tool(*, timeout: float, path: str) -> Tool:
             ),
             repeatable=False,
         ),
-        run=_Shell(timeout=timeout, path=path).run,
+        run=_Shell(timeout=timeout, path=path, commands=commands).run,
     )
 
 
@@ -62,17 +95,14 @@ class _Output(asyncio.Protocol):
         self.ended.set()
 
     def text(self) -> str:
-        if self.size <= len(self.head):
-            return self.head.decode(errors="replace")
-        # The incremental decoder leaves out a character that the limit cuts in two.
-        head = codecs.getincrementaldecoder("utf-8")(errors="replace").decode(bytes(self.head))
-        return f"{head}\n[only the first {MAX_OUTPUT:,} of {self.size:,} bytes are shown]"
+        return head(bytes(self.head), size=self.size)
 
 
 class _Shell:
-    def __init__(self, *, timeout: float, path: str) -> None:
+    def __init__(self, *, timeout: float, path: str, commands: ShellCommands) -> None:
         self._timeout = timeout
         self._path = path
+        self._commands = commands
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
         command: str = arguments["command"]
@@ -84,7 +114,8 @@ class _Shell:
                 process = await self._spawn(command, context, write_end)
             finally:
                 os.close(write_end)
-            timed_out = await self._wait(process)
+            with self._commands.noted(process.pid):
+                timed_out = await self._wait(process)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_OUTPUT_SECONDS):
                     await output.ended.wait()
@@ -108,10 +139,10 @@ class _Shell:
             )
         )
         try:
-            return await asyncio.shield(spawning)
+            return await to_its_end(spawning)
         except asyncio.CancelledError:
             with suppress(OSError, ValueError):  # it could not be started
-                await _end(await spawning)
+                await _end(spawning.result())
             raise
         except (OSError, ValueError) as error:  # ValueError: the command is not valid Unicode
             raise ToolError(f"The command could not be started: {error}.") from error
@@ -150,16 +181,21 @@ async def _pipe() -> AsyncIterator[tuple[_Output, int]]:
         transport.close()
 
 
+def kill_group(group: int) -> None:
+    """Kill a process group. One that is gone already is none to kill."""
+    # PermissionError: what macOS says of a group of which only zombies are left.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Kill the process group and wait for its leader, so that no zombie stays.
 
     The leader may have been waited for already. Its number is not used again as long as the group has members, and
     without members the kernel would have to hand out all other numbers first.
     """
-    # PermissionError: what macOS says of a group of which only zombies are left.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    kill_group(process.pid)
+    await to_its_end(asyncio.ensure_future(process.wait()))
 
 
 def _result(output: _Output, code: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from alex_actors.ports import ToolContext, ToolSpec
@@ -62,14 +63,41 @@ async def in_thread(work: Callable[[], R], *, on_cancel: Callable[[], None] | No
     """Run blocking work on a thread.
 
     A cancel calls ``on_cancel``, so that long work can end early, and waits for the work: a tool that has
-    stopped does nothing more.
+    stopped does nothing more. Work that still waits for a thread is not begun.
     """
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        if on_cancel is not None:
+    place: Future[None] = Future()  # it is cancelled or it is set running, never both, whatever the threads do
+
+    def begin() -> R:
+        if not place.set_running_or_notify_cancel():
+            raise asyncio.CancelledError
+        return work()
+
+    running = asyncio.ensure_future(asyncio.to_thread(begin))
+
+    def cancel() -> None:
+        if place.cancel():
+            running.cancel()
+        elif on_cancel is not None:
             on_cancel()
-        # Its error, if it has one, is of no interest any more.
-        await asyncio.gather(running, return_exceptions=True)
-        raise
+
+    return await to_its_end(running, on_cancel=cancel)
+
+
+async def to_its_end(running: asyncio.Future[R], *, on_cancel: Callable[[], None] | None = None) -> R:
+    """Wait for what runs, even if cancelled, however often; then be cancelled.
+
+    The first cancel calls ``on_cancel``.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait((running,))
+        except asyncio.CancelledError as error:
+            if cancelled is None and on_cancel is not None:
+                on_cancel()
+            cancelled = error
+    if cancelled is None:
+        return running.result()
+    if not running.cancelled():
+        running.exception()  # asked for, so that asyncio does not log it: it is of no interest any more
+    raise cancelled

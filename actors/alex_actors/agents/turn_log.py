@@ -56,10 +56,10 @@ class Turn:
         return self.thought.content
 
 
-class Progress:
+class TurnLog:
     """A task's turns: first those on record, as they were left, then new ones.
 
-    Several agents may take turns from one progress, one agent after the other: counters go on.
+    Several agents may take turns from one log, one agent after the other: counters go on.
     """
 
     def __init__(self, history: Iterable[AnyEvent]) -> None:
