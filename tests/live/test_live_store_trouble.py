@@ -113,11 +113,13 @@ def test_cancels_that_wait_for_the_disk_hold_every_worker_and_are_all_answered(s
             cancels = [pool.submit(client.cancel, task_id) for task_id in tasks]
             until(lambda: len(server.log("task.cancel_requested")) == WORKERS, "every worker waits")
             with pytest.raises(httpx.ReadTimeout):
-                client.http.get("/ready", timeout=0.1)
+                client.http.get("/api/tasks", timeout=0.1)
+            probes = [client.http.get(path).status_code for path in ("/health", "/ready")]
 
         replies = [cancel.result().status_code for cancel in cancels]
 
         assert replies == [200] * len(tasks)
+        assert set(probes) <= {200, 503}  # 503 once a commit has waited for the lock in vain
         assert client.http.get("/ready").status_code == 200
         for task_id in tasks:
             assert [name for name in types(client.events(task_id)) if name in TERMINAL] == ["task_cancelled"]
