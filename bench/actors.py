@@ -1,6 +1,6 @@
 """Actors of ours on a pool beside Pykka's own, one thread each: messages, starts, memory.
 
-``python bench/actors.py`` takes about three minutes; ``--quick`` a few seconds, with figures that mean nothing.
+``python -m bench.actors`` takes about three minutes; ``--quick`` a few seconds, with figures that mean nothing.
 The contestants take turns, round by round, so that what else the machine does hits both; medians are shown.
 """
 

@@ -23,7 +23,7 @@ from bench.servers import ServerProcess, alex, no_op
 
 TASK = json.dumps({"task": "Simulate 5 steps of 0 ms"}).encode()
 LONG_TASK = json.dumps({"task": "Simulate 20 steps of 500 ms"}).encode()
-CORES = os.sched_getaffinity(0)
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()  # Linux alone can pin
 
 
 def main() -> None:
@@ -92,7 +92,8 @@ def pinning(server: ServerProcess, *, pinned: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        os.sched_setaffinity(0, CORES)
+        if CORES:
+            os.sched_setaffinity(0, CORES)
 
 
 def wait_until_completed(server: ServerProcess, count: int) -> None:

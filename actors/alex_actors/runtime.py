@@ -128,7 +128,7 @@ class ActorRuntime:
     @contextmanager
     def _settling(self, task_id: TaskId, context: Context) -> Iterator[None]:
         """Leave nothing open if the block fails: the session actor finds out what became of the task."""
-        advice = f"If there is a task {task_id}, it was taken all the same; if not, submit it again."
+        advice = f"Whether the task {task_id} was taken shows in a moment: look for it before you submit it again."
         try:
             with self._unavailable(advice):
                 yield

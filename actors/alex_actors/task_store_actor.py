@@ -93,6 +93,7 @@ class TaskStoreActor(PooledActor):
         self._keys = Keys(last_session=last_session, last_event=last_event)
         self._live: dict[TaskId, LiveTask] = {}
         self._pending: list[Pending] = []
+        self._probing = False
 
     def on_receive(self, message: TaskStoreMessage) -> object:
         """Handle a message."""
@@ -106,7 +107,7 @@ class TaskStoreActor(PooledActor):
             case _Commit():
                 self._commit()
             case _Probe():
-                self._probe(message)
+                self._probe()
             case InterruptUnfinished():
                 return message.reply(self._interrupt_unfinished())
             case _:
@@ -201,7 +202,9 @@ class TaskStoreActor(PooledActor):
             tell(self._broadcaster, publish)
 
     def _give_up(self, group: list[Pending], error: SQLAlchemyError) -> None:
-        cause = self._note_failure(error)
+        cause = cause_of(error)
+        if isinstance(error, OperationalError):  # else it was one row that was refused: the store works
+            self._note_failure(cause)
         for one in group:
             context = one.change.context
             self._log.error(
@@ -216,25 +219,27 @@ class TaskStoreActor(PooledActor):
                 one.promise.fail(StoreFailure(cause))
             self._repeat_later(one.change)
 
-    def _note_failure(self, error: SQLAlchemyError) -> str:
-        """Say that the store fails, and see to it that it is said when it does no more. Returns the cause."""
-        cause = str(error.orig if isinstance(error, DBAPIError) else error)
-        if self._condition.failure is None:
-            probe = _Probe(context=Context("", sender="TaskStoreActor"))
-            self._timers.after(RETRY_AFTER, self.actor_ref, probe)
+    def _note_failure(self, cause: str) -> None:
+        """Say that the store fails, and see to it that it is said when it does no more."""
         self._condition.failure = cause
-        return cause
+        if not self._probing:
+            self._probing = True
+            self._probe_later()
 
-    def _probe(self, message: _Probe) -> None:
-        if self._condition.failure is None:
-            return  # something was committed meanwhile
-        try:
-            with self._writer.transaction() as transaction:
-                transaction.write_nothing_new()
-        except SQLAlchemyError:
-            self._timers.after(RETRY_AFTER, self.actor_ref, message)
-        else:
+    def _probe_later(self) -> None:
+        probe = _Probe(context=Context("", sender="TaskStoreActor"))
+        self._timers.after(RETRY_AFTER, self.actor_ref, probe)
+
+    def _probe(self) -> None:
+        if self._condition.failure is not None:  # else something was committed meanwhile
+            try:
+                with self._writer.transaction() as transaction:
+                    transaction.write_nothing_new()
+            except SQLAlchemyError:
+                self._probe_later()
+                return
             self._condition.failure = None
+        self._probing = False
 
     def _repeat_later(self, change: Change) -> None:
         """Try a change again that nobody else would send again: an agent that crashed is gone."""
@@ -269,7 +274,7 @@ class TaskStoreActor(PooledActor):
         try:
             task = self._reader.task(message.task_id)
         except SQLAlchemyError as error:
-            self._note_failure(error)
+            self._note_failure(cause_of(error))
             self._timers.after(RETRY_AFTER, self.actor_ref, message)
             return
         context = message.context.sent_by("TaskStoreActor")
@@ -286,6 +291,11 @@ class TaskStoreActor(PooledActor):
             last_place = transaction.last_place()
         self._committed(staging)
         return RecoveredStore(len(found), last_place)
+
+
+def cause_of(error: SQLAlchemyError) -> str:
+    """Return what the database said, without what SQLAlchemy adds."""
+    return str(error.orig if isinstance(error, DBAPIError) else error)
 
 
 def _answer(one: Pending, answer: object) -> Callable[[], None]:

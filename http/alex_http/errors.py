@@ -27,7 +27,7 @@ Problem
 ├── InternalError 500        a fault of the server; its log tells more
 ├── UnknownTransferCoding 501
 └── ServiceUnavailable 503   with Retry-After
-    └── NotReady             starting or stopping
+    └── NotReady             starting, stopping, or its store cannot be written
 
 All are written as ``application/problem+json`` (RFC 9457). Their ``type`` is ``about:blank``: the status says what
 kind of problem it is, ``title`` is the status's name, and ``detail`` is for people.
@@ -356,7 +356,10 @@ class ServiceUnavailable(Problem):
 
 
 class NotReady(ServiceUnavailable):
-    """Starting or stopping."""
+    """Starting, stopping, or without a store that can be written."""
 
     def __init__(self) -> None:
-        super().__init__("The server is starting or stopping, and takes no tasks. Try again in a moment.")
+        super().__init__(
+            "The server takes no tasks now: it is starting or stopping, or its store cannot be written, which"
+            " /health tells. Try again in a moment."
+        )

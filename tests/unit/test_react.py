@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from alex_actors.agents.react import MAX_ARGUMENTS
 from alex_actors.events import (
     AnyEvent,
     ErrorRaised,
@@ -134,6 +135,16 @@ def test_a_tools_refusal_is_told_to_the_model_and_the_task_goes_on(tmp_path: Pat
     outcome = next(item for item in ran.yielded if isinstance(item, ToolCallComplete))
     assert (outcome.result, outcome.error) == (None, "Not so.")
     assert "ErrorRaised" not in names(ran.yielded)
+
+
+def test_a_call_that_is_too_large_to_be_recorded_is_not_run(tmp_path: Path) -> None:
+    tool = RecordingTool("upper", upper)
+
+    ran = run(make_react(call_once("upper", {"text": "x" * MAX_ARGUMENTS}), toolbox(tool), tmp_path), TASK)
+
+    start = next(item for item in ran.yielded if isinstance(item, ToolCallStart))
+    assert start.arguments == {}
+    assert f"{MAX_ARGUMENTS} may be" in ran.answer.text
 
 
 def test_a_tool_that_breaks_ends_its_call_and_not_the_task(tmp_path: Path) -> None:

@@ -114,6 +114,26 @@ def test_a_store_that_works_again_is_seen_though_nobody_asks_for_anything(under:
     assert under.timers.pending == []
 
 
+def test_a_row_that_is_refused_says_nothing_of_the_store(under: StoreUnderTest) -> None:
+    under.store.writer.refuse_rows_of("bad")
+
+    under.create("bad")
+    under.run()
+
+    assert under.condition.failure is None
+    assert under.timers.pending == []
+
+
+def test_a_store_that_fails_again_and_again_is_looked_at_by_one_probe(under: StoreUnderTest) -> None:
+    under.store.writer.fail_next(True, False, True)
+
+    for name in ("a", "b", "c"):  # it fails, it works, it fails
+        under.create(name)
+        under.run()
+
+    assert len(under.timers.pending) == 1
+
+
 def test_a_group_that_is_repeated_one_by_one_is_given_up_when_the_disk_fails_too(under: StoreUnderTest) -> None:
     errors = iter([row_error, disk_error])
     under.store.writer.fails = lambda _batches: True

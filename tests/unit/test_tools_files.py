@@ -178,6 +178,14 @@ def test_a_search_finds_lines_with_their_file_and_number(sources: Path) -> None:
     assert run(search_tool(), sources, query="TODO") == "a.txt:2: TODO: a (b)\nsrc/b.py:1: # TODO"
 
 
+def test_a_search_says_which_files_it_read_only_the_beginning_of(root: Path) -> None:
+    (root / "large.txt").write_text("x\n" * MAX_BYTES)
+
+    text = run(search_tool(), root, query="not there")
+
+    assert text == f"large.txt: [only its first {MAX_BYTES} of {2 * MAX_BYTES} bytes were searched]"
+
+
 def test_a_search_can_be_of_a_directory_or_a_file(sources: Path) -> None:
     assert run(search_tool(), sources, query="TODO", path="src") == "src/b.py:1: # TODO"
     assert run(search_tool(), sources, query="one", path="a.txt") == "a.txt:1: one"

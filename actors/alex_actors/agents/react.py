@@ -45,6 +45,9 @@ _UNKNOWN_OUTCOME = (
     "The task was interrupted while this tool ran. Whether it had its effect is not known, and it was not run "
     "again. Look at what is there before you go on."
 )
+MAX_ARGUMENTS = 1_000_000
+"""Bytes of JSON that a tool call's arguments may be, so that the event that records them is not too large."""
+
 _LONGEST_EXCERPT = 1000
 """Characters of what a task had when it used up its iterations."""
 
@@ -152,13 +155,20 @@ class ReActAgent:
             state.outcome = _outcome(call, error=_UNKNOWN_OUTCOME)
             yield state.outcome
             return
+        size = len(msgspec.json.encode(call.arguments))
         if not state.begun:
             yield ToolCallStart(
                 iteration=turn.iteration,
                 call_id=call.call_id,
                 tool_name=call.tool_name,
-                arguments=redact(call.arguments),
+                arguments=redact(call.arguments) if size <= MAX_ARGUMENTS else {},
             )
+        if size > MAX_ARGUMENTS:  # the call could not be recorded whole, and a resumed task would repeat another
+            state.outcome = _outcome(
+                call, error=f"The arguments are {size} bytes of JSON; {MAX_ARGUMENTS} may be."
+            )
+            yield state.outcome
+            return
         if not repeatable:
             yield Checkpoint()
         state.outcome, unexpected = await self._run_tool(call, task)

@@ -113,11 +113,14 @@ def _hits(workspace: Workspace, path: str, matches: _Matches) -> Iterator[str | 
     for at in _files(workspace, path):
         yield None
         try:
-            data = workspace.read(at, limit=MAX_BYTES).data
+            content = workspace.read(at, limit=MAX_BYTES)
         except ToolError:
             continue  # it went away meanwhile, or cannot be read
+        data = content.data
         if is_binary(data):
             continue
+        if content.size > len(data):
+            yield f"{shown(at)}: [only its first {len(data)} of {content.size} bytes were searched]"
         for number, line in enumerate(data.decode(errors="replace").split("\n"), start=1):
             if matches(line):
                 yield f"{shown(at)}:{number}: {_excerpt(line)}"
