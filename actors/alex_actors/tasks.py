@@ -38,7 +38,7 @@ class Result(Value, frozen=True, kw_only=True):
 
 
 class Task(Value, frozen=True, kw_only=True):
-    """A task as recorded."""
+    """A task as recorded. The defaults are what holds of one that was just created."""
 
     task_id: TaskId
     session_id: SessionId
@@ -46,23 +46,23 @@ class Task(Value, frozen=True, kw_only=True):
     """The session's own key in the store: names its workspace, and is never used again."""
     place: int
     """Where its session was confirmed in the order of all confirmations; larger is later."""
-    status: Status
+    status: Status = "pending"
     task: str
     agent_preset: str
     tool_preset: str
     model: str
-    parent_task_id: TaskId | None
+    parent_task_id: TaskId | None = None
     created_at: Timestamp
-    started_at: Timestamp | None
-    completed_at: Timestamp | None
-    current_iteration: int
-    total_iterations: int
-    tokens_used: int
-    total_tokens: int
-    cost_usd: float
-    error: str | None
-    termination_reason: TerminationReason | None
-    result: Result | None
+    started_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
+    current_iteration: int = 0
+    total_iterations: int = 0
+    tokens_used: int = 0
+    total_tokens: int = 0
+    cost_usd: float = 0.0
+    error: str | None = None
+    termination_reason: TerminationReason | None = None
+    result: Result | None = None
     strategy: Strategy
     timeout_seconds: float | None
     max_iterations: int

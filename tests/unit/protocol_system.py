@@ -66,11 +66,9 @@ def a_task(task_id: str) -> Task:
     """Return a task that was just recorded."""
     at = timestamp(EPOCH)
     return Task(
-        task_id=TaskId(task_id), session_id=SessionId("home"), session_key=1, place=1, status="pending",
+        task_id=TaskId(task_id), session_id=SessionId("home"), session_key=1, place=1,
         task="2 + 2",
-        agent_preset="default", tool_preset="safe", model="offline", parent_task_id=None, created_at=at,
-        started_at=None, completed_at=None, current_iteration=0, total_iterations=0, tokens_used=0,
-        total_tokens=0, cost_usd=0.0, error=None, termination_reason=None, result=None, strategy="enqueue",
+        agent_preset="default", tool_preset="safe", model="offline", created_at=at, strategy="enqueue",
         timeout_seconds=None, max_iterations=50, metadata={}, trace_id="trace",
     )  # fmt: skip
 
