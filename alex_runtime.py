@@ -13,6 +13,8 @@ import secrets
 import sys
 from contextlib import ExitStack
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.agents import OfflineAgent, ReActAgent
 from alex_actors.broadcaster_actor import BroadcasterActor
@@ -28,7 +30,7 @@ from alex_actors.messages import ask
 from alex_actors.models import OFFLINE, OfflineModel
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
-from alex_actors.store.database import open_readers, open_writer
+from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
 from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
@@ -231,6 +233,8 @@ def run(settings: Settings) -> int:
             say(f"Alex Runtime {__version__} listens on {server.url}")
             server.serve()
             stops.close()
+        except SQLAlchemyError as error:  # what a previous run left cannot be read, or its end not be recorded
+            raise DatabaseError(explain(error, data.database)) from error
         except CANNOT_START:
             raise
         except Exception as error:

@@ -27,9 +27,10 @@ from alex_actors.replies import (
     UnknownTask,
 )
 from alex_actors.session_protocol import Cancel, Confirm, Confirmed, Settle
-from alex_actors.task_store_protocol import Create, MakeSession, StoreFailure
+from alex_actors.store.database import cause_of
+from alex_actors.task_store_protocol import Create, MakeSession, ReadFailed, StoreFailure
 from alex_actors.tasks import UNFINISHED
-from alex_actors.values import SessionId
+from alex_actors.values import Context, SessionId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from alex_actors.store.reader import StoreReader
     from alex_actors.task_store_actor import TaskStoreActor
     from alex_actors.tasks import NewTask, Status, Task
-    from alex_actors.values import Context, TaskId
+    from alex_actors.values import TaskId
 
 MANY = 1000
 """Ends that the session actor may at most not have heard of yet. It hears of one a moment after the commit."""
@@ -210,5 +211,7 @@ class ActorRuntime:
             raise Unavailable(msg) from error
         except (StoreFailure, SQLAlchemyError) as error:
             self._log.error("store.unavailable", error=str(error))
+            if isinstance(error, SQLAlchemyError):  # else it is the store that told us
+                tell(self._store, ReadFailed(context=Context("", sender="http"), error=cause_of(error)))
             msg = f"The store cannot be used at the moment. {advice}"
             raise Unavailable(msg) from error

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import Recorded, RecordRefused, RecordsMissing
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.messages import Promise, tell
 from alex_actors.session_protocol import Settled, TaskEnded
+from alex_actors.store.database import cause_of
 from alex_actors.store.staging import Keys, LiveTask, Staging, live_task
 from alex_actors.task_store_protocol import (
     Create,
     InterruptUnfinished,
     MakeSession,
+    ReadFailed,
     Record,
     RecordCrash,
     RecoveredStore,
@@ -106,6 +108,8 @@ class TaskStoreActor(PooledActor):
                 self._revoke(message)
             case _Commit():
                 self._commit()
+            case ReadFailed():
+                self._note_failure(message.error)
             case _Probe():
                 self._probe()
             case InterruptUnfinished():
@@ -235,6 +239,7 @@ class TaskStoreActor(PooledActor):
             try:
                 with self._writer.transaction() as transaction:
                     transaction.write_nothing_new()
+                self._reader.sessions(limit=1, offset=0)
             except SQLAlchemyError:
                 self._probe_later()
                 return
@@ -291,11 +296,6 @@ class TaskStoreActor(PooledActor):
             last_place = transaction.last_place()
         self._committed(staging)
         return RecoveredStore(len(found), last_place)
-
-
-def cause_of(error: SQLAlchemyError) -> str:
-    """Return what the database said, without what SQLAlchemy adds."""
-    return str(error.orig if isinstance(error, DBAPIError) else error)
 
 
 def _answer(one: Pending, answer: object) -> Callable[[], None]:

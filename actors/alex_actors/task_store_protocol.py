@@ -78,6 +78,12 @@ class RecoveredStore(Value, frozen=True):
     """The last place in line that it gave, 0 if none."""
 
 
+class ReadFailed(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Somebody could not read the store."""
+
+    error: str
+
+
 class InterruptUnfinished(Ask["TaskStoreActor", RecoveredStore], frozen=True, kw_only=True):
     """End every task that a previous run left unfinished. To be asked before all else."""
 
@@ -91,5 +97,5 @@ class _Probe(Tell["TaskStoreActor"], frozen=True, kw_only=True):
 
 
 TaskStoreMessage: TypeAlias = (
-    Create | Record | RecordCrash | Revoke | MakeSession | InterruptUnfinished | _Commit | _Probe
+    Create | Record | RecordCrash | Revoke | MakeSession | ReadFailed | InterruptUnfinished | _Commit | _Probe
 )

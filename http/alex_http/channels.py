@@ -30,6 +30,9 @@ from alex_actors.ports import Clock, Ids
 from alex_http import errors
 from alex_http.exchange import common_headers, for_log, request_id, trace_id
 
+PATIENCE = 30.0
+"""Seconds for which a worker waits for a client that has more than 16 MiB to read before it goes on."""
+
 LINGER = 5
 """Seconds for which what a refused client still sends is read and dropped, so that it gets to read its reply.
 
@@ -54,6 +57,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             super().parse_header(header_plus)
         except ValueError:
             raise ParsingError("Its target or its Content-Length cannot be read") from None
+        if self.chunked and "CONTENT_LENGTH" in self.headers:  # RFC 9112, section 6.1: somebody is smuggling
+            raise ParsingError("It has both a Content-Length and a Transfer-Encoding")
+        if self.proxy_netloc:  # RFC 9112, section 3.2.2: the target's host, if it names one, is the host
+            self.headers["HOST"] = self.proxy_netloc
 
 
 class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
@@ -166,6 +173,27 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         if self.behind:
             self.server.pull_trigger()  # again: the loop may have looked before it could see that
         return written
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        """Wait until the client has taken enough of what was written, but not for ever.
+
+        waitress waits without an end: as many clients as there are workers, which ask for much and read nothing,
+        would be the end of the server.
+        """
+        most = self.adj.outbuf_high_watermark
+        if self.total_outbufs_len <= most:
+            return
+        deadline = time.monotonic() + PATIENCE
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
+            while self.connected and self.total_outbufs_len > most:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self.cancel()
+                    return
+                self.behind = True
+                self.server.pull_trigger()
+                self.outbuf_lock.wait(left)
 
     def handle_read(self) -> None:
         """Take what came. At its end, ``recv`` closes the channel."""
@@ -324,5 +352,6 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         waitress marks them to be closed when they can be written to, which one that stopped reading never is.
         """
         for channel in self.channels:
-            if not channel.requests and channel.last_activity < now - self.adj.channel_timeout:
+            silent = not channel.requests and channel.last_activity < now - self.adj.channel_timeout
+            if silent or channel.will_close:
                 channel.handle_close()

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.data_directory import DirectoryError
 from alex_actors.store.database import DatabaseError
@@ -18,7 +17,7 @@ from alex_http.hosts import CannotExpose, check_host
 from alex_http.server import CannotListen
 
 EXIT_CANNOT_START = 2
-CANNOT_START = (SettingsError, CannotExpose, DirectoryError, DatabaseError, SQLAlchemyError, CannotListen)
+CANNOT_START = (SettingsError, CannotExpose, DirectoryError, DatabaseError, CannotListen)
 """What has a text that says in one line why there is no server, and what to do."""
 
 

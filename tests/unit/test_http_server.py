@@ -57,6 +57,7 @@ def test_nothing_tells_what_serves(server: Running) -> None:
         (b"GET / HTTP/1.1\nHost: localhost\n\r\n\r\n", 400),
         (b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (POST + b"Content-Length: -5\r\n\r\n", 400),
+        (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
         (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
         (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
@@ -348,3 +349,10 @@ def held(begun: threading.Event, go_on: threading.Event) -> Callable[[], object]
         go_on.wait(10)
 
     return hold
+
+
+def test_the_host_of_a_targets_own_is_the_host(server: Running) -> None:
+    foreign = exchange(server, b"GET http://evil.example/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    ours = exchange(server, b"GET http://localhost/ready HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+
+    assert (foreign.status, ours.status) == (403, 200)

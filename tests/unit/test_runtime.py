@@ -379,6 +379,20 @@ def test_a_cancel_after_an_outage_does_not_wait_until_what_was_lost_is_sent_agai
     assert server.system.leftovers().keys() <= {"timers"}
 
 
+def test_a_store_that_cannot_be_read_is_seen_until_it_can(server: Server, tmp_path: Path) -> None:
+    engine = open_readers(tmp_path / "gone.sqlite3", connections=1)
+    with pytest.raises(Unavailable):
+        server.runtime_with(StoreReader(engine=engine)).task(TaskId("a"))
+    engine.dispose()
+    server.dispatcher.run()
+    failing = server.system.condition.failure
+
+    server.dispatcher.advance(RETRY_AFTER)
+
+    assert failing == "unable to open database file"
+    assert server.system.condition.failure is None
+
+
 # Sessions and reads.
 
 

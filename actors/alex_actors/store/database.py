@@ -48,7 +48,7 @@ def open_writer(path: Path, *, synchronous: Synchronous, migrations: Sequence[Mi
             with engine.begin() as transaction:
                 _migrate(transaction, path, migrations)
         except (exc.DBAPIError, sqlite3.Error, OSError) as error:
-            raise DatabaseError(_explain(error, path)) from error
+            raise DatabaseError(explain(error, path)) from error
         undo.pop_all()
     return engine
 
@@ -119,7 +119,13 @@ def _migrate(connection: Connection, path: Path, migrations: Sequence[Migration]
     connection.exec_driver_sql(f"PRAGMA user_version={len(migrations)}")
 
 
-def _explain(error: exc.DBAPIError | sqlite3.Error | OSError, path: Path) -> str:
+def cause_of(error: Exception) -> str:
+    """Return what the database said, without what SQLAlchemy adds."""
+    return str(error.orig if isinstance(error, exc.DBAPIError) else error)
+
+
+def explain(error: Exception, path: Path) -> str:
+    """Return in words for people why the database cannot be used, and what to do."""
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     text = str(cause)
     if "locked" in text:
