@@ -45,7 +45,7 @@ def measure(tasks: int, steps: int, milliseconds: int) -> None:
             most_memory = max(most_memory, process.memory_info().rss)
             most_threads = max(most_threads, process.num_threads())
             done = completed(server)
-            time.sleep(0.05)
+            time.sleep(0.05)  # looking takes time from the server that is looked at
         wall = time.perf_counter() - started
     print(f"{tasks} tasks of {steps} steps of {milliseconds} ms")
     print(f"submitted in        {submitted.seconds:8.2f} s")

@@ -220,11 +220,6 @@ def stamp_checked(at: Timestamp, event: AnyEvent) -> Stamped:
     return stamped
 
 
-def decode_body(body: bytes) -> AnyEvent:
-    """Read an event's own JSON back."""
-    return _decoder.decode(body)
-
-
 class _Header(msgspec.Struct, frozen=True):
     """What every event starts with, beside its type."""
 

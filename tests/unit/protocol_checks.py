@@ -6,13 +6,13 @@ import msgspec
 
 from alex_actors.events import (
     EVENT_TYPES,
+    AnyEvent,
     IterationComplete,
     IterationStart,
     RecordedEvent,
     TaskCancelled,
     TaskCompleted,
     TaskFailed,
-    decode_body,
 )
 from alex_actors.projection import Progress, advance
 from alex_actors.tasks import UNFINISHED, Task
@@ -20,6 +20,8 @@ from alex_actors.values import TaskId
 from tests.unit.protocol_system import ProtocolSystem
 
 TERMINAL_TYPES = {EVENT_TYPES[event] for event in (TaskCompleted, TaskFailed, TaskCancelled)}
+
+_decode = msgspec.json.Decoder[AnyEvent](AnyEvent).decode
 
 FACTS = ("session.confirmed", "task.created", "agent.started", "task.started", "task.ended")
 """What the log tells of a task, in the only order in which it may."""
@@ -55,7 +57,7 @@ def check_state(system: ProtocolSystem, task_id: TaskId) -> None:
     """A task's state is what its recorded events make of it."""
     task, progress = system.store.task(task_id), Progress()
     for event in system.store.events(task_id):
-        progress = advance(progress, event.timestamp, decode_body(event.body))
+        progress = advance(progress, event.timestamp, _decode(event.body))
     for field in ("status", "started_at", "completed_at", "current_iteration", "total_iterations", "tokens_used"):
         assert getattr(task, field) == getattr(progress, field), f"{field} of {task_id} is not of its events"
     assert (task.total_tokens, task.error) == (progress.total_tokens, progress.error)
@@ -92,7 +94,7 @@ def _check_ended_task(system: ProtocolSystem, task_id: TaskId) -> None:
 
 def _check_nothing_lost(system: ProtocolSystem, task: Task, events: list[RecordedEvent]) -> None:
     """What the agent said is recorded in its order, once, from the first on; all of it if it completed."""
-    bodies = [decode_body(event.body) for event in events]
+    bodies = [_decode(event.body) for event in events]
     turns = [
         (type(body), body.iteration) for body in bodies if isinstance(body, IterationStart | IterationComplete)
     ]
