@@ -1,13 +1,11 @@
-"""Runs agents on one asyncio thread, and holds each back to what the store has committed of it."""
+"""Runs agents on an asyncio event loop, and holds each back to what the store has committed of it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,15 +27,9 @@ LONGEST_ANSWER = 1_000_000
 LARGEST_EVENT = 1_048_576
 """Bytes of an event's JSON. What is larger belongs into a file of the workspace."""
 
-BEAT_SECONDS = 0.25
-"""How often the thread notes that it is alive: its lag, as ``/health`` shows it, is known to within this."""
-
-TOOL_THREADS = 16
-"""For what an agent's tools do that blocks (files, mostly): enough to keep a disk busy, and a known number."""
-
 
 class AsyncioRun:
-    """One agent at work on one task. Lives on the executor's thread; actors call it from theirs."""
+    """One agent at work on one task. Lives on the executor's loop; actors call it from their threads."""
 
     def __init__(
         self,
@@ -80,7 +72,7 @@ class AsyncioRun:
         """Interrupt what the agent awaits; with ``then``, report no more, and call it when the agent stopped."""
         self._executor.call(lambda: self.interrupt(then))
 
-    # On the executor's thread.
+    # On the executor's loop.
 
     def begin(self) -> None:
         """Start the agent."""
@@ -174,30 +166,27 @@ class AsyncioRun:
 
 
 class AsyncioExecutor:
-    """The agents' thread. What blocks goes from there to a few threads more (``asyncio.to_thread``)."""
+    """Keeps the runs of all agents on ``loop``, which something else drives: a thread, or a simulation."""
 
     def __init__(
         self,
         *,
+        loop: asyncio.AbstractEventLoop,
         agent_for: Callable[[Task], Agent],
         clock: Clock,
         log: FilteringBoundLogger,
         max_ahead: int,
     ) -> None:
+        self._loop = loop
         self._agent_for = agent_for
         self.clock = clock
         self._log = log
         self.max_ahead = max_ahead
         self.stopping = False
-        self._runs: set[AsyncioRun] = set()
+        self._runs: dict[AsyncioRun, None] = {}  # in order of start: a set's order differs from process to process
         self._calls: deque[Callable[[], None]] = deque()
         self._calls_scheduled = False
-        self._last_beat = clock.monotonic()
-        self._tool_threads = ThreadPoolExecutor(TOOL_THREADS, thread_name_prefix="tools")
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(self._tool_threads)
-        self._thread = threading.Thread(target=self._serve, name="agents", daemon=True)
-        self._thread.start()
+        self._when_stopped: Callable[[], None] | None = None
 
     # Called by anyone.
 
@@ -222,40 +211,29 @@ class AsyncioExecutor:
         """How many agents are at work."""
         return len(self._runs)
 
-    def lag(self) -> float:
-        """Return for how many seconds the thread has not come round: an agent that blocks it holds up all."""
-        return max(0.0, self.clock.monotonic() - self._last_beat - BEAT_SECONDS)
+    def stop(self, *, then: Callable[[], None]) -> None:
+        """Interrupt all agents without a word to their actors; no other starts any more.
 
-    def is_alive(self) -> bool:
-        """Return whether the thread runs."""
-        return self._thread.is_alive()
-
-    def stop(self, *, timeout: float) -> bool:
-        """Interrupt all agents without a word to their actors, and end the thread.
-
-        Returns whether all had stopped within ``timeout`` seconds.
+        ``then`` is called on the loop once the last of them has stopped; never if the loop is closed.
         """
         self.stopping = True
+        self._when_stopped = then
         self.call(self._interrupt_all)
-        self._thread.join(timeout)
-        self._tool_threads.shutdown(wait=False, cancel_futures=True)
-        return not self._thread.is_alive()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have ``function`` called on the agents' thread: many calls, one wake-up."""
+        """Have ``function`` called on the loop: many calls, one wake-up."""
         self._calls.append(function)
         if not self._calls_scheduled:
             self._calls_scheduled = True
             with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody to call any more
                 self._loop.call_soon_threadsafe(self._make_calls)
 
-    # On the agents' thread.
+    # On the loop.
 
     def forget(self, run: AsyncioRun) -> None:
         """Drop a run that has stopped."""
-        self._runs.discard(run)
-        if self.stopping and not self._runs:
-            self._loop.stop()
+        self._runs.pop(run, None)
+        self._note_stopped()
 
     def note_failure(self, task: Task, error: BaseException) -> None:
         """Log what an agent raised: its task only tells one line of it."""
@@ -269,7 +247,7 @@ class AsyncioExecutor:
 
     def _begin(self, run: AsyncioRun) -> None:
         if not self.stopping:
-            self._runs.add(run)
+            self._runs[run] = None
             run.begin()
 
     def _make_calls(self) -> None:
@@ -282,30 +260,13 @@ class AsyncioExecutor:
                 self._log.error("executor.call_failed", exc_info=error)
 
     def _interrupt_all(self) -> None:
-        if not self._runs:
-            self._loop.stop()
+        self._note_stopped()
         for run in tuple(self._runs):
             run.interrupt()
 
-    def _beat(self) -> None:
-        self._last_beat = self.clock.monotonic()
-        self._loop.call_later(BEAT_SECONDS, self._beat)
-
-    def _run_until_stopped(self) -> bool:
-        try:
-            self._loop.run_forever()
-        except BaseException as error:  # noqa: BLE001 - asyncio lets SystemExit out of any task that an agent made
-            self._log.critical("executor.failed", exc_info=error)
-            return False
-        return True
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._beat()
-        while not self._run_until_stopped():
-            pass
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
+    def _note_stopped(self) -> None:
+        if not self._runs and self._when_stopped is not None:
+            self._when_stopped()
 
 
 def checked(answer: Answer) -> Answer:

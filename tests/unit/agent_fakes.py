@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from alex_actors.events import AnyEvent, IterationStart
 from alex_actors.executor import AsyncioExecutor, AsyncioRun
+from alex_actors.loop_thread import LoopThread
 from alex_actors.ports import Agent, AgentYield, Outcome, Yielded
 from alex_actors.tasks import Task
 from alex_actors.values import SessionId, TaskId, timestamp
@@ -86,13 +87,15 @@ class Reports:
 
 
 class AgentStage:
-    """An executor, and the agents that run on it."""
+    """An executor on a thread, and the agents that run on it."""
 
     def __init__(self, *, max_ahead: int = 64) -> None:
         self.log = CapturedLog()
         self.clock = OwnedClock()
         self.agents: dict[str, Agent] = {}
+        self.thread = LoopThread(name="agents", clock=self.clock, log=self.log.logger)
         self.executor = AsyncioExecutor(
+            loop=self.thread.loop,
             agent_for=lambda task: self.agents[task.task_id],
             clock=self.clock,
             log=self.log.logger,
@@ -119,3 +122,8 @@ class AgentStage:
             turned = threading.Event()
             self.executor.call(turned.set)
             assert turned.wait(WAIT)
+
+    def stop(self, *, timeout: float) -> bool:
+        """Stop all agents, then the thread; return whether both had stopped within ``timeout`` seconds."""
+        self.executor.stop(then=self.thread.stop)
+        return self.thread.join(timeout=timeout)

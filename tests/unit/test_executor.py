@@ -25,7 +25,7 @@ ANSWER = Answer("4")
 def stage() -> Iterator[AgentStage]:
     stage = AgentStage(max_ahead=3)
     yield stage
-    assert stage.executor.stop(timeout=WAIT)
+    assert stage.stop(timeout=WAIT)
 
 
 async def answer(_task: Task, _history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:

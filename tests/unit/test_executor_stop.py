@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import pytest
 
 from alex_actors.events import AnyEvent
-from alex_actors.executor import BEAT_SECONDS, AsyncioExecutor
+from alex_actors.loop_thread import BEAT_SECONDS, LoopThread
 from alex_actors.ports import Aborted, AgentYield, Answer, Checkpoint, Finished
 from alex_actors.tasks import Task
-from tests.unit.actor_fakes import WAIT, Gate, OwnedClock
+from tests.unit.actor_fakes import WAIT, CapturedLog, Gate, OwnedClock
 from tests.unit.agent_fakes import AgentStage, for_ever, step
 
 ANSWER = Answer("4")
@@ -23,7 +23,7 @@ ANSWER = Answer("4")
 def stage() -> Iterator[AgentStage]:
     stage = AgentStage()
     yield stage
-    assert stage.executor.stop(timeout=WAIT)
+    assert stage.stop(timeout=WAIT)
 
 
 async def answer(_task: Task, _history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
@@ -260,21 +260,21 @@ def test_a_stop_interrupts_all_agents_without_a_word_and_ends_the_thread() -> No
     for reports in running:
         reports.events()
 
-    in_time = stage.executor.stop(timeout=WAIT)
+    in_time = stage.stop(timeout=WAIT)
 
     assert in_time
-    assert not stage.executor.is_alive()
+    assert not stage.thread.is_alive()
     assert cleaned_up.qsize() == 3
     assert all(reports.empty() for reports in running)
 
 
 def test_a_stop_with_no_agents_ends_the_thread() -> None:
     stage = AgentStage()
-    alive = stage.executor.is_alive()
+    alive = stage.thread.is_alive()
 
-    assert stage.executor.stop(timeout=WAIT)
+    assert stage.stop(timeout=WAIT)
     assert alive
-    assert not stage.executor.is_alive()
+    assert not stage.thread.is_alive()
 
 
 def test_a_stop_with_an_agent_that_blocks_the_thread_says_so_in_time() -> None:
@@ -287,11 +287,11 @@ def test_a_stop_with_an_agent_that_blocks_the_thread_says_so_in_time() -> None:
     _, reports = stage.start(script)
     assert gate.reached.wait(WAIT)
 
-    in_time = stage.executor.stop(timeout=0.05)
+    in_time = stage.stop(timeout=0.05)
 
     assert not in_time
     gate.open()
-    assert stage.executor.stop(timeout=WAIT)
+    assert stage.stop(timeout=WAIT)
     assert reports.empty()
 
 
@@ -299,7 +299,7 @@ def test_what_is_asked_of_a_stopped_executor_is_ignored() -> None:
     stage = AgentStage()
     run, reports = stage.start(one_step_and_wait)
     reports.events()
-    stage.executor.stop(timeout=WAIT)
+    stage.stop(timeout=WAIT)
 
     run.cancel()
     run.committed(1)
@@ -325,7 +325,7 @@ def test_a_task_of_an_agents_own_that_leaves_the_interpreter_does_not_end_the_th
     end = stage.start(answer, name="task-2")[1].end()
 
     assert end == ([], Finished(ANSWER))
-    assert stage.executor.is_alive()
+    assert stage.thread.is_alive()
     assert [line["log_level"] for line in stage.log.named("executor.failed")] == ["critical"]
     assert isinstance(made[0].exception(), SystemExit)
 
@@ -347,23 +347,21 @@ class WatchedClock(OwnedClock):
 
 
 def test_a_blocked_thread_shows_as_lag_until_it_comes_round_again() -> None:
-    stage, clock, gate = AgentStage(), WatchedClock(), Gate()
-    executor = AsyncioExecutor(
-        agent_for=lambda _: stage.agents["none"], clock=clock, log=stage.log.logger, max_ahead=1
-    )
+    clock, gate = WatchedClock(), Gate()
+    thread = LoopThread(name="agents", clock=clock, log=CapturedLog().logger)
     clock.beats.get(timeout=WAIT)
-    at_first = executor.lag()
-    executor.call(gate.wait)
+    at_first = thread.lag()
+    thread.loop.call_soon_threadsafe(gate.wait)
     assert gate.reached.wait(WAIT)
 
     clock.seconds += 3
-    blocked = executor.lag()
+    blocked = thread.lag()
     gate.open()
     while clock.beats.get(timeout=WAIT) < 3:
         pass
-    executor.stop(timeout=WAIT)
+    thread.stop()
 
+    assert thread.join(timeout=WAIT)
     assert at_first == 0
     assert blocked == pytest.approx(3 - BEAT_SECONDS)
-    assert executor.lag() == 0
-    assert stage.executor.stop(timeout=WAIT)
+    assert thread.lag() == 0
