@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
+import msgspec
+
 from alex_actors.actor import PooledActor
-from alex_actors.broadcaster_protocol import BroadcasterMessage, Publish, Subscribe, Unsubscribe
+from alex_actors.broadcaster_protocol import (
+    BroadcasterMessage,
+    Publish,
+    SessionTopic,
+    Subscribe,
+    TaskTopic,
+    Unsubscribe,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import FilteringBoundLogger
 
     from alex_actors.broadcaster_protocol import Listener, Topic
@@ -34,21 +46,29 @@ class BroadcasterActor(PooledActor):
                 for event in message.events:
                     self._publish(event)
             case Subscribe():
-                self._listeners.setdefault(message.topic, {})[message.listener] = None
+                self._subscribe(message.topic, message.listener)
             case Unsubscribe():
                 self._unsubscribe(message.topic, message.listener)
             case _:
                 assert_never(message)
 
     def _publish(self, event: RecordedEvent) -> None:
-        topics: tuple[Topic, Topic] = (event.task_id, event.session_id)
+        topics: tuple[Topic, Topic] = (TaskTopic(event.task_id), SessionTopic(event.session_id))
         for topic in topics:
             for listener in tuple(self._listeners.get(topic, ())):
-                try:
-                    listener(event)
-                except Exception as error:  # noqa: BLE001 - one listener's failure must not be another's
-                    self._log.error("listener.failed", topic=topic, exc_info=error)
-                    self._unsubscribe(topic, listener)
+                self._call(topic, listener, partial(listener.published, event))
+
+    def _subscribe(self, topic: Topic, listener: Listener) -> None:
+        self._listeners.setdefault(topic, {})[listener] = None
+        self._call(topic, listener, listener.subscribed)
+
+    def _call(self, topic: Topic, listener: Listener, call: Callable[[], None]) -> None:
+        """Make one call of a listener. One that fails is dropped: its failure must not be another's."""
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever a listener raises, the others hear on
+            self._log.error("listener.failed", **msgspec.structs.asdict(topic), exc_info=error)
+            self._unsubscribe(topic, listener)
 
     def _unsubscribe(self, topic: Topic, listener: Listener) -> None:
         listeners = self._listeners.get(topic, {})

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from alex_actors.events import RecordedEvent
 from alex_actors.messages import Tell
-from alex_actors.values import SessionId, TaskId
+from alex_actors.values import SessionId, TaskId, Value
 
 if TYPE_CHECKING:
     from alex_actors.broadcaster_actor import BroadcasterActor  # noqa: F401 - named in the messages' bases
 
-Topic: TypeAlias = TaskId | SessionId
-Listener: TypeAlias = Callable[[RecordedEvent], None]
-"""Given each event in order, on the broadcaster's thread. Must not block, and must not raise."""
+
+class TaskTopic(Value, frozen=True):
+    """The events of one task."""
+
+    task_id: TaskId
+
+
+class SessionTopic(Value, frozen=True):
+    """The events of all tasks of one session."""
+
+    session_id: SessionId
+
+
+# Not the bare IDs: a client may name its session like somebody's task.
+Topic: TypeAlias = TaskTopic | SessionTopic
+
+
+class Listener(Protocol):
+    """Who is given events. Called on the broadcaster's thread: must not block, and must not raise."""
+
+    def subscribed(self) -> None:
+        """Take notice that every event published from now on comes as ``published``.
+
+        What was committed and is not published from now on is in the store by now. Called for every
+        ``Subscribe``, so also again when the broadcaster was rebuilt and had forgotten its listeners.
+        """
+
+    def published(self, event: RecordedEvent, /) -> None:
+        """Take the next event. One that was published before may come again, never one out of order."""
 
 
 class Publish(Tell["BroadcasterActor"], frozen=True, kw_only=True):
@@ -24,7 +49,7 @@ class Publish(Tell["BroadcasterActor"], frozen=True, kw_only=True):
 
 
 class Subscribe(Tell["BroadcasterActor"], frozen=True, kw_only=True):
-    """Give ``listener`` every event of a task or a session that is published from now on."""
+    """Give ``listener`` every event of a topic that is published from now on. It is told when that is so."""
 
     topic: Topic
     listener: Listener

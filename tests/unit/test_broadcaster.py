@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pykka
 import pytest
 
 from alex_actors.broadcaster_actor import BroadcasterActor
-from alex_actors.broadcaster_protocol import BroadcasterMessage, Listener, Publish, Subscribe, Unsubscribe
+from alex_actors.broadcaster_protocol import (
+    BroadcasterMessage,
+    Listener,
+    Publish,
+    SessionTopic,
+    Subscribe,
+    TaskTopic,
+    Topic,
+    Unsubscribe,
+)
 from alex_actors.events import RecordedEvent
 from alex_actors.messages import tell
 from alex_actors.values import SessionId, TaskId, Timestamp
 from tests.unit.actor_fakes import CONTEXT, WAIT, System
 
-TASK, SESSION = TaskId("task-1"), SessionId("session-1")
+TASK, SESSION = TaskTopic(TaskId("task-1")), SessionTopic(SessionId("session-1"))
 
 
-def event(event_id: int, task_id: TaskId = TASK, session_id: SessionId = SESSION) -> RecordedEvent:
+def event(event_id: int, task_id: str = "task-1", session_id: str = "session-1") -> RecordedEvent:
     at = Timestamp("2026-01-01T00:00:00.000000Z")
-    return RecordedEvent(event_id, "thinking", task_id, session_id, None, at, b"{}")
+    return RecordedEvent(event_id, "thinking", TaskId(task_id), SessionId(session_id), None, at, b"{}")
+
+
+class Noting:
+    """A listener that keeps what it hears, under its name."""
+
+    def __init__(self, heard: list[object], name: str = "") -> None:
+        self._heard = heard
+        self._name = name
+
+    def subscribed(self) -> None:
+        self._heard.append(f"{self._name}subscribed")
+
+    def published(self, event: RecordedEvent, /) -> None:
+        self._heard.append(f"{self._name} {event.event_id}" if self._name else event.event_id)
+
+
+class Failing:
+    """A listener that raises when it is acknowledged, or at its first event."""
+
+    def __init__(self, *, at_once: bool) -> None:
+        self._at_once = at_once
+        self.called: list[object] = []
+
+    def subscribed(self) -> None:
+        self.called.append("subscribed")
+        if self._at_once:
+            self._fail()
+
+    def published(self, event: RecordedEvent, /) -> None:
+        self.called.append(event.event_id)
+        self._fail()
+
+    def _fail(self) -> None:
+        msg = "the stream is gone"
+        raise OSError(msg)
 
 
 class Stage:
@@ -44,10 +88,10 @@ class Stage:
     def publish(self, *events: RecordedEvent) -> None:
         self.send(Publish(context=CONTEXT, events=events))
 
-    def subscribe(self, topic: TaskId | SessionId, listener: Listener) -> None:
+    def subscribe(self, topic: Topic, listener: Listener) -> None:
         self.send(Subscribe(context=CONTEXT, topic=topic, listener=listener))
 
-    def unsubscribe(self, topic: TaskId | SessionId, listener: Listener) -> None:
+    def unsubscribe(self, topic: Topic, listener: Listener) -> None:
         self.send(Unsubscribe(context=CONTEXT, topic=topic, listener=listener))
 
     def settle(self) -> None:
@@ -67,70 +111,67 @@ def stage() -> Iterator[Stage]:
     stage.system.close()
 
 
-def noting(heard: list[int]) -> Callable[[RecordedEvent], None]:
-    return lambda event: heard.append(event.event_id)
-
-
 def test_a_listener_hears_the_events_of_its_task_in_order(stage: Stage) -> None:
-    heard: list[int] = []
-    stage.subscribe(TASK, noting(heard))
+    heard: list[object] = []
+    stage.subscribe(TASK, Noting(heard))
 
-    stage.publish(event(1), event(2, task_id=TaskId("task-2")), event(3))
+    stage.publish(event(1), event(2, task_id="task-2"), event(3))
     stage.publish(event(4))
 
     stage.settle()
-    assert heard == [1, 3, 4]
+    assert heard == ["subscribed", 1, 3, 4]
 
 
 def test_a_listener_hears_the_events_of_all_tasks_of_its_session(stage: Stage) -> None:
-    heard: list[int] = []
-    stage.subscribe(SESSION, noting(heard))
+    heard: list[object] = []
+    stage.subscribe(SESSION, Noting(heard))
 
-    stage.publish(event(1), event(2, task_id=TaskId("task-2")))
-    stage.publish(event(3, session_id=SessionId("session-2")))
+    stage.publish(event(1), event(2, task_id="task-2"))
+    stage.publish(event(3, session_id="session-2"))
 
     stage.settle()
-    assert heard == [1, 2]
+    assert heard == ["subscribed", 1, 2]
 
 
 def test_a_listener_hears_nothing_that_was_published_before_it_subscribed(stage: Stage) -> None:
-    heard: list[int] = []
+    heard: list[object] = []
     stage.publish(event(1))
 
-    stage.subscribe(TASK, noting(heard))
+    stage.subscribe(TASK, Noting(heard))
     stage.publish(event(2))
 
     stage.settle()
-    assert heard == [2]
+    assert heard == ["subscribed", 2]
 
 
-def test_a_listener_that_subscribes_twice_hears_each_event_once(stage: Stage) -> None:
-    heard: list[int] = []
-    listener = noting(heard)
+def test_a_listener_that_subscribes_again_is_told_so_and_hears_each_event_once(stage: Stage) -> None:
+    heard: list[object] = []
+    listener = Noting(heard)
     stage.subscribe(TASK, listener)
-    stage.subscribe(TASK, listener)
-
     stage.publish(event(1))
+    stage.subscribe(TASK, listener)
+
+    stage.publish(event(2))
 
     stage.settle()
-    assert heard == [1]
+    assert heard == ["subscribed", 1, "subscribed", 2]
 
 
 def test_all_listeners_of_a_topic_hear_an_event_in_the_order_in_which_they_came(stage: Stage) -> None:
-    order: list[str] = []
-    stage.subscribe(TASK, lambda _: order.append("first"))
-    stage.subscribe(TASK, lambda _: order.append("second"))
-    stage.subscribe(SESSION, lambda _: order.append("of the session"))
+    heard: list[object] = []
+    stage.subscribe(TASK, Noting(heard, "first"))
+    stage.subscribe(TASK, Noting(heard, "second"))
+    stage.subscribe(SESSION, Noting(heard, "of the session"))
 
     stage.publish(event(1))
 
     stage.settle()
-    assert order == ["first", "second", "of the session"]
+    assert heard[3:] == ["first 1", "second 1", "of the session 1"]
 
 
 def test_a_listener_hears_nothing_after_it_unsubscribed(stage: Stage) -> None:
-    heard: list[int] = []
-    listener = noting(heard)
+    heard: list[object] = []
+    listener = Noting(heard)
     stage.subscribe(TASK, listener)
     stage.publish(event(1))
 
@@ -138,12 +179,22 @@ def test_a_listener_hears_nothing_after_it_unsubscribed(stage: Stage) -> None:
     stage.publish(event(2))
 
     stage.settle()
-    assert heard == [1]
+    assert heard == ["subscribed", 1]
+
+
+def test_a_session_named_like_a_task_hears_nothing_of_that_task(stage: Stage) -> None:
+    heard: list[object] = []
+    stage.subscribe(SessionTopic(SessionId("task-1")), Noting(heard))
+
+    stage.publish(event(1, task_id="task-1", session_id="session-1"))
+
+    stage.settle()
+    assert heard == ["subscribed"]
 
 
 def test_who_unsubscribes_from_one_topic_still_hears_the_other(stage: Stage) -> None:
-    heard: list[int] = []
-    listener = noting(heard)
+    heard: list[object] = []
+    listener = Noting(heard)
     stage.subscribe(TASK, listener)
     stage.subscribe(SESSION, listener)
 
@@ -151,59 +202,57 @@ def test_who_unsubscribes_from_one_topic_still_hears_the_other(stage: Stage) -> 
     stage.publish(event(1))
 
     stage.settle()
-    assert heard == [1]
+    assert heard == ["subscribed", "subscribed", 1]
 
 
 def test_a_topic_without_listeners_is_forgotten(stage: Stage) -> None:
-    listener = noting([])
+    listener = Noting([])
     for number in range(100):
-        stage.subscribe(TaskId(f"task-{number}"), listener)
+        stage.subscribe(TaskTopic(TaskId(f"task-{number}")), listener)
 
     for number in range(100):
-        stage.unsubscribe(TaskId(f"task-{number}"), listener)
+        stage.unsubscribe(TaskTopic(TaskId(f"task-{number}")), listener)
 
     stage.settle()
     assert stage.topics == 0
 
 
 def test_to_unsubscribe_what_never_subscribed_is_no_failure(stage: Stage) -> None:
-    stage.unsubscribe(TASK, noting([]))
+    stage.unsubscribe(TASK, Noting([]))
 
     stage.settle()
     assert stage.system.crashes.errors == []
     assert stage.topics == 0
 
 
-def test_a_listener_that_fails_is_dropped_and_the_others_hear_on(stage: Stage) -> None:
-    heard: list[int] = []
-    called: list[int] = []
-
-    def failing(event: RecordedEvent) -> None:
-        called.append(event.event_id)
-        msg = "the stream is gone"
-        raise OSError(msg)
-
+@pytest.mark.parametrize(("at_once", "called"), [(True, ["subscribed"]), (False, ["subscribed", 1])])
+def test_a_listener_that_fails_is_dropped_and_the_others_hear_on(
+    stage: Stage, at_once: bool, called: list[object]
+) -> None:
+    heard: list[object] = []
+    failing = Failing(at_once=at_once)
     stage.subscribe(TASK, failing)
-    stage.subscribe(TASK, noting(heard))
+    stage.subscribe(TASK, Noting(heard))
 
     stage.publish(event(1), event(2))
 
     stage.settle()
-    assert heard == [1, 2]
-    assert called == [1]
+    assert heard == ["subscribed", 1, 2]
+    assert failing.called == called
     (line,) = stage.system.log.named("listener.failed")
-    assert (line["topic"], str(line["exc_info"])) == (TASK, "the stream is gone")
+    assert (line["task_id"], str(line["exc_info"])) == ("task-1", "the stream is gone")
     assert stage.system.crashes.errors == []
 
 
 def test_a_listener_may_unsubscribe_itself_while_it_listens(stage: Stage) -> None:
-    heard: list[int] = []
+    heard: list[object] = []
 
-    def once(event: RecordedEvent) -> None:
-        heard.append(event.event_id)
-        stage.unsubscribe(TASK, once)
+    class Once(Noting):
+        def published(self, event: RecordedEvent, /) -> None:
+            super().published(event)
+            stage.unsubscribe(TASK, self)
 
-    stage.subscribe(TASK, once)
+    stage.subscribe(TASK, Once(heard))
 
     stage.publish(event(1))
     answered = stage.broadcaster.ask(Publish(context=CONTEXT, events=()), timeout=WAIT)
@@ -211,4 +260,4 @@ def test_a_listener_may_unsubscribe_itself_while_it_listens(stage: Stage) -> Non
 
     stage.settle()
     assert answered is None
-    assert heard == [1]
+    assert heard == ["subscribed", 1]

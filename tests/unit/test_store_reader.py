@@ -163,6 +163,39 @@ def test_a_task_that_is_not_there_has_no_events_to_read(under: StoreUnderTest) -
     assert under.store.reader.events(TaskId("never"), after=0, limit=10) is None
 
 
+def test_events_of_a_session_are_those_of_its_tasks_in_the_order_of_the_log(under: StoreUnderTest) -> None:
+    of_its_tasks = [event for name in ("t1", "t3", "t5") for event in under.store.events(TaskId(name))]
+
+    events = under.store.reader.session_events(SessionId("odd"), after=0, limit=100)
+
+    assert events == tuple(sorted(of_its_tasks, key=lambda event: event.event_id))
+    assert {event.task_id for event in events} == {"t1", "t3", "t5"}
+
+
+def test_events_of_a_session_after_a_position_and_no_more_than_asked_for(under: StoreUnderTest) -> None:
+    events = under.store.reader.session_events(SessionId("odd"), after=0, limit=100)
+    assert events is not None
+
+    after = under.store.reader.session_events(SessionId("odd"), after=events[1].event_id, limit=2)
+    none = under.store.reader.session_events(SessionId("odd"), after=events[-1].event_id, limit=2)
+
+    assert after == events[2:4]
+    assert none == ()
+
+
+def test_a_session_without_tasks_has_no_events_and_one_that_is_not_there_none_to_read(
+    under: StoreUnderTest,
+) -> None:
+    under.make_session("empty")
+    under.run()
+
+    empty = under.store.reader.session_events(SessionId("empty"), after=0, limit=10)
+    never = under.store.reader.session_events(SessionId("never"), after=0, limit=10)
+
+    assert empty == ()
+    assert never is None
+
+
 # Sessions.
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from alex_actors.events import RecordedEvent, Stamped, TaskCreated, TaskFailed, stamp
+from alex_actors.events import EVENT_TYPES, TERMINAL, RecordedEvent, Stamped, TaskCreated, TaskFailed, stamp
 from alex_actors.projection import Progress, advance
 from alex_actors.store.rows import row_of_event, row_of_session, row_of_task
 from alex_actors.store.schema import LOCAL_OWNER
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alex_actors.task_store_protocol import Create, Record, RecordCrash
+
+
+FACTS = {"task_created": "task.created", "task_started": "task.started"} | dict.fromkeys(
+    (EVENT_TYPES[event] for event in TERMINAL), "task.ended"
+)
+"""What the log says of an event that changes a task's status, by the event's type."""
 
 
 class LiveTask(Value, frozen=True):

@@ -7,13 +7,13 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Insert, Table, Update, bindparam, func, insert, select, text, update
+from sqlalchemy import Insert, Table, Update, bindparam, insert, select, update
 
+from alex_actors.events import RecordedEvent
 from alex_actors.projection import Progress
-from alex_actors.store.reader import WHOLE_TASK
+from alex_actors.store import queries
 from alex_actors.store.rows import task_of_row
 from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
-from alex_actors.tasks import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -144,20 +144,23 @@ class Transaction:
 
     def unfinished(self) -> list[tuple[Task, int]]:
         """Return the tasks without an end, in their order, each with the number of its events."""
-        wanted = tasks.c.status.in_(UNFINISHED)
-        count = select(func.count()).select_from(events).where(events.c.place == tasks.c.place).scalar_subquery()
-        counts = {row[0]: row[1] for row in self._connection.execute(select(tasks.c.place, count).where(wanted))}
-        rows = self._connection.execute(WHOLE_TASK.where(wanted).order_by(tasks.c.place))
+        counts = {row[0]: row[1] for row in self._connection.execute(queries.EVENT_COUNTS)}
+        rows = self._connection.execute(queries.UNFINISHED_TASKS)
         return [(task, counts[task.place]) for task in map(task_of_row, rows)]
+
+    def events_after(self, event_id: int) -> list[RecordedEvent]:
+        """Return all events with an id above ``event_id``, in order."""
+        rows = self._connection.execute(queries.EVENTS_AFTER, {"after": event_id})
+        return [RecordedEvent(*row) for row in rows]
 
     def last_place(self) -> int:
         """Return the last place that was given, 0 if none was."""
-        last: int | None = self._connection.execute(select(func.max(tasks.c.place))).scalar_one()
+        last: int | None = self._connection.execute(queries.LAST_PLACE).scalar_one()
         return last or 0
 
     def last_keys(self) -> tuple[int, int]:
         """Return the last session key and the last event id ever used, also by rows that are gone."""
-        used = {row[0]: row[1] for row in self._connection.execute(text("SELECT name, seq FROM sqlite_sequence"))}
+        used = {row[0]: row[1] for row in self._connection.execute(queries.LAST_KEYS)}
         return used.get("sessions", 0), used.get("events", 0)
 
 

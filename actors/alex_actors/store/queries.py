@@ -1,0 +1,96 @@
+"""The queries of the reader, built once: building one costs SQLAlchemy more than running it costs SQLite.
+
+What they are given is a parameter of its name; ``expanding`` ones take a list.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, func, select, text
+
+from alex_actors.events import EVENT_TYPES, TERMINAL
+from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
+from alex_actors.tasks import UNFINISHED
+
+TERMINAL_TYPES = [EVENT_TYPES[event] for event in TERMINAL]
+
+_my_tasks = tasks.c.owner == LOCAL_OWNER
+_my_sessions = sessions.c.owner == LOCAL_OWNER
+_this_task = (tasks.c.task_id == bindparam("task_id"), _my_tasks)
+_this_session = (sessions.c.session_id == bindparam("session_id"), _my_sessions)
+
+WHOLE_TASK = select(tasks, sessions.c.session_id).join(sessions)
+
+_last_task = (
+    select(tasks.c.task)
+    .where(tasks.c.session_key == sessions.c.session_key)
+    .order_by(tasks.c.place.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_task_count = (
+    select(func.count()).select_from(tasks).where(tasks.c.session_key == sessions.c.session_key).scalar_subquery()
+)
+_whole_session = select(
+    sessions.c.session_id,
+    sessions.c.created_at,
+    sessions.c.updated_at,
+    _task_count.label("task_count"),
+    _last_task.label("last_task"),
+    sessions.c.forked_from,
+    sessions.c.metadata,
+)
+
+ONE_TASK = WHOLE_TASK.where(*_this_task)
+ONE_SESSION = _whole_session.where(*_this_session)
+TASKS_OF_SESSION = WHOLE_TASK.where(*_this_session).order_by(tasks.c.place)
+SESSIONS = (
+    _whole_session.where(_my_sessions)
+    .order_by(sessions.c.updated_at.desc(), sessions.c.session_key.desc())
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+SESSION_COUNT = select(func.count()).select_from(sessions).where(_my_sessions)
+
+ENDED = select(tasks.c.task_id, tasks.c.status).where(
+    tasks.c.task_id.in_(bindparam("task_ids", expanding=True)), tasks.c.status.not_in(UNFINISHED)
+)
+LAST_ENDED = select(tasks.c.task_id, tasks.c.status).where(
+    tasks.c.place.in_(
+        select(events.c.place)
+        .where(events.c.event_type.in_(TERMINAL_TYPES))
+        .order_by(events.c.event_id.desc())
+        .limit(bindparam("limit"))
+    )
+)
+
+_unfinished = tasks.c.status.in_(UNFINISHED)
+UNFINISHED_TASKS = WHOLE_TASK.where(_unfinished).order_by(tasks.c.place)
+EVENT_COUNTS = select(
+    tasks.c.place,
+    select(func.count()).select_from(events).where(events.c.place == tasks.c.place).scalar_subquery(),
+).where(_unfinished)
+LAST_PLACE = select(func.max(tasks.c.place))
+LAST_KEYS = text("SELECT name, seq FROM sqlite_sequence")
+
+# By key, so that the indices of a task's and a session's events, and of a session's tasks, give the order as well.
+PLACE_OF_TASK = select(tasks.c.place).where(*_this_task)
+KEY_OF_SESSION = select(sessions.c.session_key).where(*_this_session)
+_whole_event = (
+    select(
+        events.c.event_id,
+        events.c.event_type,
+        tasks.c.task_id,
+        sessions.c.session_id,
+        tasks.c.parent_task_id,
+        events.c.timestamp,
+        events.c.body,
+    )
+    .join_from(events, tasks, tasks.c.place == events.c.place)
+    .join(sessions, sessions.c.session_key == events.c.session_key)
+    .where(events.c.event_id > bindparam("after"))
+    .order_by(events.c.event_id)
+)
+EVENTS_AFTER = _whole_event
+_events = _whole_event.limit(bindparam("limit"))
+EVENTS_OF_TASK = _events.where(events.c.place == bindparam("key"))
+EVENTS_OF_SESSION = _events.where(events.c.session_key == bindparam("key"))
