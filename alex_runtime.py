@@ -15,29 +15,23 @@ from contextlib import ExitStack
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.agents import OfflineAgent, ReActAgent
-from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.clock import SystemClock
+from alex_actors.core import Core
 from alex_actors.data_directory import DataDirectory, DirectoryError
 from alex_actors.dispatchers import PinnedDispatcher, PoolDispatcher
 from alex_actors.executor import AsyncioExecutor
 from alex_actors.health import HealthCheck
 from alex_actors.ids import TimeOrderedIds
 from alex_actors.log import Log
+from alex_actors.loop_thread import LoopThread
 from alex_actors.message_log import MessageLog
-from alex_actors.messages import ask
 from alex_actors.models import OFFLINE, OfflineModel
-from alex_actors.runtime import ActorRuntime
-from alex_actors.session_actor import SessionActor
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
-from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
-from alex_actors.task_store_protocol import InterruptUnfinished
 from alex_actors.timers import ThreadTimers
 from alex_actors.tools import ShellCommands, Toolbox, built_in_tools
-from alex_actors.values import Context
 from alex_config import Settings
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
@@ -49,9 +43,6 @@ __version__ = "0.1.0"
 
 POOL_THREADS = 4
 """For all actors but the two that are pinned. Handlers never block, so more than the cores gain nothing."""
-
-RECOVERY_TIMEOUT = 60.0
-"""Seconds to end what a previous run left unfinished: at most ``limits.max_unfinished_tasks`` tasks."""
 
 
 class System:
@@ -86,41 +77,29 @@ class System:
 
         Raises DatabaseError, SQLAlchemyError or CannotListen.
         """
-        self._start_store()
+        self._open_store()
         self._start_agents()
-        self._start_sessions()
+        self._start_actors()
         return self._start_server()
 
-    def _start_store(self) -> None:
-        """The database, the timers, the BroadcasterActor and the TaskStoreActor."""
-        settings, clock, log = self._settings, self._clock, self._log
+    def _open_store(self) -> None:
+        """The database, and the thread of the actor that writes it; and the timers."""
+        settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
         readers = open_readers(self._data.database, connections=settings.server.threads + 1)  # and the store's
         self._stops.callback(readers.dispose)
-        self._reader = StoreReader(engine=readers)
-        self._timers = ThreadTimers(clock=clock, log=log)
+        self._writer, self._reader = StoreWriter(engine=writer), StoreReader(engine=readers)
+        self._timers = ThreadTimers(clock=self._clock, log=log)
         self._stops.callback(self._timers.stop, timeout=self._stop_within)
-
-        broadcasting = PinnedDispatcher(name="broadcaster", log=log, observer=self._observer)
-        self._stops.callback(broadcasting.stop, timeout=self._stop_within)
-        crashed = self._shutdown.crashed
-        self._broadcaster = broadcasting.spawn(lambda: BroadcasterActor(log=log), supervisor=crashed)
-
-        storing = PinnedDispatcher(name="store", log=log, observer=self._observer)
+        self._broadcasting = PinnedDispatcher(name="broadcaster", log=log, observer=self._observer)
+        self._stops.callback(self._broadcasting.stop, timeout=self._stop_within)
+        self._storing = storing = PinnedDispatcher(name="store", log=log, observer=self._observer)
 
         def stop_storing() -> None:
             if storing.stop(timeout=self._stop_within):  # else its thread uses the connection: closing is a crash
                 writer.dispose()
 
         self._stops.callback(stop_storing)
-        self._condition = StoreCondition()
-        self._store = storing.spawn(
-            lambda: TaskStoreActor(
-                writer=StoreWriter(engine=writer), reader=self._reader, broadcaster=self._broadcaster,
-                clock=clock, timers=self._timers, log=log, condition=self._condition,
-            ),
-            supervisor=crashed,
-        )  # fmt: skip
 
     def _start_agents(self) -> None:
         """The thread of the agents, and what each agent has."""
@@ -135,45 +114,44 @@ class System:
             clock=self._clock,
         )
         agent = OfflineAgent(react=react, sleep=asyncio.sleep)
-        self._executor = AsyncioExecutor(
-            agent_for=lambda _task: agent, clock=self._clock, log=self._log,
+        self._agents_thread = thread = LoopThread(name="agents", clock=self._clock, log=self._log)
+        self._executor = executor = AsyncioExecutor(
+            loop=thread.loop, agent_for=lambda _task: agent, clock=self._clock, log=self._log,
             max_ahead=self._settings.agents.max_events_ahead,
         )  # fmt: skip
-        self._stops.callback(self._executor.stop, timeout=self._stop_within)
 
-    def _start_sessions(self) -> None:
-        """The pool of all other actors: the SessionActor, and an AgentActor for each task to come."""
-        interrupt = InterruptUnfinished(context=Context(self._ids.trace(), sender="System"))
-        recovered = ask(self._store, interrupt, timeout=RECOVERY_TIMEOUT)
+        def stop_agents() -> None:
+            executor.stop(then=thread.stop)
+            thread.join(timeout=self._stop_within)
+
+        self._stops.callback(stop_agents)
+
+    def _start_actors(self) -> None:
+        """The pool of all actors but the two that are pinned, and all actors; who knows whom, Core says."""
+        limits, timeouts = self._settings.limits, self._settings.timeouts
         self._pool = PoolDispatcher(name="actors", threads=POOL_THREADS, log=self._log, observer=self._observer)
         self._stops.callback(self._pool.stop, timeout=self._stop_within)
-        self._launcher = AgentLauncher(
-            spawner=self._pool, store=self._store, executor=self._executor, timers=self._timers,
-            clock=self._clock, log=self._log, cancel_grace=self._settings.agents.cancel_grace_seconds,
+        self._core = Core(
+            broadcasting=self._broadcasting, storing=self._storing, acting=self._pool,
+            writer=self._writer, reader=self._reader, executor=self._executor, timers=self._timers,
+            clock=self._clock, ids=self._ids, log=self._log,
+            max_unfinished=limits.max_unfinished_tasks, max_running=limits.max_running_tasks,
+            ask_timeout=timeouts.ask_seconds, cancel_grace=self._settings.agents.cancel_grace_seconds,
+            failed=self._shutdown.crashed,
         )  # fmt: skip
-        limits = self._settings.limits
-        self._session = self._pool.spawn(
-            lambda: SessionActor(
-                store=self._store, launch_agent=self._launcher.launch, ids=self._ids, clock=self._clock,
-                log=self._log, next_place=recovered.last_place + 1,
-                max_unfinished=limits.max_unfinished_tasks, max_running=limits.max_running_tasks,
-            ),
-            supervisor=self._shutdown.crashed,
-        )  # fmt: skip
+        self._core.start()
 
     def _start_server(self) -> Server:
         """What HTTP calls, and what serves it."""
-        settings, condition, shutdown = self._settings, self._condition, self._shutdown
+        settings, core, shutdown = self._settings, self._core, self._shutdown
         health = HealthCheck(
-            session=self._session, store=self._store, broadcaster=self._broadcaster,
-            store_condition=condition, executor=self._executor, pool=self._pool,
+            session=core.session, store=core.store, broadcaster=core.broadcaster,
+            store_condition=core.condition, restarts=core.restarts, executor=self._executor,
+            agents_thread=self._agents_thread, pool=self._pool,
         )  # fmt: skip
-        runtime = ActorRuntime(
-            session=self._session, store=self._store, reader=self._reader,
-            launch_agent=self._launcher.launch, ids=self._ids, log=self._log,
-            ask_timeout=settings.timeouts.ask_seconds, cancel_grace=settings.agents.cancel_grace_seconds,
-            health=health.components, ready=lambda: not shutdown.requested and condition.failure is None,
-        )  # fmt: skip
+        runtime = core.runtime(
+            health=health.components, ready=lambda: not shutdown.requested and core.condition.failure is None
+        )
         app = create_app(
             runtime=runtime, catalog=_catalog(settings), ids=self._ids, clock=self._clock, log=self._log,
             version=__version__, max_body=settings.server.max_body_bytes,

@@ -10,6 +10,7 @@ import pykka
 from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import (
     AgentMessage,
+    Announce,
     CancelTask,
     Recorded,
     RecordRefused,
@@ -34,11 +35,12 @@ from alex_actors.events import (
 from alex_actors.messages import tell
 from alex_actors.ports import Aborted, Failed, Finished, Outcome, Yielded
 from alex_actors.projection import Progress, advance
-from alex_actors.session_protocol import RequestTurn, TaskEnded, TurnEnded
+from alex_actors.session_protocol import AgentPresent, RequestTurn, TaskEnded, TurnEnded
 from alex_actors.task_store_protocol import Record
 from alex_actors.values import Context, milliseconds_between, timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from structlog.typing import FilteringBoundLogger
@@ -76,7 +78,9 @@ class AgentActor(PooledActor):
         clock: Clock,
         log: FilteringBoundLogger,
         cancel_grace: float,
+        note_stopped: Callable[[], None],
     ) -> None:
+        """``note_stopped`` is called before the session is told that the turn is over, on whatever thread."""
         super().__init__()
         self._task = task
         self._context = Context(task.trace_id, task.task_id, task.session_id, "AgentActor")
@@ -87,10 +91,13 @@ class AgentActor(PooledActor):
         self._clock = clock
         self._log = log
         self._cancel_grace = cancel_grace
+        self._note_stopped = note_stopped
         self._progress = Progress()
         self._run: Run | None = None
         self._run_stopped = True  # nothing runs yet
         self._interruption: Interruption | None = None
+        self._granted = False
+        self._told_end: Status | None = None  # of which the session was told
         self._refused = False  # by the store: the task has its end, and not from here
         self._pending_timers: list[Timer] = []
         # What was sent to the store and not answered yet, from the event at index _answered on. The task's
@@ -102,13 +109,21 @@ class AgentActor(PooledActor):
         self._resend_after = RESEND_AFTER
         self._answered_at_last_look = 0
 
+    @property
+    def label(self) -> str:
+        """What traces call it."""
+        return f"AgentActor({self._task.task_id})"
+
     def on_receive(self, message: AgentMessage) -> None:
         """Handle a message."""
         match message:
             case Start():
                 request = RequestTurn(context=self._context, task_id=self._task.task_id, agent=self.actor_ref)
                 tell(self._session, request)
+            case Announce():
+                self._announce()
             case TurnGranted():
+                self._granted = True
                 self._begin()
             case CancelTask():
                 self._interrupt("cancelled")
@@ -143,6 +158,16 @@ class AgentActor(PooledActor):
             self._tell_turn_ended()
         else:
             self._run.cancel(then=self._tell_turn_ended)
+
+    def _announce(self) -> None:
+        present = AgentPresent(
+            context=self._context,
+            task_id=self._task.task_id,
+            agent=self.actor_ref,
+            granted=self._granted,
+            status=self._told_end,
+        )
+        tell(self._session, present)
 
     # The agent's run.
 
@@ -265,9 +290,11 @@ class AgentActor(PooledActor):
         self.stop()
 
     def _tell_task_ended(self, status: Status) -> None:
+        self._told_end = status
         tell(self._session, TaskEnded(context=self._context, task_id=self._task.task_id, status=status))
 
     def _tell_turn_ended(self) -> None:
+        self._note_stopped()
         tell(self._session, TurnEnded(context=self._context, task_id=self._task.task_id))
 
     # Recording.

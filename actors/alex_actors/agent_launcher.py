@@ -1,4 +1,4 @@
-"""Starts AgentActors: one for each recorded task."""
+"""Starts AgentActors, one for each recorded task, and remembers them for as long as they hold a place."""
 
 from __future__ import annotations
 
@@ -21,10 +21,38 @@ if TYPE_CHECKING:
     from alex_actors.session_actor import SessionActor
     from alex_actors.task_store_actor import TaskStoreActor
     from alex_actors.tasks import Task
+    from alex_actors.values import TaskId
+
+
+class LaunchedAgent:
+    """What a session actor that was restarted has to know of an agent that can tell it nothing any more.
+
+    Each field is written once, before the message that tells of it is sent: so a session actor that reads it
+    as not written yet will be sent that message.
+    """
+
+    __slots__ = ("agent", "crash", "stopped", "task")
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        """As it was when the agent was started."""
+        self.agent: pykka.ActorRef[AgentActor] | None = None
+        """None until it is about to be told to start: then it will ask for its turn."""
+        self.crash: str | None = None
+        """How its actor crashed, if it did."""
+        self.stopped = False
+        """Whether nothing of it runs any more."""
 
 
 class AgentLauncher:
-    """What every AgentActor is given, and who is told if it crashes: the session actor."""
+    """What every AgentActor is given, and who is told if it crashes: the session actor.
+
+    It is called by the HTTP workers and by the session actor, on their threads: what it remembers is a
+    dictionary of which single operations are used, and those are atomic. Agents are launched by whoever comes
+    first, and forgotten by the session actor alone.
+    """
+
+    agent_class = AgentActor
 
     def __init__(
         self,
@@ -44,17 +72,40 @@ class AgentLauncher:
         self._clock = clock
         self._log = log
         self._cancel_grace = cancel_grace
+        self._launched: dict[TaskId, LaunchedAgent] = {}
 
     def launch(self, task: Task, session: pykka.ActorRef[SessionActor]) -> None:
-        """Start the AgentActor of a recorded task, and tell it to start."""
-        context = Context(task.trace_id, task.task_id, task.session_id, "AgentLauncher")
+        """Start the AgentActor of a recorded task, and tell it to start. Does nothing if it has one."""
+        launched = LaunchedAgent(task)
+        if self._launched.setdefault(task.task_id, launched) is not launched:
+            return
+        try:
+            launched.agent = self._spawn(launched, session)
+        except BaseException:
+            self.forget(task.task_id)
+            raise
+        tell(launched.agent, Start(context=self._context(task)))
+
+    def launched(self) -> tuple[LaunchedAgent, ...]:
+        """Return all agents that hold a place, in the order in which they were launched."""
+        return tuple(self._launched.values())
+
+    def forget(self, task_id: TaskId) -> None:
+        """Forget a task's agent: its end is recorded, and it has stopped."""
+        self._launched.pop(task_id, None)
+
+    def _spawn(self, launched: LaunchedAgent, session: pykka.ActorRef[SessionActor]) -> pykka.ActorRef[AgentActor]:
+        task = launched.task
 
         def crashed(error: BaseException) -> None:
-            text = f"The task's actor crashed: {failure_line(error)}"
-            tell(session, AgentCrashed(context=context, task_id=task.task_id, error=text))
+            launched.crash = text = f"The task's actor crashed: {failure_line(error)}"
+            tell(session, AgentCrashed(context=self._context(task), task_id=task.task_id, error=text))
 
-        agent = self._spawner.spawn(
-            lambda: AgentActor(
+        def stopped() -> None:
+            launched.stopped = True
+
+        return self._spawner.spawn(
+            lambda: self.agent_class(
                 task=task,
                 session=session,
                 store=self._store,
@@ -63,7 +114,10 @@ class AgentLauncher:
                 clock=self._clock,
                 log=self._log,
                 cancel_grace=self._cancel_grace,
+                note_stopped=stopped,
             ),
             supervisor=crashed,
         )
-        tell(agent, Start(context=context))
+
+    def _context(self, task: Task) -> Context:
+        return Context(task.trace_id, task.task_id, task.session_id, "AgentLauncher")

@@ -16,6 +16,10 @@ class Start(Tell["AgentActor"], frozen=True, kw_only=True):
     """The session is confirmed and the task recorded: get in line. Sent once."""
 
 
+class Announce(Tell["AgentActor"], frozen=True, kw_only=True):
+    """The session actor was restarted: tell it how it stands. Answered with ``AgentPresent``."""
+
+
 class TurnGranted(Tell["AgentActor"], frozen=True, kw_only=True):
     """Run. A second grant changes nothing."""
 
@@ -62,6 +66,7 @@ class _ResendDue(Tell["AgentActor"], frozen=True, kw_only=True):
 
 AgentMessage: TypeAlias = (
     Start
+    | Announce
     | TurnGranted
     | CancelTask
     | Recorded

@@ -13,6 +13,7 @@ import pykka
 
 from alex_actors.actor import PooledActor
 from alex_actors.messages import ReplyFuture
+from alex_actors.supervision import RestartPolicy, Supervision, Supervisor
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from alex_actors.mailbox import Mailbox
 
 P = TypeVar("P", bound=PooledActor)
-
-Supervisor: TypeAlias = Callable[[BaseException], None]
-"""Told of its actor's crash, on the thread on which it crashed. Must not block."""
 
 Observer: TypeAlias = Callable[[PooledActor, object], None]
 """Told of each message before it is handled."""
@@ -35,8 +33,14 @@ BUDGET = 64
 class Spawner(Protocol):
     """Starts actors. Which dispatcher that is, is decided where the system is composed."""
 
-    def spawn(self, make: Callable[[], P], *, supervisor: Supervisor) -> pykka.ActorRef[P]:
-        """Make an actor, start it and return its ref."""
+    def spawn(
+        self, make: Callable[[], P], *, supervisor: Supervisor, restart: RestartPolicy | None = None
+    ) -> pykka.ActorRef[P]:
+        """Make an actor, start it and return its ref.
+
+        If it crashes, another is made in its place, under the same ref, as often as ``restart`` allows; then, or
+        without it, the supervisor is told, and the actor has stopped.
+        """
 
 
 class PoolDispatcher:
@@ -51,7 +55,7 @@ class PoolDispatcher:
         self._log = log
         self._observer = observer
         self._ready: queue.SimpleQueue[Mailbox | None] = queue.SimpleQueue()
-        self._running: dict[str, tuple[pykka.ActorRef[Any], Supervisor]] = {}  # Any: actors of all classes
+        self.supervision = Supervision(log=log)
         self._stopped = False
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True) for n in range(threads)
@@ -59,18 +63,16 @@ class PoolDispatcher:
         for thread in self._threads:
             thread.start()
 
-    def spawn(self, make: Callable[[], P], *, supervisor: Supervisor) -> pykka.ActorRef[P]:
-        """Make an actor, start it and return its ref."""
-        actor = make()
-        ref = actor.actor_ref
-        self._running[actor.actor_urn] = (ref, supervisor)
-        actor.actor_inbox.start(actor, self)
-        return ref
+    def spawn(
+        self, make: Callable[[], P], *, supervisor: Supervisor, restart: RestartPolicy | None = None
+    ) -> pykka.ActorRef[P]:
+        """Make an actor, start it and return its ref. It is restarted as often as ``restart`` allows."""
+        return self.supervision.spawn(self, make, supervisor=supervisor, restart=restart)
 
     @property
     def actors(self) -> int:
         """How many actors there are."""
-        return len(self._running)
+        return len(self.supervision)
 
     def stop(self, *, timeout: float) -> bool:
         """Tell all actors to stop, the last started first, and end the threads; return whether all did in time.
@@ -78,7 +80,7 @@ class PoolDispatcher:
         ``timeout`` in seconds, for all of it. One that blocks holds up no other.
         """
         deadline = time.monotonic() + timeout
-        stops = [ref.stop(block=False) for ref, _ in reversed(tuple(self._running.values()))]
+        stops = [ref.stop(block=False) for ref in reversed(self.supervision.refs())]
         in_time = True
         for stop in stops:
             try:
@@ -108,20 +110,6 @@ class PoolDispatcher:
         if self._observer is not None:
             self._observer(actor, message)
 
-    def stopped(self, actor: PooledActor, /) -> None:
-        """Forget an actor."""
-        self._running.pop(actor.actor_urn, None)
-
-    def crashed(self, actor: PooledActor, error: BaseException, /) -> None:
-        """Log a crash, tell the actor's supervisor (once) and forget the actor."""
-        self._log.error("actor.crashed", actor=type(actor).__name__, exc_info=error)
-        _, supervisor = self._running.pop(actor.actor_urn, (None, None))
-        if supervisor is not None:
-            try:
-                supervisor(error)
-            except Exception as failure:  # noqa: BLE001 - the actor's askers must hear of its end all the same
-                self._log.critical("supervisor.failed", actor=type(actor).__name__, exc_info=failure)
-
     def undelivered(self, actor: str, message: object, /) -> None:
         """Log a message that came too late."""
         self._log.debug("message.undelivered", receiver=actor, type=type(message).__name__)
@@ -150,9 +138,11 @@ class PinnedDispatcher(PoolDispatcher):
     def __init__(self, *, name: str, log: FilteringBoundLogger, observer: Observer | None = None) -> None:
         super().__init__(name=name, threads=1, log=log, observer=observer)
 
-    def spawn(self, make: Callable[[], P], *, supervisor: Supervisor) -> pykka.ActorRef[P]:
+    def spawn(
+        self, make: Callable[[], P], *, supervisor: Supervisor, restart: RestartPolicy | None = None
+    ) -> pykka.ActorRef[P]:
         """Make the actor, start it and return its ref. Raises RuntimeError if there is one already."""
-        if self._running:
+        if self.actors:
             msg = "A pinned dispatcher runs one actor: a second would wait whenever the first blocks."
             raise RuntimeError(msg)
-        return super().spawn(make, supervisor=supervisor)
+        return super().spawn(make, supervisor=supervisor, restart=restart)

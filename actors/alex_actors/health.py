@@ -10,8 +10,12 @@ from alex_actors.mailbox import mailbox_of
 from alex_actors.replies import Component
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alex_actors.dispatchers import PoolDispatcher
     from alex_actors.executor import AsyncioExecutor
+    from alex_actors.loop_thread import LoopThread
+    from alex_actors.supervision import RestartPolicy
     from alex_actors.task_store_actor import StoreCondition
 
 SLOW_AFTER = 1.0
@@ -28,22 +32,27 @@ class HealthCheck:
         store: pykka.ActorRef[Any],  # Any: as above
         broadcaster: pykka.ActorRef[Any],  # Any: as above
         store_condition: StoreCondition,
+        restarts: Mapping[str, RestartPolicy],
         executor: AsyncioExecutor,
+        agents_thread: LoopThread,
         pool: PoolDispatcher,
     ) -> None:
+        """``restarts`` has the policies of the three actors, by the names of their components."""
         self._session = session
         self._store = store
         self._broadcaster = broadcaster
         self._store_condition = store_condition
+        self._restarts = restarts
         self._executor = executor
+        self._agents_thread = agents_thread
         self._pool = pool
 
     def components(self) -> dict[str, Component]:
         """Return the health of every component, by name."""
         return {
-            "sessions": _actor(self._session),
+            "sessions": self._actor(self._session, self._restarts["sessions"]),
             "store": self._store_health(),
-            "broadcaster": _actor(self._broadcaster),
+            "broadcaster": self._actor(self._broadcaster, self._restarts["broadcaster"]),
             "agents": self._agents_health(),
         }
 
@@ -51,22 +60,23 @@ class HealthCheck:
         failure = self._store_condition.failure
         if failure is not None:
             return Component("down", f"The last commit failed: {failure}", _waiting(self._store))
-        return _actor(self._store)
+        return self._actor(self._store, self._restarts["store"])
+
+    def _actor(self, ref: pykka.ActorRef[Any], restarts: RestartPolicy) -> Component:  # Any: as above
+        if not ref.is_alive():
+            return Component("down", "The actor has stopped.", _waiting(ref))
+        if restarts.recent:
+            return Component("degraded", "The actor crashed, and was restarted.", _waiting(ref))
+        return Component("ok", None, _waiting(ref))
 
     def _agents_health(self) -> Component:
-        lag = self._executor.lag()
+        lag = self._agents_thread.lag()
         figures = {"running": self._executor.runs, "actors": self._pool.actors, "lag_seconds": round(lag, 3)}
-        if not self._executor.is_alive():
+        if not self._agents_thread.is_alive():
             return Component("down", "The agents' thread has ended.", figures)
         if lag > SLOW_AFTER:
             return Component("degraded", "An agent blocks the agents' thread.", figures)
         return Component("ok", None, figures)
-
-
-def _actor(ref: pykka.ActorRef[Any]) -> Component:  # Any: as above
-    if not ref.is_alive():
-        return Component("down", "The actor has stopped.", _waiting(ref))
-    return Component("ok", None, _waiting(ref))
 
 
 def _waiting(ref: pykka.ActorRef[Any]) -> dict[str, float | int]:  # Any: as above

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pykka
 from sqlalchemy.exc import SQLAlchemyError
@@ -40,11 +40,14 @@ if TYPE_CHECKING:
     from alex_actors.events import RecordedEvent
     from alex_actors.ports import Ids
     from alex_actors.replies import SessionDetail, Sessions, Tasks
-    from alex_actors.session_actor import LaunchAgent, SessionActor
+    from alex_actors.session_actor import SessionActor
     from alex_actors.store.reader import StoreReader
     from alex_actors.task_store_actor import TaskStoreActor
     from alex_actors.tasks import NewTask, Status, Task
     from alex_actors.values import TaskId
+
+LaunchAgent: TypeAlias = Callable[["Task", "pykka.ActorRef[SessionActor]"], None]
+"""Starts the AgentActor of a recorded task in the care of a session actor, and tells it to start."""
 
 MANY = 1000
 """Ends that the session actor may at most not have heard of yet. It hears of one a moment after the commit."""
@@ -96,6 +99,7 @@ class ActorRuntime:
                 session_id=confirmed.session_id,
                 place=confirmed.place,
                 confirmed_at=confirmed.confirmed_at,
+                incarnation=confirmed.incarnation,
                 new=new,
             )
             task = ask(self._store, create, timeout=self._ask_timeout)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias, assert_never
-
-import pykka
+from typing import TYPE_CHECKING, assert_never
 
 from alex_actors.actor import PooledActor
-from alex_actors.agent_protocol import CancelTask, TurnGranted
+from alex_actors.agent_protocol import Announce, CancelTask, TurnGranted
+from alex_actors.lines import Lines, Place
 from alex_actors.messages import Promise, tell
 from alex_actors.replies import AlreadyEnded, Cancelled, CancelReply, SessionBusy, TooManyTasks, UnknownTask
 from alex_actors.session_protocol import (
     AgentCrashed,
+    AgentPresent,
     Cancel,
     Confirm,
     Confirmed,
@@ -21,49 +20,28 @@ from alex_actors.session_protocol import (
     SessionMessage,
     Settle,
     Settled,
+    Stock,
+    StoreRestarted,
     TaskEnded,
     TurnEnded,
+    UnfinishedTask,
 )
-from alex_actors.task_store_protocol import RecordCrash, Revoke
-from alex_actors.values import Context, SessionId, TaskId, timestamp
+from alex_actors.task_store_protocol import RecordCrash, Revoke, TakeStock
+from alex_actors.values import Context, TaskId, timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pykka
     from structlog.typing import FilteringBoundLogger
 
-    from alex_actors.agent_actor import AgentActor
+    from alex_actors.agent_launcher import AgentLauncher, LaunchedAgent
     from alex_actors.ports import Clock, Ids
     from alex_actors.task_store_actor import TaskStoreActor
-    from alex_actors.tasks import Status, Strategy, Task
+    from alex_actors.tasks import Status, Task
 
-LaunchAgent: TypeAlias = Callable[["Task", "pykka.ActorRef[SessionActor]"], None]
-"""Starts the AgentActor of a recorded task in the care of a session actor, and tells it to start."""
-
-
-class Place:
-    """A task's place in its session's line, from its confirmation until its agent has stopped."""
-
-    __slots__ = (
-        "agent",
-        "cancelling",
-        "cancels",
-        "context",
-        "granted",
-        "status",
-        "strategy",
-        "task_id",
-        "turn_ended",
-    )
-
-    def __init__(self, task_id: TaskId, strategy: Strategy, context: Context) -> None:
-        self.task_id = task_id
-        self.strategy = strategy
-        self.context = context
-        self.agent: pykka.ActorRef[AgentActor] | None = None  # none yet while its task is being recorded
-        self.granted = False
-        self.status: Status | None = None  # the terminal one, once it is recorded
-        self.turn_ended = False
-        self.cancelling = False
-        self.cancels: list[Promise[CancelReply]] = []
+GONE = "The task's agent has stopped, and recorded no end."
+"""What is recorded of a task whose agent is gone, unless it turns out to have an end."""
 
 
 class SessionActor(PooledActor):
@@ -71,44 +49,62 @@ class SessionActor(PooledActor):
 
     The order of the confirmations is the order of the line. A place is left when the task's end is recorded
     and its agent has stopped; a session with no place in use takes no memory.
+
+    It begins with what is unfinished: it has the store take stock, and each agent that is there announce
+    itself. Until it has the stock, what is asked waits; until all agents are heard of, nobody is given a turn.
+    At the start of the server both are nothing; after a crash it is how the state comes back.
     """
 
     def __init__(
         self,
         *,
         store: pykka.ActorRef[TaskStoreActor],
-        launch_agent: LaunchAgent,
+        launcher: AgentLauncher,
         ids: Ids,
         clock: Clock,
         log: FilteringBoundLogger,
-        next_place: int,
+        incarnation: int,
         max_unfinished: int,
         max_running: int,
     ) -> None:
+        """``incarnation`` is larger than that of every session actor before this one."""
         super().__init__()
         self._store = store
-        self._launch_agent = launch_agent
+        self._launcher = launcher
         self._ids = ids
         self._clock = clock
         self._log = log
-        self._next_place = next_place
+        self._incarnation = incarnation
         self._max_unfinished = max_unfinished
         self._max_running = max_running
-        self._places: dict[TaskId, Place] = {}
-        # Ordered dictionaries: a plain one finds its first more slowly with each that is taken from its front.
-        self._lines: dict[SessionId, OrderedDict[TaskId, Place]] = {}
-        self._unfinished = 0  # places whose task has no end yet
+        self._next_place = 0  # the stock says
+        # What was asked before there was the stock, to be done then, in its order; None since then.
+        self._kept: list[Callable[[], object]] | None = []
+        self._unheard: set[TaskId] = set()  # agents that were told to announce themselves, and have not yet
+        self._lines = Lines()
         self._running = 0
         # Whose turn it is, but as many as may are running.
         self._ready: OrderedDict[TaskId, Place] = OrderedDict()
 
+    def on_start(self) -> None:
+        """Find out what is unfinished."""
+        self._ask_for_stock()
+
     def on_receive(self, message: SessionMessage) -> object:
         """Handle a message."""
         match message:
+            case Confirm() | Cancel() | Settle() if self._kept is not None:
+                return self._keep(message, self._kept)
             case Confirm():
                 return message.reply(self._confirm(message))
             case Cancel():
-                return self._cancel(message)
+                return self._cancel(message, message.later())
+            case Stock():
+                self._take_stock(message)
+            case StoreRestarted():
+                self._tell_store_again()
+            case AgentPresent():
+                self._agent_present(message)
             case RequestTurn():
                 self._request_turn(message)
             case TaskEnded():
@@ -125,26 +121,116 @@ class SessionActor(PooledActor):
                 assert_never(message)
         return None
 
+    # The beginning: what is unfinished, and who is there. See docs/architecture.md, "When an actor crashes".
+
+    def _ask_for_stock(self) -> None:
+        context = Context("", sender="SessionActor")
+        tell(self._store, TakeStock(context=context, incarnation=self._incarnation, session=self.actor_ref))
+
+    def _keep(
+        self, message: Confirm | Cancel | Settle, kept: list[Callable[[], object]]
+    ) -> Promise[Confirmed | SessionBusy | TooManyTasks] | Promise[CancelReply] | None:
+        """Do this when there is the stock. Everything else that comes before says what the stock will say."""
+        match message:
+            case Confirm():
+                confirmation = message.later()
+                kept.append(lambda: confirmation.fulfil(self._confirm(message)))
+                return confirmation
+            case Cancel():
+                cancellation = message.later()
+                kept.append(lambda: self._cancel(message, cancellation))
+                return cancellation
+            case Settle():  # it may be about a Confirm that is kept
+                kept.append(lambda: self._settle(message))
+                return None
+            case _:
+                assert_never(message)
+
+    def _take_stock(self, stock: Stock) -> None:
+        if self._kept is None or stock.incarnation != self._incarnation:
+            return
+        kept, self._kept = self._kept, None
+        self._next_place = stock.last_place + 1
+        launched = {one.task.task_id: one for one in self._launcher.launched()}
+        unfinished = {one.task.task_id: one for one in stock.unfinished}
+        tasks = {one.task.task_id: one.task for one in launched.values()}
+        tasks |= {one.task.task_id: one.task for one in stock.unfinished}
+        for task in sorted(tasks.values(), key=lambda task: task.place):
+            self._take_up(task, launched.get(task.task_id), unfinished.get(task.task_id))
+        for do in kept:
+            do()
+
+    def _take_up(self, task: Task, launched: LaunchedAgent | None, unfinished: UnfinishedTask | None) -> None:
+        """Give a task its place again, if it is unfinished or its agent still runs."""
+        if unfinished is None and launched is not None and launched.stopped:
+            self._launcher.forget(task.task_id)
+            return
+        context = Context(task.trace_id, task.task_id, task.session_id, sender="SessionActor")
+        place = Place(task.task_id, task.strategy, context)
+        self._lines.enter(place)
+        if launched is None:
+            self._take_up_without_agent(place, task, unfinished)
+            return
+        place.turn_ended = launched.stopped
+        if launched.stopped or launched.crash is not None:
+            self._record_crash(place, launched.crash or GONE)
+            return
+        place.agent = launched.agent
+        if unfinished is None:  # it has an end: its agent is to stop, also if it was launched after it
+            self._start_cancelling(place)
+        if place.agent is not None:  # else it will ask for its turn
+            self._unheard.add(place.task_id)
+            tell(place.agent, Announce(context=context))
+
+    def _take_up_without_agent(self, place: Place, task: Task, unfinished: UnfinishedTask | None) -> None:
+        if unfinished is not None and not unfinished.started:
+            self._launcher.launch(task, self.actor_ref)
+        else:
+            place.turn_ended = True
+            self._record_crash(place, GONE)
+
+    def _agent_present(self, message: AgentPresent) -> None:
+        place = self._lines.find(message.task_id)
+        if place is None or place.task_id not in self._unheard:
+            return
+        if message.granted:
+            place.granted = True
+            self._running += 1
+        if message.status is not None:
+            self._set_status(place, message.status)
+        self._heard_of(place)
+
+    def _heard_of(self, place: Place) -> None:
+        """Go on with the turns if this was the last agent that was waited for."""
+        if place.task_id in self._unheard:
+            self._unheard.remove(place.task_id)
+            if not self._unheard:
+                for one in self._lines:
+                    self._give_turn(one)
+
+    def _tell_store_again(self) -> None:
+        """Say again what the store has not answered: it was restarted."""
+        if self._kept is not None:
+            self._ask_for_stock()
+        for place in self._lines:
+            if place.settling:
+                self._revoke(place)
+            if place.crash is not None and place.status is None:
+                self._record_crash(place, place.crash)
+
     # Confirming.
 
     def _confirm(self, message: Confirm) -> Confirmed | SessionBusy | TooManyTasks:
         for task_id, status in message.known_ended:
-            if (place := self._places.get(task_id)) is not None:
+            if (place := self._lines.find(task_id)) is not None:
                 self._set_status(place, status)
-        if self._unfinished >= self._max_unfinished:
+        if self._lines.unfinished >= self._max_unfinished:
             return TooManyTasks(self._max_unfinished)
         session_id = message.session_id or self._ids.session()
-        line = self._lines.get(session_id, OrderedDict())
-        if message.strategy == "reject":
-            unfinished = tuple(task_id for task_id, place in line.items() if place.status is None)
-            if unfinished:
-                return SessionBusy(session_id, unfinished)
+        if message.strategy == "reject" and (unfinished := self._lines.unfinished_of(session_id)):
+            return SessionBusy(session_id, unfinished)
         context = message.context.about(message.task_id, session_id)
-        place = Place(message.task_id, message.strategy, context.sent_by("SessionActor"))
-        line[message.task_id] = place
-        self._lines[session_id] = line
-        self._places[message.task_id] = place
-        self._unfinished += 1
+        self._lines.enter(Place(message.task_id, message.strategy, context.sent_by("SessionActor")))
         number, self._next_place = self._next_place, self._next_place + 1
         self._log.info(
             "session.confirmed",
@@ -152,23 +238,30 @@ class SessionActor(PooledActor):
             session_id=session_id,
             trace_id=context.trace_id,
             place=number,
-            ahead=len(line) - 1,
+            ahead=self._lines.length(session_id) - 1,
             strategy=message.strategy,
         )
-        return Confirmed(session_id, number, timestamp(self._clock.now()))
+        return Confirmed(session_id, number, timestamp(self._clock.now()), self._incarnation)
 
     def _settle(self, message: Settle) -> None:
-        place = self._places.get(message.task_id)
+        place = self._lines.find(message.task_id)
         if place is not None and place.agent is None:
-            # Whatever the asker had sent to the store was sent before this: the answer is final.
-            tell(self._store, Revoke(context=place.context, task_id=place.task_id, session=self.actor_ref))
+            place.settling = True
+            self._revoke(place)
+
+    def _revoke(self, place: Place) -> None:
+        # Whatever the asker had sent to the store was sent before this: the answer is final.
+        tell(self._store, Revoke(context=place.context, task_id=place.task_id, session=self.actor_ref))
 
     def _settled(self, message: Settled) -> None:
-        place = self._places.get(message.task_id)
-        if place is None or place.agent is not None:
+        place = self._lines.find(message.task_id)
+        if place is None:
+            return
+        place.settling = False
+        if place.agent is not None:
             return
         if message.task is not None:
-            self._launch_agent(message.task, self.actor_ref)
+            self._launcher.launch(message.task, self.actor_ref)
             return
         self._log.info(
             "session.released",
@@ -181,27 +274,33 @@ class SessionActor(PooledActor):
     # Turns.
 
     def _request_turn(self, message: RequestTurn) -> None:
-        place = self._places.get(message.task_id)
-        if place is None or place.agent is not None:
+        place = self._lines.find(message.task_id)
+        if place is None:
+            if self._kept is None:  # launched after its task had ended: it must not wait for ever
+                tell(message.agent, CancelTask(context=message.context.sent_by("SessionActor")))
+            return
+        if place.agent is not None:
             return
         place.agent = message.agent
         if place.cancelling:
             tell(message.agent, CancelTask(context=place.context))
+        else:
+            self._give_turn(place)
+
+    def _give_turn(self, place: Place) -> None:
+        """Give a place its turn if it has come, and cancel what it interrupts."""
+        if place.agent is None or place.cancelling:
             return
-        line = self._line_of(place)
         if place.strategy == "interrupt":
-            self._interrupt_before(place, line)
-        if place.strategy == "parallel" or next(iter(line.values())) is place:
+            for other in self._lines.before(place):
+                self._start_cancelling(other)
+        if place.strategy == "parallel" or self._lines.is_first(place):
             self._grant(place)
 
-    def _interrupt_before(self, place: Place, line: OrderedDict[TaskId, Place]) -> None:
-        for other in line.values():
-            if other is place:
-                return
-            self._start_cancelling(other)
-
     def _grant(self, place: Place) -> None:
-        if place.agent is None or place.granted or place.cancelling:
+        if place.agent is None or place.crash is not None or self._unheard:
+            return
+        if place.granted or place.cancelling:
             return
         if self._running >= self._max_running:
             self._ready[place.task_id] = place
@@ -211,15 +310,20 @@ class SessionActor(PooledActor):
         tell(place.agent, TurnGranted(context=place.context))
 
     def _turn_ended(self, message: TurnEnded) -> None:
-        place = self._places.get(message.task_id)
+        place = self._lines.find(message.task_id)
         if place is None:
+            if self._kept is None:
+                self._launcher.forget(message.task_id)
             return
         place.turn_ended = True
         if place.status is not None:
             self._leave(place, AlreadyEnded(place.status))
+        elif place.crash is None:  # who was told of the end has crashed: the store answers with it
+            self._record_crash(place, GONE)
+        self._heard_of(place)
 
     def _task_ended(self, message: TaskEnded) -> None:
-        place = self._places.get(message.task_id)
+        place = self._lines.find(message.task_id)
         if place is None:
             return
         self._set_status(place, message.status)
@@ -227,30 +331,33 @@ class SessionActor(PooledActor):
             self._leave(place, AlreadyEnded(message.status))
 
     def _agent_crashed(self, message: AgentCrashed) -> None:
-        place = self._places.get(message.task_id)
+        place = self._lines.find(message.task_id)
         if place is not None:
-            crash = RecordCrash(
-                context=place.context, task_id=place.task_id, error=message.error, session=self.actor_ref
-            )
-            tell(self._store, crash)
+            self._record_crash(place, message.error)
+            self._heard_of(place)
+
+    def _record_crash(self, place: Place, error: str) -> None:
+        place.crash = error
+        crash = RecordCrash(context=place.context, task_id=place.task_id, error=error, session=self.actor_ref)
+        tell(self._store, crash)
 
     # Cancelling.
 
-    def _cancel(self, message: Cancel) -> CancelReply | Promise[CancelReply]:
-        place = self._places.get(message.task_id)
+    def _cancel(self, message: Cancel, promise: Promise[CancelReply]) -> Promise[CancelReply]:
+        place = self._lines.find(message.task_id)
         if place is None:
-            return message.reply(UnknownTask())
-        if place.status is not None:
-            return message.reply(AlreadyEnded(place.status))
-        self._log.info(
-            "task.cancel_requested",
-            task_id=place.task_id,
-            session_id=place.context.session_id,
-            trace_id=message.context.trace_id,
-        )
-        promise = message.later()
-        place.cancels.append(promise)
-        self._start_cancelling(place)
+            promise.fulfil(UnknownTask())
+        elif place.status is not None:
+            promise.fulfil(AlreadyEnded(place.status))
+        else:
+            self._log.info(
+                "task.cancel_requested",
+                task_id=place.task_id,
+                session_id=place.context.session_id,
+                trace_id=message.context.trace_id,
+            )
+            place.cancels.append(promise)
+            self._start_cancelling(place)
         return promise
 
     def _start_cancelling(self, place: Place) -> None:
@@ -262,13 +369,8 @@ class SessionActor(PooledActor):
 
     # Places.
 
-    def _line_of(self, place: Place) -> OrderedDict[TaskId, Place]:
-        return self._lines[SessionId(place.context.session_id)]
-
     def _set_status(self, place: Place, status: Status) -> None:
-        if place.status is None:
-            self._unfinished -= 1
-        place.status = status
+        self._lines.end(place, status)
         answer = Cancelled() if status == "cancelled" else AlreadyEnded(status)
         self._answer_cancels(place, answer)
 
@@ -280,15 +382,11 @@ class SessionActor(PooledActor):
     def _leave(self, place: Place, answer: CancelReply) -> None:
         """Free a place: its task has ended and its agent has stopped, or it was never recorded."""
         self._answer_cancels(place, answer)
-        if place.status is None:
-            self._unfinished -= 1
-        line = self._line_of(place)
-        del line[place.task_id], self._places[place.task_id]
+        self._launcher.forget(place.task_id)
         self._ready.pop(place.task_id, None)
-        if line:
-            self._grant(next(iter(line.values())))
-        else:
-            del self._lines[SessionId(place.context.session_id)]
+        first = self._lines.leave(place)
+        if first is not None:
+            self._grant(first)
         if place.granted:
             self._running -= 1
             while self._ready and self._running < self._max_running:

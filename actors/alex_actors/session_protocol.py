@@ -22,6 +22,8 @@ class Confirmed(Value, frozen=True):
     session_id: SessionId
     place: int
     confirmed_at: Timestamp
+    incarnation: int
+    """Which session actor says so: the store records nothing on the word of one that is gone."""
 
 
 class Confirm(Ask["SessionActor", Confirmed | SessionBusy | TooManyTasks], frozen=True, kw_only=True):
@@ -45,6 +47,39 @@ class Settled(Tell["SessionActor"], frozen=True, kw_only=True):
 
     task_id: TaskId
     task: Task | None
+
+
+class UnfinishedTask(Value, frozen=True):
+    """A task that has no end recorded."""
+
+    task: Task
+    started: bool
+    """Whether more than its ``task_created`` is recorded."""
+
+
+class Stock(Tell["SessionActor"], frozen=True, kw_only=True):
+    """The store's answer to ``TakeStock``: from now on nothing is recorded but what this one confirms."""
+
+    incarnation: int
+    unfinished: tuple[UnfinishedTask, ...]
+    """In the order of their places."""
+    last_place: int
+    """The last place in line that is recorded, 0 if none."""
+
+
+class StoreRestarted(Tell["SessionActor"], frozen=True, kw_only=True):
+    """The store crashed and was restarted: what it was told and has not answered may be lost."""
+
+
+class AgentPresent(Tell["SessionActor"], frozen=True, kw_only=True):
+    """An agent's answer to ``Announce``."""
+
+    task_id: TaskId
+    agent: pykka.ActorRef[AgentActor]
+    granted: bool
+    """Whether it has had its turn."""
+    status: Status | None
+    """The task's end, if the agent knows it to be recorded."""
 
 
 class RequestTurn(Tell["SessionActor"], frozen=True, kw_only=True):
@@ -81,5 +116,15 @@ class Cancel(Ask["SessionActor", CancelReply], frozen=True, kw_only=True):
 
 
 SessionMessage: TypeAlias = (
-    Confirm | Settle | Settled | RequestTurn | TaskEnded | TurnEnded | AgentCrashed | Cancel
+    Confirm
+    | Settle
+    | Settled
+    | Stock
+    | StoreRestarted
+    | AgentPresent
+    | RequestTurn
+    | TaskEnded
+    | TurnEnded
+    | AgentCrashed
+    | Cancel
 )

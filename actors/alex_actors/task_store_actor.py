@@ -11,9 +11,9 @@ from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import Recorded, RecordRefused, RecordsMissing
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.messages import Promise, tell
-from alex_actors.session_protocol import Settled, TaskEnded
+from alex_actors.session_protocol import Settled, Stock, TaskEnded, UnfinishedTask
 from alex_actors.store.database import cause_of
-from alex_actors.store.staging import Keys, LiveTask, Staging, live_task
+from alex_actors.store.staging import FACTS, Keys, LiveTask, Staging, live_task
 from alex_actors.task_store_protocol import (
     Create,
     InterruptUnfinished,
@@ -24,6 +24,7 @@ from alex_actors.task_store_protocol import (
     RecoveredStore,
     Revoke,
     StoreFailure,
+    TakeStock,
     TaskStoreMessage,
     _Commit,
     _Probe,
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from alex_actors.broadcaster_actor import BroadcasterActor
+    from alex_actors.events import RecordedEvent
     from alex_actors.ports import Clock, Timers
+    from alex_actors.projection import Progress
     from alex_actors.store.reader import StoreReader
     from alex_actors.store.writer import StoreWriter
-    from alex_actors.tasks import Status
+    from alex_actors.tasks import Status, Task
 
 
 RETRY_AFTER = 5.0
@@ -57,10 +60,15 @@ class Pending(Value, frozen=True):
 
 
 class StoreCondition:
-    """Whether the last commit succeeded, for ``/health``: written by the store alone, read by anyone."""
+    """What a store actor that is restarted goes on from: written by it alone, read by anyone."""
 
     def __init__(self) -> None:
         self.failure: str | None = None
+        """Why the last commit failed, if it did, for ``/health``."""
+        self.published: int | None = None
+        """The id of the last event that was published; None before the first store actor has started."""
+        self.incarnation = 0
+        """Of the last session actor that took stock."""
 
 
 class TaskStoreActor(PooledActor):
@@ -69,7 +77,13 @@ class TaskStoreActor(PooledActor):
     The first change after a commit has the actor tell itself to commit: what waits in the mailbox by then
     goes into the same transaction. If the transaction fails for one of the changes, each is tried in one of
     its own, so that one that cannot be recorded does not take the others with it.
+
+    One that takes the place of another that crashed begins with what is committed: it publishes what was not
+    published any more. What was not committed is gone: who asked for it is told so, and agents and the session
+    actor send again what is not answered.
     """
+
+    staging_class = Staging
 
     def __init__(
         self,
@@ -90,22 +104,39 @@ class TaskStoreActor(PooledActor):
         self._timers = timers
         self._log = log
         self._condition = condition
+        if condition.published is None:
+            with writer.transaction() as transaction:
+                _, condition.published = transaction.last_keys()
         with writer.transaction() as transaction:
             last_session, last_event = transaction.last_keys()
+            unfinished = transaction.unfinished()
+            self._unpublished = transaction.events_after(condition.published)
         self._keys = Keys(last_session=last_session, last_event=last_event)
         self._live: dict[TaskId, LiveTask] = {}
+        for task, recorded in unfinished:
+            self._live[task.task_id] = live_task(task, recorded)
         self._pending: list[Pending] = []
         self._probing = False
+
+    def on_start(self) -> None:
+        """Go on where a store actor that crashed left off."""
+        if self._condition.failure is not None:
+            self._note_failure(self._condition.failure)
+        self._tell_of_unpublished()
 
     def on_receive(self, message: TaskStoreMessage) -> object:
         """Handle a message."""
         match message:
+            case Create() if message.incarnation < self._condition.incarnation:
+                return self._refuse(message)
             case Create() | MakeSession():
                 return self._wait_for_commit(message, message.later())
             case Record() | RecordCrash():
                 self._wait_for_commit(message, None)
             case Revoke():
                 self._revoke(message)
+            case TakeStock():
+                self._take_stock(message)
             case _Commit():
                 self._commit()
             case ReadFailed():
@@ -162,7 +193,7 @@ class TaskStoreActor(PooledActor):
         named = {one.change.session_id for one in group if isinstance(one.change, Create | MakeSession)}
         with self._writer.transaction() as transaction:
             keys = transaction.session_keys(named)
-            staging = Staging(live=self._live, session_keys=keys, keys=self._keys)
+            staging = self.staging_class(live=self._live, session_keys=keys, keys=self._keys)
             answers = [self._stage(staging, one, now) for one in group]
             transaction.write(staging.batch)
         self._committed(staging)
@@ -196,14 +227,28 @@ class TaskStoreActor(PooledActor):
             else:
                 self._live[task.task_id] = task
         for fact in staging.facts:
-            task, progress = fact.task, fact.progress
-            ended = {"status": progress.status, "reason": progress.termination_reason} if progress.ended else {}
-            self._log.info(
-                fact.name, task_id=task.task_id, session_id=task.session_id, trace_id=task.trace_id, **ended
-            )
-        if staging.events:
-            publish = Publish(context=Context("", sender="TaskStoreActor"), events=tuple(staging.events))
+            self._log_fact(fact.name, fact.task, fact.progress)
+        self._publish(staging.events)
+
+    def _publish(self, events: list[RecordedEvent]) -> None:
+        if events:
+            publish = Publish(context=Context("", sender="TaskStoreActor"), events=tuple(events))
             tell(self._broadcaster, publish)
+            self._condition.published = events[-1].event_id
+
+    def _tell_of_unpublished(self) -> None:
+        """Log and publish what was committed just before a crash."""
+        events, self._unpublished = self._unpublished, []
+        changes = [event for event in events if event.event_type in FACTS]
+        tasks = {event.task_id: self._reader.task(event.task_id) for event in changes}  # reading may fail: first
+        for event in changes:
+            if (task := tasks[event.task_id]) is not None:
+                self._log_fact(FACTS[event.event_type], task, task)
+        self._publish(events)
+
+    def _log_fact(self, name: str, task: LiveTask | Task, progress: Progress | Task) -> None:
+        ended = {"status": progress.status, "reason": progress.termination_reason} if name == "task.ended" else {}
+        self._log.info(name, task_id=task.task_id, session_id=task.session_id, trace_id=task.trace_id, **ended)
 
     def _give_up(self, group: list[Pending], error: SQLAlchemyError) -> None:
         cause = cause_of(error)
@@ -285,6 +330,33 @@ class TaskStoreActor(PooledActor):
         context = message.context.sent_by("TaskStoreActor")
         tell(message.session, Settled(context=context, task_id=message.task_id, task=task))
 
+    def _refuse(self, create: Create) -> Promise[Task]:
+        """Refuse a task whose place in line is gone with the session actor that confirmed it."""
+        promise = create.later()
+        promise.fail(StoreFailure("The session was confirmed before a crash, and its confirmation is void."))
+        return promise
+
+    def _take_stock(self, message: TakeStock) -> None:
+        if message.incarnation < self._condition.incarnation:
+            return  # it was restarted since
+        self._condition.incarnation = message.incarnation
+        self._commit()
+        try:
+            with self._writer.transaction() as transaction:
+                found = transaction.unfinished()
+                last_place = transaction.last_place()
+        except SQLAlchemyError as error:
+            self._note_failure(cause_of(error))
+            self._timers.after(RETRY_AFTER, self.actor_ref, message)
+            return
+        stock = Stock(
+            context=message.context.sent_by("TaskStoreActor"),
+            incarnation=message.incarnation,
+            unfinished=tuple(UnfinishedTask(task, recorded > 1) for task, recorded in found),
+            last_place=last_place,
+        )
+        tell(message.session, stock)
+
     def _interrupt_unfinished(self) -> RecoveredStore:
         now = timestamp(self._clock.now())
         with self._writer.transaction() as transaction:
@@ -293,9 +365,8 @@ class TaskStoreActor(PooledActor):
             for task, recorded in found:
                 staging.interrupt(live_task(task, recorded), now)
             transaction.write(staging.batch)
-            last_place = transaction.last_place()
         self._committed(staging)
-        return RecoveredStore(len(found), last_place)
+        return RecoveredStore(len(found))
 
 
 def _answer(one: Pending, answer: object) -> Callable[[], None]:

@@ -24,13 +24,15 @@ class StoreFailure(Exception):
 class Create(Ask["TaskStoreActor", Task], frozen=True, kw_only=True):
     """Record a task under its confirmed session, and the session with its first task.
 
-    Fails with StoreFailure if it could not be recorded.
+    Fails with StoreFailure if it could not be recorded, or if who confirmed it is gone.
     """
 
     task_id: TaskId
     session_id: SessionId
     place: int
     confirmed_at: Timestamp
+    incarnation: int
+    """Of the session actor that confirmed it."""
     new: NewTask
 
 
@@ -62,6 +64,16 @@ class Revoke(Tell["TaskStoreActor"], frozen=True, kw_only=True):
     session: pykka.ActorRef[SessionActor]
 
 
+class TakeStock(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """A session actor has started: say what is unfinished, and record nothing more that one before confirmed.
+
+    Answered with ``Stock``.
+    """
+
+    incarnation: int
+    session: pykka.ActorRef[SessionActor]
+
+
 class MakeSession(Ask["TaskStoreActor", bool], frozen=True, kw_only=True):
     """Record a session without a task, unless it exists. Answered with whether it did; fails with StoreFailure."""
 
@@ -74,8 +86,6 @@ class RecoveredStore(Value, frozen=True):
 
     interrupted: int
     """How many tasks it left unfinished, which are ended now."""
-    last_place: int
-    """The last place in line that it gave, 0 if none."""
 
 
 class ReadFailed(Tell["TaskStoreActor"], frozen=True, kw_only=True):
@@ -97,5 +107,14 @@ class _Probe(Tell["TaskStoreActor"], frozen=True, kw_only=True):
 
 
 TaskStoreMessage: TypeAlias = (
-    Create | Record | RecordCrash | Revoke | MakeSession | ReadFailed | InterruptUnfinished | _Commit | _Probe
+    Create
+    | Record
+    | RecordCrash
+    | Revoke
+    | TakeStock
+    | MakeSession
+    | ReadFailed
+    | InterruptUnfinished
+    | _Commit
+    | _Probe
 )

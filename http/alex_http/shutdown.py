@@ -12,14 +12,14 @@ from alex_actors.text import failure_line
 from alex_http.server import Server
 
 EXIT_CRASHED = 70
-"""EX_SOFTWARE of sysexits.h: a part of the server crashed, and what watches over it should start it again."""
+"""EX_SOFTWARE of sysexits.h: a part goes on crashing, and what watches over the server should start it again."""
 
 FLUSH_TIMEOUT = 0.2
 """Seconds that the last lines have to get to standard output when the server is to stop at once."""
 
 
 class Shutdown:
-    """Stops the server on the first signal in good order, on the second at once; and when a part crashes."""
+    """Stops the server on the first signal in good order, on the second at once; and when a part fails."""
 
     def __init__(self, *, log: Log, before_abort: Callable[[], None]) -> None:
         """``before_abort`` is called before the process ends at once: for what must not outlive it."""
@@ -43,7 +43,10 @@ class Shutdown:
             server.stop()
 
     def crashed(self, error: BaseException) -> None:
-        """Stop the server, since a part of which there is only one has crashed. From any thread."""
+        """Stop the server, since a part of which there is only one crashes more often than it is restarted.
+
+        From any thread.
+        """
         self._log.critical("server.failed", error=failure_line(error))
         self.exit_code = EXIT_CRASHED
         self._stop()

@@ -1,6 +1,8 @@
-"""The server with one actor replaced by a variant that crashes on its first message; run by a test as a script.
+"""The server with one actor replaced by a variant that crashes; run by a test as a script.
 
-python crashing_server.py (session|store|broadcaster|agent|server) serve …
+python crashing_server.py (session|store|broadcaster|agent|server)[-once] serve …
+
+With ``-once`` the variant crashes on one message; otherwise on every one of its kind.
 """
 
 from __future__ import annotations
@@ -8,13 +10,14 @@ from __future__ import annotations
 import sys
 
 import alex_runtime
-from alex_actors import agent_launcher
 from alex_actors.agent_actor import AgentActor
+from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.agent_protocol import AgentMessage, TurnGranted
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import BroadcasterMessage
+from alex_actors.core import Core
 from alex_actors.session_actor import SessionActor
-from alex_actors.session_protocol import SessionMessage
+from alex_actors.session_protocol import RequestTurn, SessionMessage
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Create, TaskStoreMessage
 from alex_http.server import Server
@@ -24,27 +27,43 @@ class Broken(Exception):
     """What the variants raise."""
 
 
+class Crashes:
+    """How often to crash: this process runs nothing else."""
+
+    left = 1_000_000
+
+    @classmethod
+    def crash(cls, on: object) -> None:
+        """Raise, unless it was often enough."""
+        if cls.left:
+            cls.left -= 1
+            raise Broken(type(on).__name__)
+
+
 class BrokenSession(SessionActor):
     def on_receive(self, message: SessionMessage) -> object:
-        raise Broken(type(message).__name__)
+        if isinstance(message, RequestTurn):
+            Crashes.crash(message)
+        return super().on_receive(message)
 
 
 class BrokenStore(TaskStoreActor):
     def on_receive(self, message: TaskStoreMessage) -> object:
         if isinstance(message, Create):
-            raise Broken
+            Crashes.crash(message)
         return super().on_receive(message)
 
 
 class BrokenBroadcaster(BroadcasterActor):
     def on_receive(self, message: BroadcasterMessage) -> None:
-        raise Broken(type(message).__name__)
+        Crashes.crash(message)
+        super().on_receive(message)
 
 
 class BrokenAgent(AgentActor):
     def on_receive(self, message: AgentMessage) -> None:
         if isinstance(message, TurnGranted):
-            raise Broken
+            Crashes.crash(message)
         super().on_receive(message)
 
 
@@ -54,17 +73,19 @@ class BrokenServer(Server):
 
 
 if __name__ == "__main__":
-    broken = sys.argv.pop(1)
+    broken, _, once = sys.argv.pop(1).partition("-")
+    if once:
+        Crashes.left = 1
     # The wiring, with another class in one place: this process runs nothing else.
     match broken:
         case "session":
-            vars(alex_runtime)["SessionActor"] = BrokenSession
+            Core.session_class = BrokenSession
         case "store":
-            vars(alex_runtime)["TaskStoreActor"] = BrokenStore
+            Core.store_class = BrokenStore
         case "broadcaster":
-            vars(alex_runtime)["BroadcasterActor"] = BrokenBroadcaster
+            Core.broadcaster_class = BrokenBroadcaster
         case "agent":
-            vars(agent_launcher)["AgentActor"] = BrokenAgent
+            AgentLauncher.agent_class = BrokenAgent
         case "server":
             vars(alex_runtime)["Server"] = BrokenServer
     alex_runtime.main()

@@ -13,7 +13,7 @@ from alex_actors.runtime import ActorRuntime
 from alex_actors.store.reader import StoreReader
 from alex_actors.tasks import Task
 from alex_actors.values import TaskId
-from tests.unit.protocol_system import ASK_TIMEOUT, CONTEXT, GRACE, ProtocolSystem, Store, new_task
+from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, new_task
 from tests.unit.scripted_agents import ScriptedRun
 from tests.unit.workers import Worker, Workers
 
@@ -33,6 +33,7 @@ class Server:
         )
         self.runtime = self.system.runtime
         self.dispatcher = self.system.dispatcher
+        self.dispatcher.run()  # the session actor has the store take stock
         self.messages.clear()
 
     def _observe(self, actor: PooledActor, message: object) -> None:
@@ -79,18 +80,7 @@ class Server:
 
     def runtime_with(self, reader: StoreReader) -> ActorRuntime:
         """Return a runtime over the same actors that reads elsewhere."""
-        return ActorRuntime(
-            session=self.system.session_ref,
-            store=self.system.store_ref,
-            reader=reader,
-            launch_agent=self.system.launcher.launch,
-            ids=self.system.ids,
-            log=self.system.log.logger,
-            ask_timeout=ASK_TIMEOUT,
-            cancel_grace=GRACE,
-            health=dict,
-            ready=lambda: True,
-        )
+        return self.system.runtime_with(reader)
 
     def events(self) -> list[str]:
         return self.system.log.events()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import pykka
 import structlog
@@ -18,18 +18,23 @@ from structlog.testing import LogCapture
 from structlog.typing import EventDict, FilteringBoundLogger
 
 from alex_actors.actor import PooledActor
-from alex_actors.agent_launcher import AgentLauncher
+from alex_actors.agent_actor import AgentActor
+from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import Publish
-from alex_actors.dispatchers import Observer
+from alex_actors.core import Core
+from alex_actors.dispatchers import Observer, Spawner
 from alex_actors.events import RecordedEvent
+from alex_actors.mailbox import mailbox_of
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
+from alex_actors.session_protocol import SessionMessage
 from alex_actors.store.database import open_readers, open_writer
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.schema import events, tasks
 from alex_actors.store.writer import Batch, StoreWriter, Transaction
-from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
-from alex_actors.task_store_protocol import InterruptUnfinished, RecoveredStore
+from alex_actors.supervision import RestartPolicy
+from alex_actors.task_store_actor import TaskStoreActor
+from alex_actors.task_store_protocol import InterruptUnfinished, TaskStoreMessage
 from alex_actors.tasks import NewTask, Strategy, Task
 from alex_actors.values import Context, SessionId, TaskId, timestamp
 from tests.unit.scripted_agents import FakeExecutor
@@ -127,6 +132,8 @@ class FailingWriter(StoreWriter):
         self.failed = 0
         self.error: Callable[[], SQLAlchemyError] = disk_error
         """Makes what a failing transaction raises."""
+        self.after_commit: Callable[[], None] = lambda: None
+        """Called after each commit; may raise, for a crash."""
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -138,6 +145,7 @@ class FailingWriter(StoreWriter):
                 self.failed += 1
                 raise self.error()
         self.committed += transaction.batches
+        self.after_commit()
 
     def fail_next(self, *failures: bool, error: Callable[[], SQLAlchemyError] = disk_error) -> None:
         """Say of the next transactions whether they fail; those after do not."""
@@ -177,10 +185,10 @@ class FailingReader(StoreReader):
 class Published(PooledActor):
     """Stands in for the broadcaster, and keeps what is published."""
 
-    def __init__(self, on_event: Callable[[RecordedEvent], None]) -> None:
+    def __init__(self, events: list[RecordedEvent], on_event: Callable[[RecordedEvent], None]) -> None:
         super().__init__()
         self._on_event = on_event
-        self.events: list[RecordedEvent] = []
+        self.events = events
 
     def on_receive(self, message: Publish) -> None:
         """Keep what is published."""
@@ -231,6 +239,68 @@ class Store:
         self._engine.dispose()
 
 
+After: TypeAlias = Callable[[PooledActor, object], None]
+"""Told of each message after it is handled, and before it is answered; may raise, for a crash."""
+
+
+class WatchedSession(SessionActor):
+    """A session actor that tells of each message that it has handled."""
+
+    after: After
+
+    def on_receive(self, message: SessionMessage) -> object:
+        """Handle a message, and tell of it."""
+        answer = super().on_receive(message)
+        self.after(self, message)
+        return answer
+
+
+class WatchedStore(TaskStoreActor):
+    """A store actor that tells of each message that it has handled."""
+
+    after: After
+
+    def on_receive(self, message: TaskStoreMessage) -> object:
+        """Handle a message, and tell of it."""
+        answer = super().on_receive(message)
+        self.after(self, message)
+        return answer
+
+
+class SteppedCore(Core):
+    """The server's wiring, with the broadcaster replaced, and the other two watched."""
+
+    session_class = WatchedSession
+    store_class = WatchedStore
+    dispatcher: SteppingDispatcher
+    publish: Callable[[], Published]
+    after: After
+
+    def make_broadcaster(self) -> BroadcasterActor:
+        """Make the stand-in."""
+        return cast("BroadcasterActor", self.publish())  # cast: nobody but the store actor knows it
+
+    def make_store(self) -> TaskStoreActor:
+        """Make a store actor that is watched."""
+        actor = super().make_store()
+        assert isinstance(actor, WatchedStore)
+        actor.after = self.after
+        return actor
+
+    def make_session(self) -> SessionActor:
+        """Make a session actor that is watched."""
+        actor = super().make_session()
+        assert isinstance(actor, WatchedSession)
+        actor.after = self.after
+        return actor
+
+    def recover(self) -> None:
+        """Have the store look, with the steps done here: there are no workers yet."""
+        future = self.dispatcher.post(self.store, InterruptUnfinished(context=CONTEXT))
+        self.dispatcher.drive(future, timeout=1.0)
+        ask_result(future)
+
+
 class ProtocolSystem:
     """The three actors of the protocol, what they need, and what the HTTP layer calls."""
 
@@ -240,59 +310,77 @@ class ProtocolSystem:
         *,
         random: Random | None = None,
         observer: Observer | None = None,
+        after: After = lambda _actor, _message: None,
         wait: Callable[[SteppingFuture, float | None], None] | None = None,
         on_start: Callable[[Task], None] = lambda _task: None,
         on_event: Callable[[RecordedEvent], None] = lambda _event: None,
         max_unfinished: int = 100,
         max_running: int = 100,
+        max_restarts: int = 3,
+        broadcaster_restarted: Callable[[pykka.ActorRef[BroadcasterActor]], None] = lambda _ref: None,
     ) -> None:
         self.store = store
         self.clock = FakeClock()
         self.timers = FakeTimers(clock=self.clock)
         self.log = CapturedLog()
         self.ids = CountingIds()
-        self.condition = StoreCondition()
         self.executor = FakeExecutor(clock=self.clock, on_start=on_start)
         self.dispatcher = SteppingDispatcher(
             clock=self.clock, timers=self.timers, random=random, observer=observer, wait=wait
         )
-        self.published = Published(on_event)
-        broadcaster: pykka.ActorRef[Any] = self.dispatcher.spawn(lambda: self.published)  # Any: a stand-in
-        self.task_store = TaskStoreActor(
-            writer=store.writer, reader=store.actors_reader, broadcaster=broadcaster, clock=self.clock,
-            timers=self.timers, log=self.log.logger, condition=self.condition,
+        self.events: list[RecordedEvent] = []
+        """All that was published, in order."""
+        self.failures: list[BaseException] = []
+        """Of what actors crashed more often than they are restarted."""
+        spawner: Spawner = self.dispatcher
+        self.core = core = SteppedCore(
+            broadcasting=spawner, storing=spawner, acting=spawner, writer=store.writer,
+            reader=store.actors_reader, executor=self.executor, timers=self.timers, clock=self.clock,
+            ids=self.ids, log=self.log.logger, max_unfinished=max_unfinished, max_running=max_running,
+            ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, failed=self.failures.append,
+            broadcaster_restarted=broadcaster_restarted,
         )  # fmt: skip
-        self.store_ref = self.dispatcher.spawn(lambda: self.task_store)
-        self.recovered = self._recover()
-        self.launcher = AgentLauncher(
-            spawner=self.dispatcher, store=self.store_ref, executor=self.executor, timers=self.timers,
-            clock=self.clock, log=self.log.logger, cancel_grace=GRACE,
-        )  # fmt: skip
-        self.session = SessionActor(
-            store=self.store_ref, launch_agent=self.launcher.launch, ids=self.ids, clock=self.clock,
-            log=self.log.logger, next_place=self.recovered.last_place + 1, max_unfinished=max_unfinished,
-            max_running=max_running,
-        )  # fmt: skip
-        self.session_ref = self.dispatcher.spawn(lambda: self.session)
-        self.runtime = ActorRuntime(
-            session=self.session_ref, store=self.store_ref, reader=store.reader,
-            launch_agent=self.launcher.launch, ids=self.ids, log=self.log.logger, ask_timeout=ASK_TIMEOUT,
-            cancel_grace=GRACE, health=dict, ready=lambda: True,
+        core.dispatcher, core.after = self.dispatcher, after
+        core.publish = lambda: Published(self.events, on_event)
+        for name in core.restarts:
+            core.restarts[name] = RestartPolicy(clock=self.clock, limit=max_restarts)
+        core.start()
+        self.condition = core.condition
+        self.store_ref, self.session_ref, self.launcher = core.store, core.session, core.launcher
+        self.runtime = self.runtime_with(store.reader)
+
+    def runtime_with(self, reader: StoreReader) -> ActorRuntime:
+        """Return a runtime over these actors that reads elsewhere."""
+        return ActorRuntime(
+            session=self.session_ref, store=self.store_ref, reader=reader, launch_agent=self.launcher.launch,
+            ids=self.ids, log=self.log.logger, ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, health=dict,
+            ready=lambda: True,
         )  # fmt: skip
 
-    def _recover(self) -> RecoveredStore:
-        future = self.dispatcher.post(self.store_ref, InterruptUnfinished(context=CONTEXT))
-        self.dispatcher.drive(future, timeout=1.0)
-        recovered: RecoveredStore = ask_result(future)
-        return recovered
+    @property
+    def session(self) -> SessionActor:
+        """The session actor that there is now."""
+        actor = mailbox_of(self.session_ref).actor
+        assert isinstance(actor, SessionActor)
+        return actor
+
+    @property
+    def task_store(self) -> TaskStoreActor:
+        """The store actor that there is now."""
+        actor = mailbox_of(self.store_ref).actor
+        assert isinstance(actor, TaskStoreActor)
+        return actor
 
     def leftovers(self) -> dict[str, object]:
         """Return what is still in memory of any task, by where it is; empty when all has ended."""
         session, store = self.session, self.task_store
-        lasting = (self.published, self.task_store, self.session)
         kept: dict[str, object] = {
-            "places": session._places,
-            "lines": session._lines,
+            "places": session._lines.places,
+            "lines": session._lines.by_session,
+            "unfinished": session._lines.unfinished,
+            "agents not heard of": session._unheard,
+            "what waits for the stock": session._kept,
+            "launched agents": self.launcher.launched(),
             "ready": session._ready,
             "running": session._running,
             "live tasks": store._live,
@@ -300,7 +388,7 @@ class ProtocolSystem:
             "promises": session._promises | store._promises,
             "timers": self.timers.pending,
             "runs": self.executor.live(),
-            "actors": [actor for actor in self.dispatcher.actors.values() if actor not in lasting],
+            "actors": [actor for actor in self.dispatcher.actors if isinstance(actor, AgentActor)],
         }
         return {where: what for where, what in kept.items() if what}
 

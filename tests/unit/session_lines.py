@@ -2,50 +2,92 @@
 
 from __future__ import annotations
 
+import msgspec
 import pykka
 
+from alex_actors.agent_launcher import AgentLauncher, LaunchedAgent
 from alex_actors.messages import tell
 from alex_actors.replies import SessionBusy, TooManyTasks
 from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import (
+    AgentPresent,
     Cancel,
     Confirm,
     Confirmed,
     RequestTurn,
     Settle,
     Settled,
+    Stock,
     TaskEnded,
     TurnEnded,
+    UnfinishedTask,
 )
 from alex_actors.tasks import Status, Strategy, Task
 from alex_actors.values import SessionId, TaskId
-from tests.unit.protocol_system import CONTEXT, CapturedLog, ask_result
+from tests.unit.protocol_system import CONTEXT, CapturedLog, a_task, ask_result
 from tests.unit.stepping import CountingIds, FakeClock, FakeTimers, StandIn, SteppingDispatcher, SteppingFuture
 
 HOME = SessionId("home")
 
 
+class FakeLauncher(AgentLauncher):
+    """Remembers which agents it was to launch; the test says which there are."""
+
+    def __init__(self, launched: tuple[LaunchedAgent, ...]) -> None:
+        self.tasks: list[Task] = []
+        self._launched = {one.task.task_id: one for one in launched}
+
+    def launch(self, task: Task, session: pykka.ActorRef[SessionActor]) -> None:
+        """Take notice."""
+        self.tasks.append(task)
+
+
 class Lines:
     """A session actor, and stand-ins for everybody whom it knows."""
 
-    def __init__(self, *, max_unfinished: int = 100, max_running: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        max_unfinished: int = 100,
+        max_running: int = 100,
+        incarnation: int = 1,
+        launched: tuple[LaunchedAgent, ...] = (),
+    ) -> None:
+        """The first session actor gets its stock at once; each later one when the test says so."""
         clock = FakeClock()
         self.log = CapturedLog()
         self.dispatcher = SteppingDispatcher(clock=clock, timers=FakeTimers(clock=clock))
         self.store = StandIn(self.dispatcher)
-        self.launched: list[Task] = []
+        self.launcher = FakeLauncher(launched)
+        self.incarnation = incarnation
+        self.launched = self.launcher.tasks
         self.agents: dict[str, StandIn] = {}
         self.actor = SessionActor(
             store=self.store.ref,
-            launch_agent=lambda task, _session: self.launched.append(task),
+            launcher=self.launcher,
             ids=CountingIds(),
             clock=clock,
             log=self.log.logger,
-            next_place=7,
+            incarnation=incarnation,
             max_unfinished=max_unfinished,
             max_running=max_running,
         )
         self.ref: pykka.ActorRef[SessionActor] = self.dispatcher.spawn(lambda: self.actor)
+        if incarnation == 1:
+            self.stock()
+        self.dispatcher.run()
+        self.store.take()
+
+    def stock(self, *unfinished: Task, incarnation: int | None = None, started: bool = False) -> None:
+        """Have the store say what is unfinished."""
+        stock = Stock(
+            context=CONTEXT,
+            incarnation=self.incarnation if incarnation is None else incarnation,
+            unfinished=tuple(UnfinishedTask(task, started) for task in unfinished),
+            last_place=6,
+        )
+        tell(self.ref, stock)
+        self.dispatcher.run()
 
     def confirm(
         self,
@@ -114,4 +156,42 @@ class Lines:
 
     def nothing_is_left(self) -> bool:
         actor = self.actor
-        return not (actor._places or actor._lines or actor._ready or actor._running or actor._promises)
+        lines = actor._lines
+        return not (lines.places or lines.by_session or actor._ready or actor._running or actor._promises)
+
+
+def task(task_id: str, place: int, strategy: Strategy = "enqueue") -> Task:
+    return msgspec.structs.replace(a_task(task_id), place=place, strategy=strategy)
+
+
+class Restarted(Lines):
+    """The second session actor, which has not got its stock yet."""
+
+    def __init__(self, *launched: LaunchedAgent, max_running: int = 100) -> None:
+        super().__init__(incarnation=2, launched=launched, max_running=max_running)
+
+    def live(self, *tasks: Task) -> None:
+        """Have agents be there, launched before the crash."""
+        for one in tasks:
+            launched = LaunchedAgent(one)
+            self.agents[one.task_id] = StandIn(self.dispatcher)
+            launched.agent = self.agents[one.task_id].ref
+            self.launcher._launched[one.task_id] = launched
+
+    def present(self, task_id: str, *, granted: bool = False, status: Status | None = None) -> None:
+        """Have an agent announce itself."""
+        agent = self.agents[task_id].ref
+        message = AgentPresent(
+            context=CONTEXT, task_id=TaskId(task_id), agent=agent, granted=granted, status=status
+        )
+        tell(self.ref, message)
+        self.dispatcher.run()
+
+    def ask_confirm(self, task_id: str) -> SteppingFuture:
+        confirm = Confirm(context=CONTEXT, task_id=TaskId(task_id), session_id=HOME, strategy="enqueue")
+        future = self.dispatcher.post(self.ref, confirm)
+        self.dispatcher.run()
+        return future
+
+    def store_was_told(self) -> list[tuple[str, str]]:
+        return [(type(message).__name__, message.task_id) for message in self.store.received]

@@ -10,12 +10,15 @@ from random import Random
 from typing import Any, TypeVar
 
 import pykka
+import structlog
 from pykka._envelope import Envelope  # private, and pinned: as in alex_actors.messages
+from structlog.typing import EventDict
 
 from alex_actors.actor import PooledActor
-from alex_actors.dispatchers import Observer, Supervisor
+from alex_actors.dispatchers import Observer
 from alex_actors.mailbox import Mailbox, mailbox_of
 from alex_actors.messages import Ask, Message, Promise, ReplyFuture, Tell, tell
+from alex_actors.supervision import RestartPolicy, Supervision, Supervisor
 from alex_actors.values import SessionId, TaskId
 
 A = TypeVar("A", bound=pykka.Actor)
@@ -156,6 +159,21 @@ class SteppingFuture(ReplyFuture):
         self.done = True
 
 
+class Crashes:
+    """Notes each crash that is logged."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.lines: list[EventDict] = []
+
+    def __call__(self, _logger: object, _level: str, line: EventDict) -> EventDict:
+        """Take a line, and have nothing printed."""
+        self.lines.append(line)
+        if line["event"] == "actor.crashed":
+            self.errors.append(line["exc_info"])
+        raise structlog.DropEvent
+
+
 class SteppingDispatcher:
     """Runs all actors in the calling thread: a step is one message of one actor.
 
@@ -180,20 +198,36 @@ class SteppingDispatcher:
         self._wait = wait or self.drive
         self._ready: list[Mailbox] = []
         self._held: list[Mailbox] = []
-        self._supervisors: dict[str, Supervisor] = {}
-        self.actors: dict[str, PooledActor] = {}
-        self.crashes: list[BaseException] = []
+        self._log = Crashes()
+        self._unforeseen: list[BaseException] = []
+        self.supervision = Supervision(log=structlog.wrap_logger(None, processors=[self._log]))
         self.dead_letters: list[object] = []
 
-    def spawn(self, make: Callable[[], P], *, supervisor: Supervisor | None = None) -> pykka.ActorRef[P]:
+    def spawn(
+        self,
+        make: Callable[[], P],
+        *,
+        supervisor: Supervisor | None = None,
+        restart: RestartPolicy | None = None,
+    ) -> pykka.ActorRef[P]:
         """Make an actor, start it and return its ref. Without a supervisor, its crash is the test's."""
-        actor = make()
-        ref = actor.actor_ref
-        self.actors[actor.actor_urn] = actor
-        if supervisor is not None:
-            self._supervisors[actor.actor_urn] = supervisor
-        actor.actor_inbox.start(actor, self)
-        return ref
+        supervisor = supervisor or self._unforeseen.append
+        return self.supervision.spawn(self, make, supervisor=supervisor, restart=restart)
+
+    @property
+    def actors(self) -> list[PooledActor]:
+        """Who is alive."""
+        return [actor for ref in self.supervision.refs() if (actor := mailbox_of(ref).actor) is not None]
+
+    @property
+    def crashes(self) -> list[BaseException]:
+        """What actors crashed of."""
+        return self._log.errors
+
+    @property
+    def lines(self) -> list[EventDict]:
+        """What was logged of crashes."""
+        return self._log.lines
 
     def post(self, to: pykka.ActorRef[A], message: Ask[A, R]) -> SteppingFuture:
         """Ask without waiting."""
@@ -213,14 +247,14 @@ class SteppingDispatcher:
         if not self._ready:
             return False
         index = 0 if self._random is None else self._random.randrange(len(self._ready))
-        self._ready.pop(index).run(1)
+        self._run(self._ready.pop(index))
         return True
 
     def handle(self, ref: pykka.ActorRef[Any]) -> None:  # Any: of whatever actor
         """Let this actor handle its next message, before all others. There must be one."""
         mailbox = mailbox_of(ref)
         self._ready.remove(mailbox)
-        mailbox.run(1)
+        self._run(mailbox)
 
     def hold(self, ref: pykka.ActorRef[Any]) -> None:  # Any: as above
         """Let this actor handle nothing any more, as if it were too busy."""
@@ -257,6 +291,12 @@ class SteppingDispatcher:
                 return
             self._timers.fire_next()
 
+    def _run(self, mailbox: Mailbox) -> None:
+        mailbox.run(1)
+        if self._unforeseen:
+            msg = "an actor crashed"
+            raise AssertionError(msg) from self._unforeseen[0]
+
     # The dispatcher's side of a mailbox.
 
     def ready(self, mailbox: Mailbox, /) -> None:
@@ -272,21 +312,6 @@ class SteppingDispatcher:
         """Tell the observer, if there is one."""
         if self._observer is not None:
             self._observer(actor, message)
-
-    def stopped(self, actor: PooledActor, /) -> None:
-        """Forget an actor."""
-        self.actors.pop(actor.actor_urn, None)
-        self._supervisors.pop(actor.actor_urn, None)
-
-    def crashed(self, actor: PooledActor, error: BaseException, /) -> None:
-        """Tell the actor's supervisor, and forget the actor; without a supervisor, fail the test."""
-        self.crashes.append(error)
-        self.actors.pop(actor.actor_urn, None)
-        supervisor = self._supervisors.pop(actor.actor_urn, None)
-        if supervisor is None:
-            msg = f"{type(actor).__name__} crashed"
-            raise AssertionError(msg) from error
-        supervisor(error)
 
     def undelivered(self, actor: str, message: object, /) -> None:
         """Keep a message that came too late."""

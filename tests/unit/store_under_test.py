@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import Recorded, RecordsMissing
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.events import AnyEvent, TaskCompleted, stamp
 from alex_actors.messages import tell
+from alex_actors.supervision import RestartPolicy
 from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
 from alex_actors.task_store_protocol import (
     Create,
@@ -17,6 +19,7 @@ from alex_actors.task_store_protocol import (
     RecordCrash,
     RecoveredStore,
     Revoke,
+    TakeStock,
 )
 from alex_actors.values import SessionId, TaskId, Timestamp, timestamp
 from tests.unit.protocol_system import CONTEXT, CapturedLog, Store, ask_result, new_task
@@ -29,19 +32,30 @@ COMPLETED = TaskCompleted(
 )
 
 
+class ItBroke(Exception):
+    """What the store actor crashes of."""
+
+
 class StoreUnderTest:
     """A store actor over a real file, and stand-ins for everybody whom it answers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, restarted: bool = False) -> None:
+        """``restarted``: after a crash, as in the server. Without, a crash is the test's."""
         self.store = Store(path)
         self.clock = FakeClock()
         self.timers = FakeTimers(clock=self.clock)
         self.log = CapturedLog()
         self.condition = StoreCondition()
-        self.dispatcher = SteppingDispatcher(clock=self.clock, timers=self.timers)
+        self._crashes = 0
+        self.dispatcher = SteppingDispatcher(clock=self.clock, timers=self.timers, observer=self._before)
         self.broadcaster = StandIn(self.dispatcher)
         self.agent = StandIn(self.dispatcher)
         self.session = StandIn(self.dispatcher)
+        policy = RestartPolicy(clock=self.clock) if restarted else None
+        self.ref = self.dispatcher.spawn(self._make, restart=policy)
+        self.places = 0
+
+    def _make(self) -> TaskStoreActor:
         self.actor = TaskStoreActor(
             writer=self.store.writer,
             reader=self.store.actors_reader,
@@ -51,13 +65,22 @@ class StoreUnderTest:
             log=self.log.logger,
             condition=self.condition,
         )
-        self.ref = self.dispatcher.spawn(lambda: self.actor)
-        self.places = 0
+        return self.actor
+
+    def _before(self, actor: PooledActor, _message: object) -> None:
+        if actor is self.actor and self.store.writer.after_commit != self._perhaps_crash:
+            self._perhaps_crash()
 
     # Messages, put into the mailbox: nothing is handled before ``run``.
 
     def create(
-        self, task_id: str, *, session_id: str = HOME, at: Timestamp = NOW, text: str = "What is 2 + 2?"
+        self,
+        task_id: str,
+        *,
+        session_id: str = HOME,
+        at: Timestamp = NOW,
+        text: str = "What is 2 + 2?",
+        incarnation: int = 0,
     ) -> SteppingFuture:
         self.places += 1
         session = SessionId(session_id)
@@ -67,6 +90,7 @@ class StoreUnderTest:
             session_id=session,
             place=self.places,
             confirmed_at=at,
+            incarnation=incarnation,
             new=new_task(session_id, text=text),
         )
         return self.dispatcher.post(self.ref, create)
@@ -84,6 +108,25 @@ class StoreUnderTest:
 
     def revoke(self, task_id: str) -> None:
         tell(self.ref, Revoke(context=CONTEXT, task_id=TaskId(task_id), session=self.session.ref))
+
+    def take_stock(self, incarnation: int) -> None:
+        tell(self.ref, TakeStock(context=CONTEXT, incarnation=incarnation, session=self.session.ref))
+
+    def crash(self) -> None:
+        """Have the actor crash on its next message, once."""
+        self._crashes = 1
+        self.run()
+
+    def crash_after_commit(self) -> None:
+        """Have the actor crash after its next commit, before anybody hears of it."""
+        self._crashes = 1
+        self.store.writer.after_commit = self._perhaps_crash
+        self.run()
+
+    def _perhaps_crash(self) -> None:
+        if self._crashes:
+            self._crashes -= 1
+            raise ItBroke
 
     def make_session(self, session_id: str, metadata: dict[str, str] | None = None) -> SteppingFuture:
         make = MakeSession(context=CONTEXT, session_id=SessionId(session_id), metadata=metadata or {})

@@ -10,9 +10,11 @@ import pytest
 from alex_actors.dispatchers import PoolDispatcher
 from alex_actors.executor import AsyncioExecutor
 from alex_actors.health import SLOW_AFTER, HealthCheck
+from alex_actors.loop_thread import LoopThread
 from alex_actors.messages import Tell, tell
 from alex_actors.ports import Agent
 from alex_actors.replies import Component
+from alex_actors.supervision import WINDOW, RestartPolicy
 from alex_actors.task_store_actor import StoreCondition
 from alex_actors.tasks import Task
 from tests.unit.protocol_system import CONTEXT, CapturedLog
@@ -41,14 +43,20 @@ class Parts:
         self.store = StandIn(self.dispatcher)
         self.broadcaster = StandIn(self.dispatcher)
         self.condition = StoreCondition()
-        self.executor = AsyncioExecutor(agent_for=no_agent, clock=self.clock, log=log, max_ahead=64)
+        self.restarts = {name: RestartPolicy(clock=self.clock) for name in ("sessions", "store", "broadcaster")}
+        self.thread = LoopThread(name="agents", clock=self.clock, log=log)
+        self.executor = AsyncioExecutor(
+            loop=self.thread.loop, agent_for=no_agent, clock=self.clock, log=log, max_ahead=64
+        )
         self.pool = PoolDispatcher(name="pool", threads=1, log=log)
         self.check = HealthCheck(
             session=self.session.ref,
             store=self.store.ref,
             broadcaster=self.broadcaster.ref,
             store_condition=self.condition,
+            restarts=self.restarts,
             executor=self.executor,
+            agents_thread=self.thread,
             pool=self.pool,
         )
 
@@ -56,7 +64,8 @@ class Parts:
         return self.check.components()[name]
 
     def stop(self) -> None:
-        self.executor.stop(timeout=PATIENCE)
+        self.thread.stop()
+        self.thread.join(timeout=PATIENCE)
         self.pool.stop(timeout=PATIENCE)
 
 
@@ -85,6 +94,17 @@ def test_an_actor_that_has_stopped_is_down(parts: Parts, name: str) -> None:
     assert parts.component(name).status == "down"
     others = [part.status for other, part in parts.check.components().items() if other != name]
     assert others == ["ok", "ok", "ok"]
+
+
+@pytest.mark.parametrize("name", ["sessions", "store", "broadcaster"])
+def test_an_actor_that_was_restarted_is_degraded_until_the_window_is_over(parts: Parts, name: str) -> None:
+    parts.restarts[name].take()
+
+    degraded = parts.component(name)
+    parts.clock.advance_to(WINDOW)
+
+    assert (degraded.status, degraded.detail) == ("degraded", "The actor crashed, and was restarted.")
+    assert parts.component(name).status == "ok"
 
 
 def test_it_is_told_how_many_messages_wait_for_an_actor(parts: Parts) -> None:
@@ -122,6 +142,7 @@ def test_an_agent_that_blocks_the_agents_thread_degrades_it(parts: Parts) -> Non
 
 
 def test_an_agents_thread_that_has_ended_is_down(parts: Parts) -> None:
-    parts.executor.stop(timeout=PATIENCE)
+    parts.thread.stop()
+    parts.thread.join(timeout=PATIENCE)
 
     assert parts.component("agents").status == "down"

@@ -26,7 +26,7 @@ def lines() -> Lines:
 def test_a_confirmed_session_has_the_id_that_was_asked_for(lines: Lines) -> None:
     answer = lines.confirm("a")
 
-    assert answer == Confirmed(HOME, 7, timestamp(EPOCH))
+    assert answer == Confirmed(HOME, 7, timestamp(EPOCH), incarnation=1)
 
 
 def test_without_an_id_a_new_session_is_confirmed(lines: Lines) -> None:
@@ -59,7 +59,7 @@ def test_reject_is_refused_while_the_session_has_unfinished_tasks(lines: Lines) 
     answer = lines.confirm("c", "reject")
 
     assert answer == SessionBusy(HOME, (TaskId("a"), TaskId("b")))
-    assert TaskId("c") not in lines.actor._places
+    assert TaskId("c") not in lines.actor._lines.places
 
 
 def test_reject_waits_for_an_agent_whose_end_is_recorded_but_that_has_not_stopped(lines: Lines) -> None:
@@ -278,7 +278,7 @@ def test_a_task_that_is_cancelled_while_it_waits_to_run_leaves_nothing_behind() 
     lines.cancel("x")
     lines.end("x", "cancelled")
 
-    assert list(lines.actor._places) == ["a"]
+    assert list(lines.actor._lines.places) == ["a"]
     assert not lines.actor._ready
     lines.end("a")
     assert lines.nothing_is_left()

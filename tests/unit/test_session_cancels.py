@@ -189,12 +189,21 @@ def test_news_of_a_task_that_has_left_changes_nothing(lines: Lines) -> None:
     lines.end("a")
 
     lines.end("a", "failed")
-    lines.request_turn("a")
     tell(lines.ref, AgentCrashed(context=CONTEXT, task_id=TaskId("a"), error="late"))
     lines.dispatcher.run()
 
-    assert lines.told("a") == []
+    assert lines.told("a") == ["TurnGranted"]
     assert lines.store.received == []
+    assert lines.nothing_is_left()
+
+
+def test_an_agent_that_asks_for_a_turn_after_its_task_has_ended_is_told_to_end_itself(lines: Lines) -> None:
+    lines.enter("a")
+    lines.end("a")
+
+    lines.request_turn("a")
+
+    assert lines.told("a") == ["CancelTask"]
     assert lines.nothing_is_left()
 
 

@@ -26,6 +26,7 @@ def create(task_id: str, place: int) -> Create:
         session_id=HOME,
         place=place,
         confirmed_at=NOW,
+        incarnation=0,
         new=new_task(HOME),
     )
 

@@ -255,7 +255,7 @@ def test_a_task_that_ended_takes_no_memory(under: StoreUnderTest) -> None:
 
     assert under.actor._live == {}
     assert under.actor._pending == []
-    assert under.actor._promises == set()
+    assert not under.actor._promises
     assert under.timers.pending == []
 
 

@@ -303,7 +303,7 @@ def test_revoking_the_only_pending_create_leaves_nothing_to_commit(under: StoreU
 
     assert under.transactions == 0
     assert under.actor._pending == []
-    assert under.actor._promises == set()
+    assert not under.actor._promises
 
 
 def test_a_committed_create_is_not_revoked_but_told_of(under: StoreUnderTest) -> None:
@@ -357,7 +357,7 @@ def test_the_next_start_ends_what_was_left_unfinished(under: StoreUnderTest, tmp
     again = restarted(under, tmp_path / "alex.sqlite3")
     recovered = again.interrupt_unfinished()
 
-    assert recovered == RecoveredStore(interrupted=2, last_place=3)
+    assert recovered == RecoveredStore(interrupted=2)
     for task_id in ("waiting", "running"):
         task = again.store.task(TaskId(task_id))
         assert (task.status, task.termination_reason) == ("failed", "interrupted")
@@ -387,7 +387,7 @@ def test_ids_go_on_after_a_restart(under: StoreUnderTest, tmp_path: Path) -> Non
 
 
 def test_an_empty_store_has_nothing_to_recover(under: StoreUnderTest) -> None:
-    assert under.interrupt_unfinished() == RecoveredStore(interrupted=0, last_place=0)
+    assert under.interrupt_unfinished() == RecoveredStore(interrupted=0)
 
 
 def test_an_event_is_the_same_read_or_published(under: StoreUnderTest) -> None:

@@ -1,0 +1,121 @@
+"""Each session's line of tasks: who has which place, and who is before whom."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from alex_actors.values import SessionId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pykka
+
+    from alex_actors.agent_actor import AgentActor
+    from alex_actors.messages import Promise
+    from alex_actors.replies import CancelReply
+    from alex_actors.tasks import Status, Strategy
+    from alex_actors.values import Context, TaskId
+
+
+class Place:
+    """A task's place in its session's line, from its confirmation until its agent has stopped."""
+
+    __slots__ = (
+        "agent",
+        "cancelling",
+        "cancels",
+        "context",
+        "crash",
+        "granted",
+        "settling",
+        "status",
+        "strategy",
+        "task_id",
+        "turn_ended",
+    )
+
+    def __init__(self, task_id: TaskId, strategy: Strategy, context: Context) -> None:
+        self.task_id = task_id
+        self.strategy = strategy
+        self.context = context
+        self.agent: pykka.ActorRef[AgentActor] | None = None  # none yet while its task is being recorded
+        self.granted = False
+        self.status: Status | None = None  # the terminal one, once it is recorded
+        self.turn_ended = False
+        self.cancelling = False
+        self.cancels: list[Promise[CancelReply]] = []
+        # What the store was told and has not answered yet: it is told again when it was restarted.
+        self.settling = False
+        self.crash: str | None = None
+
+    @property
+    def session_id(self) -> SessionId:
+        """Whose line it is in."""
+        return SessionId(self.context.session_id)
+
+
+class Lines:
+    """All places, by task and in the order of each line. A session without a place takes no memory."""
+
+    def __init__(self) -> None:
+        self.places: dict[TaskId, Place] = {}
+        self.unfinished = 0
+        """Places whose task has no end yet."""
+        # Ordered dictionaries: a plain one finds its first more slowly with each that is taken from its front.
+        self.by_session: dict[SessionId, OrderedDict[TaskId, Place]] = {}
+
+    def find(self, task_id: TaskId) -> Place | None:
+        """Return a task's place, if it has one."""
+        return self.places.get(task_id)
+
+    def __iter__(self) -> Iterator[Place]:
+        """Go through all places, in the order of their confirmation."""
+        return iter(tuple(self.places.values()))
+
+    def length(self, session_id: SessionId) -> int:
+        """Return how many places a session's line has."""
+        return len(self.by_session.get(session_id, ()))
+
+    def unfinished_of(self, session_id: SessionId) -> tuple[TaskId, ...]:
+        """Return a session's tasks that have no end yet, in their order."""
+        line = self.by_session.get(session_id)
+        return () if line is None else tuple(one.task_id for one in line.values() if one.status is None)
+
+    def enter(self, place: Place) -> None:
+        """Add a place at the end of its line."""
+        self.places[place.task_id] = place
+        self.by_session.setdefault(place.session_id, OrderedDict())[place.task_id] = place
+        self.unfinished += 1
+
+    def is_first(self, place: Place) -> bool:
+        """Return whether nobody in its line is before it."""
+        return next(iter(self.by_session[place.session_id].values())) is place
+
+    def before(self, place: Place) -> list[Place]:
+        """Return those in its line that are before a place."""
+        before: list[Place] = []
+        for other in self.by_session[place.session_id].values():
+            if other is place:
+                break
+            before.append(other)
+        return before
+
+    def end(self, place: Place, status: Status) -> None:
+        """Take notice that a place's task has ended; its agent may still run."""
+        if place.status is None:
+            self.unfinished -= 1
+        place.status = status
+
+    def leave(self, place: Place) -> Place | None:
+        """Free a place. Returns who is first in its line now, if there is somebody."""
+        if place.status is None:
+            self.unfinished -= 1
+        del self.places[place.task_id]
+        line = self.by_session[place.session_id]
+        del line[place.task_id]
+        if not line:
+            del self.by_session[place.session_id]
+            return None
+        return next(iter(line.values()))
