@@ -1,0 +1,260 @@
+"""What always holds of tasks, sessions and their events, and is looked at while a simulation runs and when it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from alex_actors.events import EVENT_TYPES, TERMINAL, AnyEvent
+from alex_actors.projection import Progress, advance
+from alex_actors.simulation.steps import STORE
+from alex_actors.simulation.trace import Fact
+from alex_actors.tasks import UNFINISHED, Status
+from alex_actors.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alex_actors.events import RecordedEvent, Stamped
+    from alex_actors.simulation.store import SimulatedStore
+    from alex_actors.simulation.world import Simulation
+    from alex_actors.tasks import Task
+
+ONE_SESSION = "A task has one session ID: the confirmed one, in the reply, the record, every event and log line."
+RECORDED_FIRST = "A task is recorded before anything of it happens, and `task_created` is its first event."
+ONE_END = "A task's status only goes forward, and it has exactly one terminal event: its last."
+RECORDED_BEFORE_TOLD = (
+    "An event is recorded before anyone is told of it, and a task's state is that of its events."
+)
+EACH_ONCE = "A stream has each event of its task or session once, in order, from the position that was asked for."
+IN_LINE = "A task never runs beside one of its session that was confirmed before it, unless it is `parallel`."
+NOTHING_LOST = "A task that was answered for is recorded, and stays so; what its agent said is recorded in order."
+ASKED_FOR = "A task is cancelled only if somebody asks for it: a client, or a later task that is to `interrupt`."
+NOTHING_LEFT = "What has ended leaves nothing behind: no actor, no timer, no entry in any table."
+
+TERMINAL_TYPES = frozenset(EVENT_TYPES[event] for event in TERMINAL)
+OWN_TYPES = TERMINAL_TYPES | {"task_created", "task_started"}
+"""The types of events that no agent yields."""
+
+RANKS = {"pending": 0, "running": 1}
+"""How far a status is; those that are not here are ends."""
+
+FACTS = ("session.confirmed", "task.created", "agent.started", "task.started", "task.ended")
+"""What the log tells of a task, in the only order in which it may."""
+
+STATE = (
+    "status", "started_at", "completed_at", "current_iteration", "total_iterations", "tokens_used", "total_tokens",
+    "error", "termination_reason", "answer", "stop_reason",
+)  # fmt: skip
+"""The columns of a task that its events change."""
+
+
+class Seen(Value, frozen=True):
+    """A task as somebody was told of it."""
+
+    task_id: str
+    session_id: str
+    status: Status
+    current_iteration: int
+    tokens_used: int
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.status} at iteration {self.current_iteration} with {self.tokens_used} tokens"
+
+
+_decode = msgspec.json.Decoder[AnyEvent](AnyEvent).decode
+
+
+class Invariants:
+    """Looks at what is recorded, past all faults, and finds what must not be."""
+
+    def __init__(self, *, simulation: Simulation, store: SimulatedStore) -> None:
+        self._check = simulation.check
+        self._trace = simulation.trace
+        self._raw = store.raw
+        self._steps = simulation.scheduler.steps
+        self.runs: dict[object, Task] = {}
+        """The agents that run."""
+        self._seen: dict[str, Seen] = {}
+        self._said: dict[str, list[bytes]] = {}
+
+    # While it runs.
+
+    def agent_starts(self, task: Task) -> None:
+        """Look whether an agent may start now."""
+        self._steps.touch(STORE, write=False)
+        about = (task.task_id,)
+        self._check(task.session_id, ONE_SESSION, f"{task.task_id} runs without a session.", about=about)
+        row = self._raw.execute(
+            "SELECT session_id, place, session_key, status FROM tasks JOIN sessions USING (session_key) "
+            "WHERE task_id = ?",
+            (task.task_id,),
+        ).fetchone()
+        self._check(row, RECORDED_FIRST, f"{task.task_id} runs, and is not recorded.", about=about)
+        if row is None:
+            return
+        session_id, place, key, status = row
+        self._check(session_id == task.session_id, ONE_SESSION, f"{task.task_id} runs in {task.session_id!r}, and is "
+                    f"recorded in {session_id!r}.", about=about)  # fmt: skip
+        self._check(status in UNFINISHED, ONE_END, f"{task.task_id} starts, and is {status}.", about=about)
+        twice = any(other.task_id == task.task_id for other in self.runs.values())
+        self._check(not twice, ONE_END, f"{task.task_id} runs twice at once.", about=about)
+        for other in self.runs.values():
+            late = other.session_id == session_id and other.place > place and other.strategy != "parallel"
+            seen = f"{task.task_id} starts while {other.task_id} runs, which was confirmed later."
+            self._check(not late, IN_LINE, seen, about=(task.task_id, other.task_id))
+        if task.strategy != "parallel":
+            self._look_at_line(task.task_id, place, key)
+
+    def _look_at_line(self, task_id: str, place: int, session_key: int) -> None:
+        running = {task.task_id for task in self.runs.values()}
+        before = self._raw.execute(
+            "SELECT task_id, status FROM tasks WHERE session_key = ? AND place < ?", (session_key, place)
+        )
+        for other, status in before.fetchall():
+            about = (task_id, other)
+            self._check(
+                status not in UNFINISHED, IN_LINE, f"{task_id} starts, and {other} is {status}.", about=about
+            )
+            self._check(
+                other not in running, IN_LINE, f"{task_id} starts while {other}'s agent runs.", about=about
+            )
+
+    def said(self, task: Task, events: Sequence[Stamped]) -> None:
+        """Take note of what a task's agent yields, in order."""
+        self._said.setdefault(task.task_id, []).extend(one.body for one in events)
+
+    def told(self, events: Sequence[RecordedEvent]) -> None:
+        """Look at events of which others are told now."""
+        self._steps.touch(STORE, write=False)
+        for event in events:
+            about = (event.task_id,)
+            row = self._raw.execute(
+                "SELECT task_id, session_id, body FROM events JOIN tasks USING (place) "
+                "JOIN sessions ON sessions.session_key = events.session_key WHERE event_id = ?",
+                (event.event_id,),
+            ).fetchone()
+            seen = f"Event {event.event_id} ({event.event_type} of {event.task_id}) is told, and not recorded."
+            self._check(row, RECORDED_BEFORE_TOLD, seen, about=about)
+            if row is not None:
+                self._check(row[:2] == (event.task_id, event.session_id), ONE_SESSION, f"Event {event.event_id} is told"
+                            f" of {event.task_id} in {event.session_id!r}, and recorded of {row[0]} in {row[1]!r}.",
+                            about=about)  # fmt: skip
+        for task_id in dict.fromkeys(event.task_id for event in events):
+            self._look_at_state(task_id)
+
+    def answered(self, seen: Seen) -> None:
+        """Look at a task as somebody is told of it: with a submit's answer, or when it is read."""
+        about = (seen.task_id,)
+        self._check(seen.session_id, ONE_SESSION, f"{seen.task_id} is told without a session.", about=about)
+        before = self._seen.setdefault(seen.task_id, seen)
+        same = before.session_id == seen.session_id
+        self._check(
+            same,
+            ONE_SESSION,
+            f"{seen.task_id} was in {before.session_id!r}, then in {seen.session_id!r}.",
+            about=about,
+        )
+        self._check(_forward(before, seen), ONE_END, f"{seen.task_id} was {before}, then {seen}.", about=about)
+        self._seen[seen.task_id] = seen
+
+    # At the end.
+
+    def at_the_end(self) -> None:
+        """Look at all that is recorded, when nothing goes on any more."""
+        recorded: dict[str, str] = {}
+        for task_id, session_id in self._raw.execute(
+            "SELECT task_id, session_id FROM tasks JOIN sessions USING (session_key) ORDER BY place"
+        ).fetchall():
+            recorded[task_id] = session_id
+            self._look_at_history(task_id)
+            self._look_at_state(task_id)
+        for task_id, task in self._seen.items():
+            seen = (
+                f"{task_id} was answered for in {task.session_id!r}, and is recorded in {recorded.get(task_id)!r}."
+            )
+            self._check(task_id in recorded, NOTHING_LOST, seen, about=(task_id,))
+            self._check(recorded.get(task_id) == task.session_id, ONE_SESSION, seen, about=(task_id,))
+        self._look_at_log(recorded)
+        self._look_at_cancels()
+
+    def _look_at_history(self, task_id: str) -> None:
+        types = [row[0] for row in self._events(task_id)]
+        about, seen = (task_id,), f"{task_id}: {', '.join(types)}."
+        first = types[:1] == ["task_created"] and types.count("task_created") == 1
+        self._check(first, RECORDED_FIRST, seen, about=about)
+        started = types.count("task_started") <= 1
+        self._check(started, NOTHING_LOST, seen, about=about)
+        ends = [kind for kind in types if kind in TERMINAL_TYPES]
+        self._check(len(ends) == 1 and ends == types[-1:], ONE_END, seen, about=about)
+        recorded = [body for kind, _, body in self._events(task_id) if kind not in OWN_TYPES]
+        said = self._said.get(task_id, [])
+        seen = f"The agent of {task_id} said {said}; of that is recorded {recorded}."
+        self._check(recorded == said[: len(recorded)], NOTHING_LOST, seen, about=about)
+
+    def _look_at_state(self, task_id: str) -> None:
+        """A task's state is what its recorded events make of it."""
+        row = self._raw.execute(
+            f"SELECT {', '.join(STATE)} FROM tasks WHERE task_id = ?",  # noqa: S608 - the names above
+            (task_id,),
+        ).fetchone()
+        progress = Progress()
+        for _, at, body in self._events(task_id):
+            progress = advance(progress, at, _decode(body))
+        for name, value in zip(STATE, row or (), strict=False):
+            expected = getattr(progress, name)
+            seen = f"{task_id} has {name} {value!r}; its events make it {expected!r}."
+            self._check(value == expected, RECORDED_BEFORE_TOLD, seen, about=(task_id,))
+
+    def _look_at_log(self, recorded: dict[str, str]) -> None:
+        """The log tells each fact once, in the order of cause and effect, with the IDs that are recorded."""
+        told: dict[str, list[str]] = {}
+        for entry in self._trace:
+            if not isinstance(entry.what, Fact):
+                continue
+            task_id = entry.what.fields.get("task_id")
+            if task_id not in recorded:
+                continue
+            session_id = entry.what.fields.get("session_id", recorded[task_id])
+            self._check(session_id == recorded[task_id], ONE_SESSION, f"{task_id} is in {recorded[task_id]!r}; the log "
+                        f"says: {entry.what}.", about=(task_id,))  # fmt: skip
+            if entry.what.name in FACTS:
+                told.setdefault(task_id, []).append(entry.what.name)
+        for task_id, facts in told.items():
+            ordered = facts == [fact for fact in FACTS if fact in facts]
+            self._check(ordered, RECORDED_FIRST, f"The log of {task_id}: {', '.join(facts)}.", about=(task_id,))
+
+    def _look_at_cancels(self) -> None:
+        asked = {
+            entry.what.fields["task_id"]
+            for entry in self._trace
+            if isinstance(entry.what, Fact) and entry.what.name == "task.cancel_requested"
+        }
+        cancelled = self._raw.execute(
+            "SELECT task_id FROM tasks WHERE status = 'cancelled' AND NOT EXISTS (SELECT 1 FROM tasks AS later "
+            "WHERE later.session_key = tasks.session_key AND later.place > tasks.place "
+            "AND later.strategy = 'interrupt')"
+        )
+        for (task_id,) in cancelled.fetchall():
+            self._check(task_id in asked, ASKED_FOR, f"Nobody asked for {task_id}'s end.", about=(task_id,))
+
+    def _events(self, task_id: str) -> list[tuple[str, str, bytes]]:
+        """Return the type, time and body of a task's recorded events, in order."""
+        return self._raw.execute(
+            "SELECT event_type, timestamp, body FROM events JOIN tasks USING (place) WHERE task_id = ? "
+            "ORDER BY event_id",
+            (task_id,),
+        ).fetchall()
+
+
+def _forward(before: Seen, after: Seen) -> bool:
+    """Whether a task that was seen one way may be seen the other way later."""
+    if before.status not in RANKS:
+        return after == before
+    return (
+        RANKS.get(after.status, 2) >= RANKS[before.status]
+        and after.current_iteration >= before.current_iteration
+        and after.tokens_used >= before.tokens_used
+    )

@@ -1,0 +1,155 @@
+"""Parts of a simulated process that are to be gone when it is killed, or watched while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import pykka
+
+from alex_actors.events import AnyEvent
+from alex_actors.executor import AsyncioExecutor, AsyncioRun
+from alex_actors.messages import Tell, tell
+from alex_actors.ports import Yielded
+from alex_actors.simulation.event_loop import VirtualEventLoop
+from alex_actors.simulation.invariants import Invariants
+from alex_actors.simulation.loop_strand import AGENTS, event_loop_on
+from alex_actors.simulation.steps import StepLog
+from alex_actors.simulation.virtual_time import VirtualTimer, VirtualTimers
+from alex_actors.tasks import Task
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from alex_actors.ports import Agent
+    from alex_actors.simulation.world import Simulation
+
+RUNS = "runs"
+"""The resource that says which agents run: it is looked at when one starts."""
+
+A = TypeVar("A", bound=pykka.Actor)
+
+
+class ProcessTimers:
+    """The timers of one process: with it, they are gone."""
+
+    def __init__(self, *, timers: VirtualTimers) -> None:
+        self._timers = timers
+        self._set: list[VirtualTimer] = []
+
+    def after(self, seconds: float, to: pykka.ActorRef[A], message: Tell[A]) -> VirtualTimer:
+        """Tell ``message`` to an actor in ``seconds``."""
+        timer = self._timers.call_after(seconds, lambda: tell(to, message))
+        self._set.append(timer)
+        return timer
+
+    @property
+    def pending(self) -> int:
+        """How many are due some time."""
+        return sum(not timer.over for timer in self._set)
+
+    def cancel_all(self) -> None:
+        """Let none fire any more."""
+        for timer in self._set:
+            timer.cancel()
+
+
+class WatchedExecutor(AsyncioExecutor):
+    """The server's executor, which tells the invariants when agents begin and have stopped."""
+
+    name: str
+    """What the search for all orders calls what it has in memory."""
+    invariants: Invariants
+    steps: StepLog
+
+    def start(
+        self,
+        task: Task,
+        *,
+        history: Sequence[AnyEvent],
+        uncommitted: int,
+        report: Callable[[Yielded], None],
+    ) -> AsyncioRun:
+        """Start the agent of ``task``."""
+        self.steps.touch(RUNS, write=True)
+        self.invariants.agent_starts(task)
+
+        def heard(news: Yielded) -> None:
+            self.invariants.said(task, news.events)
+            report(news)
+
+        run = super().start(task, history=history, uncommitted=uncommitted, report=heard)
+        self.invariants.runs[run] = task
+        return run
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have ``function`` called on the loop."""
+        self.steps.touch(self.name, write=True)
+        super().call(function)
+
+    def forget(self, run: AsyncioRun) -> None:
+        """Drop a run that has stopped."""
+        self.steps.touch(RUNS, write=True)
+        self.invariants.runs.pop(run, None)
+        super().forget(run)
+
+
+class AgentLoops:
+    """The executor of a process: on one event loop, as in the server; or, if agents run ``apart``, on one for each.
+
+    Then no agent's step waits for another's, which is more than the server does: for the search for all orders,
+    in which agents of different tasks have nothing to do with each other then.
+    """
+
+    def __init__(
+        self,
+        *,
+        simulation: Simulation,
+        invariants: Invariants,
+        agent_for: Callable[[Task], Agent],
+        log: FilteringBoundLogger,
+        max_ahead: int,
+        apart: bool,
+    ) -> None:
+        self._simulation = simulation
+        self._invariants = invariants
+        self._agent_for = agent_for
+        self._log = log
+        self._max_ahead = max_ahead
+        self._apart = apart
+        self._executors: dict[str, WatchedExecutor] = {}
+        self._loops: list[VirtualEventLoop] = []
+
+    def start(
+        self,
+        task: Task,
+        *,
+        history: Sequence[AnyEvent],
+        uncommitted: int,
+        report: Callable[[Yielded], None],
+    ) -> AsyncioRun:
+        """Start the agent of ``task``."""
+        name = self.name_of(task.task_id)
+        if name not in self._executors:
+            self._executors[name] = self._executor(name)
+        return self._executors[name].start(task, history=history, uncommitted=uncommitted, report=report)
+
+    def name_of(self, task_id: str) -> str:
+        """Return what the loop of a task's agent is called."""
+        return f"{AGENTS}({task_id})" if self._apart else AGENTS
+
+    def close(self) -> None:
+        """Drop all agents as they stand."""
+        self._simulation.scheduler.abandon(lambda strand: strand.name in self._executors)
+        for loop in self._loops:
+            loop.close()
+
+    def _executor(self, name: str) -> WatchedExecutor:
+        simulation = self._simulation
+        loop = event_loop_on(simulation.scheduler, name=name)
+        self._loops.append(loop)
+        executor = WatchedExecutor(
+            loop=loop, agent_for=self._agent_for, clock=simulation.clock, log=self._log, max_ahead=self._max_ahead
+        )
+        executor.name, executor.invariants, executor.steps = name, self._invariants, simulation.scheduler.steps
+        return executor
