@@ -1,0 +1,161 @@
+"""Session actors, and ways to submit, that each lack one thing that the protocol needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import pykka
+
+from alex_actors.agent_launcher import AgentLauncher
+from alex_actors.agent_protocol import TurnGranted
+from alex_actors.lines import Lines, Place
+from alex_actors.messages import tell
+from alex_actors.replies import AlreadyEnded, Cancelled, CancelReply, SessionBusy, TooManyTasks
+from alex_actors.runtime import ActorRuntime
+from alex_actors.session_actor import SessionActor
+from alex_actors.session_protocol import Confirmed, Stock, TaskEnded
+from alex_actors.tasks import NewTask, Task
+from alex_actors.values import Context, TaskId
+
+# Submits.
+
+
+class StartsBeforeCreate(ActorRuntime):
+    """Starts the agent as soon as the session is confirmed, and has the task recorded then."""
+
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
+        reply = super()._confirm(task_id, new, context)
+        if isinstance(reply, Confirmed):
+            self._launch_agent(_task_to_be(task_id, reply, new, context), self._session)
+        return reply
+
+
+def _task_to_be(task_id: TaskId, confirmed: Confirmed, new: NewTask, context: Context) -> Task:
+    return Task(
+        task_id=task_id, session_id=confirmed.session_id, session_key=1, place=confirmed.place,
+        created_at=confirmed.confirmed_at, task=new.task, agent_preset=new.agent_preset, tool_preset=new.tool_preset,
+        model=new.model, strategy=new.strategy, timeout_seconds=new.timeout_seconds,
+        max_iterations=new.max_iterations, metadata=new.metadata, trace_id=context.trace_id,
+    )  # fmt: skip
+
+
+class LeavesItOpen(ActorRuntime):
+    """Gives up without a word: nobody settles what became of the place in line."""
+
+    @contextmanager
+    def _settling(self, task_id: TaskId, context: Context) -> Iterator[None]:
+        with self._unavailable():
+            yield
+
+
+class LaunchesTwice(AgentLauncher):
+    """Starts an agent for a task that has one."""
+
+    def launch(self, task: Task, session: pykka.ActorRef[SessionActor]) -> None:
+        self._launched.pop(task.task_id, None)
+        super().launch(task, session)
+
+
+class NeverForgets(AgentLauncher):
+    """Keeps agents whose tasks have ended."""
+
+    def forget(self, task_id: TaskId) -> None:
+        pass
+
+
+# Turns.
+
+
+class GrantsTwice(SessionActor):
+    """Tells an agent twice that it is its turn."""
+
+    def _grant(self, place: Place) -> None:
+        super()._grant(place)
+        if place.granted and place.agent is not None:
+            tell(place.agent, TurnGranted(context=place.context))
+
+
+class RecordedOnly(Lines):
+    """Lines in which a place counts once its task's agent is there."""
+
+    def is_first(self, place: Place) -> bool:
+        line = self.by_session[place.session_id].values()
+        return next(one for one in line if one.agent is not None) is place
+
+
+class OverlooksTheUnrecorded(SessionActor):
+    """Lets a task start before one that was confirmed earlier, and is being recorded still."""
+
+    @property
+    def _lines(self) -> Lines:
+        return self._recorded_only
+
+    @_lines.setter
+    def _lines(self, _lines: Lines) -> None:
+        self._recorded_only = RecordedOnly()
+
+
+class PassesOnAtTheEnd(SessionActor):
+    """Passes the turn on when a task's end is recorded, without waiting for its agent to stop."""
+
+    def _task_ended(self, message: TaskEnded) -> None:
+        super()._task_ended(message)
+        place = self._lines.find(message.task_id)
+        if place is not None:
+            self._leave(place, AlreadyEnded(message.status))
+
+
+class KeepsTheRoom(SessionActor):
+    """Does not give back the room that a running task takes."""
+
+    def _leave(self, place: Place, answer: CancelReply) -> None:
+        place.granted = False
+        super()._leave(place, answer)
+
+
+# Cancels and crashes.
+
+
+class ForgetsEarlyCancels(SessionActor):
+    """Forgets a cancel that comes before the agent is there."""
+
+    def _start_cancelling(self, place: Place) -> None:
+        if place.agent is not None:
+            super()._start_cancelling(place)
+
+
+class CancelsAtOnce(SessionActor):
+    """Answers a cancel before the end is recorded."""
+
+    def _start_cancelling(self, place: Place) -> None:
+        super()._start_cancelling(place)
+        self._answer_cancels(place, Cancelled())
+
+
+class LosesCrashes(SessionActor):
+    """Has no end recorded of a task whose agent is gone."""
+
+    def _record_crash(self, place: Place, error: str) -> None:
+        place.crash = error
+
+
+# Restarts.
+
+
+class DoesNotWait(SessionActor):
+    """Gives turns after a restart before the agents have said who of them has one."""
+
+    def _take_stock(self, stock: Stock) -> None:
+        super()._take_stock(stock)
+        self._unheard.clear()
+        for place in self._lines:
+            self._give_turn(place)
+
+
+class ForgetsTheUnfinished(SessionActor):
+    """Does not look at what the store says is unfinished when it starts."""
+
+    def _take_stock(self, stock: Stock) -> None:
+        super()._take_stock(msgspec.structs.replace(stock, unfinished=()))

@@ -1,0 +1,347 @@
+"""A scenario of the whole server: clients, agents, faults and a process that dies, all as the seed wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from alex_actors.agent_actor import AgentActor
+from alex_actors.broadcaster_actor import BroadcasterActor
+from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
+from alex_actors.core import Core
+from alex_actors.events import AnyEvent, IterationComplete, IterationStart
+from alex_actors.mailbox import acting
+from alex_actors.ports import AgentError, AgentYield, Answer, Checkpoint
+from alex_actors.session_actor import SessionActor
+from alex_actors.simulation.world import Simulation
+from alex_actors.simulation.faults import InjectedCrash
+from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LOST, ONE_END
+from alex_actors.simulation.runtime import ConnectionLost
+from alex_actors.simulation.store import SimulatedStore, disk_error, row_error
+from alex_actors.task_store_actor import TaskStoreActor
+from alex_actors.tasks import UNFINISHED, Task
+from alex_actors.values import SessionId, TaskId
+from tests.simulation.http_clients import HttpSide, SimulatedServer
+
+STRATEGIES = ("enqueue", "enqueue", "parallel", "interrupt", "reject")
+SESSIONS = ("one", "one", "two", None)
+NAMES = ("alice", "bob", "carol")
+LATEST_KILL = 250
+"""The step at which the process dies at the latest: most runs are not much longer."""
+
+NEVER = 1_000_000_000
+"""A step that no run gets to."""
+
+UNFINISHED_TASKS = "SELECT task_id FROM tasks WHERE status IN ('pending', 'running')"
+
+
+RECORDED_BEFORE_EFFECT = "What an agent says before a checkpoint is recorded when it goes on after it."
+ANSWERED = "A client is answered, and with success unless something is wrong."
+NOT_TOO_MANY = "No more agents run than may."
+TURN_COMES = "Whoever waits for its turn gets it when nobody runs."
+
+
+class ChancyAgent:
+    """Works, dawdles, fails, hangs or will not die, as the seed wants it."""
+
+    def __init__(self, simulation: Simulation, store: SimulatedStore) -> None:
+        self._simulation = simulation
+        self._decisions = simulation.decisions
+        self._store = store
+
+    async def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
+        """Do up to three turns."""
+        decisions = self._decisions
+        for turn in range(1, decisions.pick(4) + 1):
+            yield IterationStart(iteration=turn, total_iters=50)
+            if decisions.chance(0.3):
+                yield Checkpoint()
+                self._look_at_record(task.task_id, turn)
+            await self._work()
+            yield IterationComplete(iteration=turn, tokens_used=10 * turn, tools_run=0)
+        yield Answer("4")
+
+    def _look_at_record(self, task_id: TaskId, turn: int) -> None:
+        query = "SELECT event_type FROM events JOIN tasks USING (place) WHERE task_id = ?"
+        recorded = self._store.raw.execute(query, (task_id,)).fetchall().count(("iteration_start",))
+        seen = f"{task_id} goes on in turn {turn}; recorded are {recorded}."
+        self._simulation.check(recorded == turn, RECORDED_BEFORE_EFFECT, seen, about=(task_id,))
+
+    async def _work(self) -> None:
+        match self._decisions.pick(10):
+            case 0 | 1 | 2 | 3:
+                await asyncio.sleep(0)
+            case 4 | 5:
+                await asyncio.sleep(self._decisions.choose((0.1, 3.0, 60.0)))
+            case 6:
+                msg = "The model cannot be reached."
+                raise AgentError(msg)
+            case 7:
+                await asyncio.Event().wait()  # for ever
+            case _:
+                await self._will_not_die()
+
+    async def _will_not_die(self) -> None:
+        try:
+            await asyncio.sleep(1.0)
+        except asyncio.CancelledError:
+            await asyncio.sleep(20.0)  # far longer than the grace
+            raise
+
+
+class Watch(msgspec.Struct):
+    """What somebody has received who follows a topic."""
+
+    topic: Topic
+    start: int
+    received: list[int] = msgspec.field(default_factory=list)
+
+
+class WholeSystem:
+    """One run of it."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        *,
+        store: SimulatedStore,
+        core: type[Core] = Core,
+        http: HttpSide | None = None,
+    ) -> None:
+        self.simulation = simulation
+        self.decisions = decisions = simulation.decisions
+        self.store = store
+        self._dies_at = NEVER
+        self._crashes_after_commit = 0
+        agent = ChancyAgent(simulation, store)
+        self._most = most = decisions.choose((100, 1, 2))
+        self._watches: list[Watch] = []
+        self.server = SimulatedServer(
+            simulation, store=store, agent_for=lambda _task: agent, core=core, http=http,
+            max_unfinished=decisions.choose((100, 3)), max_running=most,
+            max_ahead=decisions.choose((64, 1, 3)), failed=lambda _error: self._die(),
+        )  # fmt: skip
+        self._smooth = True
+        """Whether nothing goes wrong in this run."""
+        if decisions.chance(0.3):
+            self._smooth = False
+            simulation.hurry(0.02)
+        self._inject_faults()
+        runs = self.server.system.invariants.runs
+        simulation.always(NOT_TOO_MANY, lambda: len(runs) <= most)
+
+    def _inject_faults(self) -> None:
+        decisions, faults, system = self.decisions, self.simulation.faults, self.server.system
+        for actor in (AgentActor, SessionActor, TaskStoreActor, BroadcasterActor):
+            if decisions.chance(0.2):
+                self._smooth = False
+                faults.crash(actor, probability=0.05, at_most=2)
+        system.reader.looked = self.simulation.scheduler.perhaps_pause
+        system.writer.committed = self._after_commit
+        if decisions.chance(0.2):
+            self._smooth = False
+            self._crashes_after_commit = 1
+        if decisions.chance(0.2):
+            self._smooth = False
+            system.writer.fails = lambda: (
+                (row_error, disk_error)[decisions.pick(2)]() if faults.happens(0.1) else None
+            )
+            system.reader.fails = lambda: disk_error() if faults.happens(0.05) else None
+        if decisions.chance(0.2):
+            self._smooth = False
+            self._dies_at = self.simulation.trace.step + 1 + decisions.pick(LATEST_KILL)
+        self.simulation.scheduler.after_step.append(self._perhaps_die)
+
+    def _after_commit(self) -> None:
+        """Have others go on, or the store actor crash, before anybody knows of a commit."""
+        if acting() is None:
+            return  # it is the start
+        self.simulation.scheduler.perhaps_pause()
+        if self._crashes_after_commit and self.simulation.faults.happens(0.05):
+            self._crashes_after_commit -= 1
+            raise InjectedCrash
+
+    def _perhaps_die(self) -> None:
+        if self.simulation.trace.step >= self._dies_at and not self.simulation.faults.calm and self.server.up:
+            self._dies_at = NEVER
+            self.server.kill()
+            self.simulation.hurry(0.0)  # or the start, too, may take longer than it may
+            self.simulation.client("operator", self._restart)
+
+    def _die(self) -> None:
+        """Have the process end after this step: something of which there is only one cannot go on."""
+        self._dies_at = 0
+
+    def _restart(self) -> None:
+        """Start the server; again, while its disk fails."""
+        while not self.server.up:
+            try:
+                self.server.start()
+            except (SQLAlchemyError, InjectedCrash):
+                self.server.kill()
+                self.simulation.sleep(1.0)
+
+    # What clients do.
+
+    def play(self) -> None:
+        """Have clients come and go, and let everything end."""
+        names = NAMES[: self.decisions.pick(3) + 1]
+        clients = [self.simulation.client(name, lambda name=name: self._visit(name)) for name in names]
+        watchers = [watcher for client in clients for watcher in client.result()]
+        self.simulation.faults.calm = True
+        self.simulation.hurry(0.0)
+        self._end_all()
+        self.simulation.sleep(1.0)  # everybody has been told of everything then
+        for watch in self._watches:
+            self._look_at(watch)
+        self.server.system.end_streams()
+        for watcher in watchers:
+            watcher.result()
+        self.server.system.settle()
+
+    def _visit(self, name: str) -> list[Any]:  # Any: clients of any result
+        """Submit something a few times, and look after it."""
+        watchers = []
+        for visit in range(self.decisions.pick(2) + 1):
+            try:
+                task_id = self._submit()
+                if task_id is not None and self.decisions.chance(0.4):
+                    topic: Topic = TaskTopic(TaskId(task_id))
+                    if self.decisions.chance(0.3):
+                        topic = SessionTopic(SessionId("one"))
+                    watch = lambda topic=topic: self._watch(topic)  # noqa: E731 - a job with its topic
+                    watchers.append(self.simulation.client(f"{name}'s stream {visit}", watch))
+                if task_id is not None:
+                    self._look_after(task_id)
+            except ConnectionLost:
+                self._await_server()
+        return watchers
+
+    def _submit(self) -> str | None:
+        decisions = self.decisions
+        body = {
+            "task": "What is 2 + 2?",
+            "session_id": decisions.choose(SESSIONS),
+            "multitask_strategy": decisions.choose(STRATEGIES),
+            "timeout_seconds": decisions.choose((None, None, 1.0, 30.0, 86_400.0)),
+        }
+        reply = self.server.request("POST", "/api/tasks", body)
+        self.simulation.check(
+            self._is_answer(reply.status, {201, 409, 429}),
+            ANSWERED,
+            f"With {reply}.",
+        )
+        if reply.status != 201:
+            return None
+        task = reply.task()
+        self.server.saw(task)
+        return task.task_id
+
+    def _look_after(self, task_id: str) -> None:
+        match self.decisions.pick(4):
+            case 0:
+                self.server.read(task_id)
+            case 1:
+                self.simulation.sleep(self.decisions.choose((0.0, 0.5, 10.0)))
+                self.server.read(task_id)
+            case 2:
+                self._cancel(task_id)
+            case _:
+                self.server.request("GET", "/api/tasks?limit=5")
+                self._cancel(task_id)
+
+    def _cancel(self, task_id: str) -> None:
+        reply = self.server.request("POST", f"/api/tasks/{task_id}/cancel")
+        check = self.simulation.check
+        check(
+            self._is_answer(reply.status, {200, 409}),
+            ANSWERED,
+            f"With {reply}.",
+            about=(task_id,),
+        )
+        status = self._status(task_id)
+        if reply.status == 200:
+            seen = f"{task_id} was said to be cancelled, and is {status}."
+            check(status == "cancelled", ONE_END, seen, about=(task_id,))
+        if reply.status == 409:
+            seen = f"{task_id} was said to have ended, and is {status}."
+            check(status not in UNFINISHED, ONE_END, seen, about=(task_id,))
+
+    def _watch(self, topic: Topic) -> None:
+        """Follow a topic to its end, with interruptions, and see that each event came once."""
+        watch = Watch(topic, self.decisions.choose((0, 0, 3)))
+        self._watches.append(watch)
+        position, received = watch.start, watch.received
+        while True:
+            left = self.decisions.choose((None, None, 1, 3))
+            self._await_server()
+            try:
+                for event in self.server.system.follow(topic, after=position):
+                    received.append(event.event_id)
+                    position = event.event_id
+                    left = None if left is None else left - 1
+                    if left == 0:
+                        break  # and comes again, from where it is
+                else:
+                    break
+            except ConnectionLost:
+                self._await_server()
+        self._look_at(watch)
+
+    def _look_at(self, watch: Watch) -> None:
+        recorded = [event_id for event_id in self._recorded(watch.topic) if event_id > watch.start]
+        seen = f"After {watch.start} of {watch.topic}: got {watch.received}; recorded is {recorded}."
+        self.simulation.check(watch.received == recorded, EACH_ONCE, seen)
+
+    def _is_answer(self, status: int, expected: set[int]) -> bool:
+        return status in expected or (not self._smooth and (status == 503 or self._crashed(status)))
+
+    def _crashed(self, status: int) -> bool:
+        """Whether it is the answer of who asked an actor that crashed on the message, and again."""
+        return status == 500 and any(entry.kind == "crashed" for entry in self.simulation.trace)
+
+    def _await_server(self) -> None:
+        while not self.server.up:
+            self.simulation.sleep(1.0)
+
+    # How it ends.
+
+    def _end_all(self) -> None:
+        """Cancel what hangs, and wait until every task has its end."""
+        waited = 0
+        for _ in range(100):
+            self._await_server()
+            self.simulation.sleep(70.0)  # whatever is still on its way arrives
+            unfinished = [row[0] for row in self._rows(UNFINISHED_TASKS)]
+            if not unfinished:
+                return
+            running = [task.task_id for task in self.server.system.invariants.runs.values()]
+            waited = 0 if running else waited + 1
+            self.simulation.check(waited < 3, TURN_COMES, f"{unfinished} wait.", about=unfinished)
+            for task_id in running:
+                self._cancel(task_id)
+        self.simulation.check(False, NOTHING_LOST, f"{unfinished} do not end.", about=unfinished)
+
+    def _status(self, task_id: str) -> str | None:
+        rows = self._rows("SELECT status FROM tasks WHERE task_id = ?", task_id)
+        return rows[0][0] if rows else None
+
+    def _recorded(self, topic: Topic) -> list[int]:
+        if isinstance(topic, TaskTopic):
+            rows = self._rows(
+                "SELECT event_id FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id",
+                topic.task_id,
+            )
+        else:
+            rows = self._rows(
+                "SELECT event_id FROM events JOIN sessions USING (session_key) WHERE session_id = ? ORDER BY event_id",
+                topic.session_id,
+            )
+        return [row[0] for row in rows]
+
+    def _rows(self, query: str, *values: str) -> list[Any]:  # Any: columns of any type
+        return self.store.raw.execute(query, values).fetchall()
