@@ -168,6 +168,9 @@ class AsyncioRun:
 class AsyncioExecutor:
     """Keeps the runs of all agents on ``loop``, which something else drives: a thread, or a simulation."""
 
+    run_class: type[AsyncioRun] = AsyncioRun
+    """What it makes of each task's agent: a simulation has one that is watched."""
+
     def __init__(
         self,
         *,
@@ -200,7 +203,7 @@ class AsyncioExecutor:
     ) -> AsyncioRun:
         """Start the agent of ``task``. Raises what ``agent_for`` raises."""
         agent = self._agent_for(task)
-        run = AsyncioRun(
+        run = self.run_class(
             executor=self, agent=agent, task=task, history=history, uncommitted=uncommitted, report=report
         )
         self.call(lambda: self._begin(run))

@@ -29,38 +29,49 @@ class PlainAgent:
 def server(simulation: Simulation, store: SimulatedStore) -> SimulatedRuntime:
     """Return a server whose agents answer at once, with all its invariants looked at."""
     agent = PlainAgent()
-    return SimulatedRuntime(simulation, store=store, agent_for=lambda _task: agent, agents_apart=True)
+    system = SimulatedRuntime(simulation, store=store, agent_for=lambda _task: agent, agents_apart=True)
+    simulation.sleep(0.0)  # it has begun when nobody can go on: that it has not is one submit's scenario
+    return system
+
+
+def submit_while_it_starts(simulation: Simulation, store: SimulatedStore) -> None:
+    """One client, one task, while the session actor still waits for the store."""
+    agent = PlainAgent()
+    system = SimulatedRuntime(simulation, store=store, agent_for=lambda _task: agent, agents_apart=True)
+    simulation.client("alice", system.submit)
 
 
 def submit_without_a_session(simulation: Simulation, store: SimulatedStore) -> None:
     """One client, one task, a session that is made for it."""
     system = server(simulation, store)
-    simulation.client("alice", system.submit).result()
+    simulation.client("alice", system.submit)
 
 
 def submit_with_a_session(simulation: Simulation, store: SimulatedStore) -> None:
     """One client, one task, a session that the client names."""
     system = server(simulation, store)
-    simulation.client("alice", lambda: system.submit(session_id="home")).result()
+    simulation.client("alice", lambda: system.submit(session_id="home"))
 
 
 def submit_and_cancel(simulation: Simulation, store: SimulatedStore) -> None:
     """One client submits, another cancels the task, at any time."""
     system = server(simulation, store)
-    alice = simulation.client("alice", lambda: system.submit(session_id="home"))
-    bob = simulation.client("bob", lambda: system.runtime.cancel(ALICES, system.context()))
-    reply = bob.result()
-    alice.result()
-    simulation.sleep(1.0)
-    task = system.runtime.task(ALICES)
-    status = None if task is None else task.status
-    match reply:
-        case Cancelled():
-            simulation.check(status == "cancelled", ONE_END, f"Said to be cancelled, and is {status}.")
-        case AlreadyEnded(status=told):
-            simulation.check(status == told, ONE_END, f"Said to be {told}, and is {status}.")
-        case UnknownTask():
-            simulation.check(status == "completed", ONE_END, f"Not cancelled, and is {status}.")
+    replies = []
+    simulation.client("alice", lambda: system.submit(session_id="home"))
+    simulation.client("bob", lambda: replies.append(system.runtime.cancel(ALICES, system.context())))
+
+    def check() -> None:
+        task = system.runtime.task(ALICES)
+        status = None if task is None else task.status
+        match replies[0]:
+            case Cancelled():
+                simulation.check(status == "cancelled", ONE_END, f"Said to be cancelled, and is {status}.")
+            case AlreadyEnded(status=told):
+                simulation.check(status == told, ONE_END, f"Said to be {told}, and is {status}.")
+            case UnknownTask():
+                simulation.check(status == "completed", ONE_END, f"Not cancelled, and is {status}.")
+
+    simulation.at_the_end(check)
 
 
 def two_submits(strategy: Strategy) -> Callable[[Simulation, SimulatedStore], None]:
@@ -68,12 +79,14 @@ def two_submits(strategy: Strategy) -> Callable[[Simulation, SimulatedStore], No
 
     def scenario(simulation: Simulation, store: SimulatedStore) -> None:
         system = server(simulation, store)
-        alice = simulation.client("alice", lambda: system.submit(session_id="home"))
-        bob = simulation.client("bob", lambda: system.try_submit(session_id="home", strategy=strategy))
-        alice.result()
-        reply = bob.result()
-        if isinstance(reply, SessionBusy):
-            simulation.check(strategy == "reject", IN_LINE, f"{strategy} was answered {reply}.")
+
+        def submit() -> None:
+            reply = system.try_submit(session_id="home", strategy=strategy)
+            if isinstance(reply, SessionBusy):
+                simulation.check(strategy == "reject", IN_LINE, f"{strategy} was answered {reply}.")
+
+        simulation.client("alice", lambda: system.submit(session_id="home"))
+        simulation.client("bob", submit)
 
     return scenario
 
@@ -81,18 +94,18 @@ def two_submits(strategy: Strategy) -> Callable[[Simulation, SimulatedStore], No
 def subscribe_while_a_task_runs(simulation: Simulation, store: SimulatedStore) -> None:
     """One client submits, another follows the task from its first event on."""
     system = server(simulation, store)
+    received: list[int] = []
 
-    def follow() -> list[int]:
-        return [event.event_id for event in system.follow(TaskTopic(ALICES))]
+    def follow() -> None:
+        received.extend(event.event_id for event in system.follow(TaskTopic(ALICES)))
 
-    alice = simulation.client("alice", lambda: system.submit(session_id="home"))
-    bob = simulation.client("bob", follow)
-    alice.result()
-    received = bob.result()
-    simulation.check(received == [1, 2, 3], EACH_ONCE, f"Got {received}.")
+    simulation.client("alice", lambda: system.submit(session_id="home"))
+    simulation.client("bob", follow)
+    simulation.at_the_end(lambda: simulation.check(received == [1, 2, 3], EACH_ONCE, f"Got {received}."))
 
 
 SCENARIOS: dict[str, Callable[[Simulation, SimulatedStore], None]] = {
+    "submit while the server starts": submit_while_it_starts,
     "submit without a session": submit_without_a_session,
     "submit with a session": submit_with_a_session,
     "submit and cancel": submit_and_cancel,

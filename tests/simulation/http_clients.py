@@ -1,4 +1,4 @@
-"""The whole server in a simulation, and clients that speak HTTP with it: its Falcon application without sockets."""
+"""The whole server in a simulation, and clients that speak HTTP with it: Falcon without sockets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Literal
 import msgspec
 
 from alex_actors.core import Core
-from alex_actors.simulation.world import Simulation
 from alex_actors.simulation.invariants import Seen
 from alex_actors.simulation.runtime import AgentFor, ConnectionLost, SimulatedRuntime
 from alex_actors.simulation.scheduler import Strand, Wait
 from alex_actors.simulation.store import SimulatedStore
+from alex_actors.simulation.world import Simulation
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
 from alex_http.wire import TaskOut

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from alex_actors.actor import PooledActor
 from alex_actors.agent_actor import AgentActor
+from alex_actors.agent_protocol import TurnGranted
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.core import Core
@@ -17,11 +20,11 @@ from alex_actors.events import AnyEvent, IterationComplete, IterationStart
 from alex_actors.mailbox import acting
 from alex_actors.ports import AgentError, AgentYield, Answer, Checkpoint
 from alex_actors.session_actor import SessionActor
-from alex_actors.simulation.world import Simulation
 from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LOST, ONE_END
 from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.simulation.store import SimulatedStore, disk_error, row_error
+from alex_actors.simulation.world import Simulation
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.tasks import UNFINISHED, Task
 from alex_actors.values import SessionId, TaskId
@@ -33,6 +36,12 @@ NAMES = ("alice", "bob", "carol")
 LATEST_KILL = 250
 """The step at which the process dies at the latest: most runs are not much longer."""
 
+LATEST_CRASH = 60
+"""The step from which on an actor crashes at the latest: from the first message on, it would miss most."""
+
+CRASHING = ((AgentActor, 0.2), (SessionActor, 0.4), (TaskStoreActor, 0.2), (BroadcasterActor, 0.2))
+"""Which actors crash, and in which share of the runs: to rebuild the lines of tasks is hardest."""
+
 NEVER = 1_000_000_000
 """A step that no run gets to."""
 
@@ -42,6 +51,8 @@ UNFINISHED_TASKS = "SELECT task_id FROM tasks WHERE status IN ('pending', 'runni
 RECORDED_BEFORE_EFFECT = "What an agent says before a checkpoint is recorded when it goes on after it."
 ANSWERED = "A client is answered, and with success unless something is wrong."
 NOT_TOO_MANY = "No more agents run than may."
+ONLY_WHAT_IS_WANTED = "Nothing crashes but what the run wants to crash."
+TURN_ONCE = "A turn is granted once, also when who grants it crashed in between."
 TURN_COMES = "Whoever waits for its turn gets it when nobody runs."
 
 
@@ -111,7 +122,9 @@ class WholeSystem:
         store: SimulatedStore,
         core: type[Core] = Core,
         http: HttpSide | None = None,
+        faults: bool = True,
     ) -> None:
+        """Have nothing go wrong if there are to be no ``faults``; else the seed says what does."""
         self.simulation = simulation
         self.decisions = decisions = simulation.decisions
         self.store = store
@@ -127,19 +140,20 @@ class WholeSystem:
         )  # fmt: skip
         self._smooth = True
         """Whether nothing goes wrong in this run."""
-        if decisions.chance(0.3):
-            self._smooth = False
-            simulation.hurry(0.02)
-        self._inject_faults()
+        if faults and decisions.chance(0.7):
+            self._inject_faults()
         runs = self.server.system.invariants.runs
         simulation.always(NOT_TOO_MANY, lambda: len(runs) <= most)
 
     def _inject_faults(self) -> None:
         decisions, faults, system = self.decisions, self.simulation.faults, self.server.system
-        for actor in (AgentActor, SessionActor, TaskStoreActor, BroadcasterActor):
-            if decisions.chance(0.2):
+        for actor, often in CRASHING:
+            if decisions.chance(often):
                 self._smooth = False
-                faults.crash(actor, probability=0.05, at_most=2)
+                self._crash_later(actor)
+        if decisions.chance(0.3):
+            self._smooth = False
+            self.simulation.hurry(0.02)
         system.reader.looked = self.simulation.scheduler.perhaps_pause
         system.writer.committed = self._after_commit
         if decisions.chance(0.2):
@@ -155,6 +169,18 @@ class WholeSystem:
             self._smooth = False
             self._dies_at = self.simulation.trace.step + 1 + decisions.pick(LATEST_KILL)
         self.simulation.scheduler.after_step.append(self._perhaps_die)
+
+    def _crash_later(self, actor: type[PooledActor]) -> None:
+        """Have an actor crash on messages after some step."""
+        scheduler, faults = self.simulation.scheduler, self.simulation.faults
+        step = scheduler.trace.step + 1 + self.decisions.pick(LATEST_CRASH)
+        probability = self.decisions.choose((0.05, 0.5))
+
+        def begin() -> None:
+            if scheduler.trace.step == step:
+                faults.crash(actor, probability=probability, at_most=2)
+
+        scheduler.after_step.append(begin)
 
     def _after_commit(self) -> None:
         """Have others go on, or the store actor crash, before anybody knows of a commit."""
@@ -189,8 +215,8 @@ class WholeSystem:
 
     def play(self) -> None:
         """Have clients come and go, and let everything end."""
-        names = NAMES[: self.decisions.pick(3) + 1]
-        clients = [self.simulation.client(name, lambda name=name: self._visit(name)) for name in names]
+        names = NAMES[: self.decisions.choose((3, 1, 2, 3))]
+        clients = [self.simulation.client(name, partial(self._visit, name)) for name in names]
         watchers = [watcher for client in clients for watcher in client.result()]
         self.simulation.faults.calm = True
         self.simulation.hurry(0.0)
@@ -202,6 +228,8 @@ class WholeSystem:
         for watcher in watchers:
             watcher.result()
         self.server.system.settle()
+        self._look_at_turns()
+        self._look_at_crashes()
 
     def _visit(self, name: str) -> list[Any]:  # Any: clients of any result
         """Submit something a few times, and look after it."""
@@ -213,7 +241,7 @@ class WholeSystem:
                     topic: Topic = TaskTopic(TaskId(task_id))
                     if self.decisions.chance(0.3):
                         topic = SessionTopic(SessionId("one"))
-                    watch = lambda topic=topic: self._watch(topic)  # noqa: E731 - a job with its topic
+                    watch = partial(self._watch, topic)
                     watchers.append(self.simulation.client(f"{name}'s stream {visit}", watch))
                 if task_id is not None:
                     self._look_after(task_id)
@@ -296,6 +324,16 @@ class WholeSystem:
         recorded = [event_id for event_id in self._recorded(watch.topic) if event_id > watch.start]
         seen = f"After {watch.start} of {watch.topic}: got {watch.received}; recorded is {recorded}."
         self.simulation.check(watch.received == recorded, EACH_ONCE, seen)
+
+    def _look_at_turns(self) -> None:
+        granted = [e.peer for e in self.simulation.trace if e.kind == "sent" and isinstance(e.what, TurnGranted)]
+        twice = {agent for agent in granted if granted.count(agent) > 1}
+        self.simulation.check(not twice, TURN_ONCE, f"{sorted(twice)} had it twice.", about=twice)
+
+    def _look_at_crashes(self) -> None:
+        for entry in self.simulation.trace:
+            wanted = entry.kind != "crashed" or isinstance(entry.what, InjectedCrash | SQLAlchemyError)
+            self.simulation.check(wanted, ONLY_WHAT_IS_WANTED, f"{entry}", about=(entry.who,))
 
     def _is_answer(self, status: int, expected: set[int]) -> bool:
         return status in expected or (not self._smooth and (status == 503 or self._crashed(status)))

@@ -10,7 +10,7 @@ from alex_actors.simulation.decisions import Decisions
 from alex_actors.simulation.diagram import diagram_lines
 from alex_actors.simulation.findings import Crash, Finding, Violation
 from alex_actors.simulation.located import innermost, located
-from alex_actors.simulation.shrinking import shrink
+from alex_actors.simulation.shrinking import Enough, shrink
 from alex_actors.simulation.strategies import Plain, strategy_of
 from alex_actors.simulation.trace import Trace, describe
 from alex_actors.simulation.world import Simulation
@@ -123,8 +123,10 @@ def explore(
     return Explored(runs, steps, max(time.perf_counter() - begun, 1e-9))
 
 
-def reduced(scenario: Scenario, seed: int, first: Played, replay: str = "") -> Found:
-    """Return what was found in a run, made as plain as can be."""
+def reduced(
+    scenario: Scenario, seed: int, first: Played, replay: str = "", *, most_steps: int = MOST_STEPS
+) -> Found:
+    """Return what was found in a run, made as plain as can be in so many steps of other runs."""
     wanted = _signature(first.error)
     again = Played(scenario, seed, first.decisions)
     if str(again.trace) != str(first.trace) or _signature(again.error) != wanted:
@@ -133,8 +135,8 @@ def reduced(scenario: Scenario, seed: int, first: Played, replay: str = "") -> F
 
     def fails(script: Sequence[int]) -> Sequence[int] | None:
         nonlocal steps
-        if steps > MOST_STEPS:
-            return None
+        if steps > most_steps:
+            raise Enough
         played = Played(scenario, seed, script)
         steps += played.steps
         return played.decisions if _signature(played.error) == wanted else None
@@ -152,10 +154,11 @@ def reduced(scenario: Scenario, seed: int, first: Played, replay: str = "") -> F
 def _delays(played: Played) -> list[str]:
     """Return who was made to wait in a run, in words."""
     delays = [
-        f"In step {step}, {who} goes on before {waits}." for step, who, waits in played.passed_over[:MOST_DELAYS]
+        f"In step {step}, {who} goes on before {' and '.join(waits)}."
+        for step, who, waits in played.passed_over[:MOST_DELAYS]
     ]
     more = len(played.passed_over) - len(delays)
-    return [*delays, *([f"Others go on before somebody {more} times more."] if more else [])]
+    return [*delays, *([f"In {more} more steps, others go on before somebody."] if more else [])]
 
 
 def past_of(trace: Trace, error: Exception | None) -> set[int]:

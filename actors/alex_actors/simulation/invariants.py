@@ -1,4 +1,4 @@
-"""What always holds of tasks, sessions and their events, and is looked at while a simulation runs and when it ends."""
+"""What always holds of tasks, sessions and their events: looked at while a simulation runs, and when it ends."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 from alex_actors.events import EVENT_TYPES, TERMINAL, AnyEvent
 from alex_actors.projection import Progress, advance
-from alex_actors.simulation.steps import STORE
+from alex_actors.simulation.store import event_resource, task_resource
 from alex_actors.simulation.trace import Fact
 from alex_actors.tasks import UNFINISHED, Status
-from alex_actors.values import Value
+from alex_actors.values import Timestamp, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from alex_actors.events import RecordedEvent, Stamped
     from alex_actors.simulation.store import SimulatedStore
@@ -48,6 +48,11 @@ STATE = (
     "error", "termination_reason", "answer", "stop_reason",
 )  # fmt: skip
 """The columns of a task that its events change."""
+
+
+def run_resource(task_id: str) -> str:
+    """Return the resource that says whether a task's agent runs."""
+    return f"run:{task_id}"
 
 
 class Seen(Value, frozen=True):
@@ -84,7 +89,7 @@ class Invariants:
 
     def agent_starts(self, task: Task) -> None:
         """Look whether an agent may start now."""
-        self._steps.touch(STORE, write=False)
+        self._touch_task(task.task_id)
         about = (task.task_id,)
         self._check(task.session_id, ONE_SESSION, f"{task.task_id} runs without a session.", about=about)
         row = self._raw.execute(
@@ -96,8 +101,8 @@ class Invariants:
         if row is None:
             return
         session_id, place, key, status = row
-        self._check(session_id == task.session_id, ONE_SESSION, f"{task.task_id} runs in {task.session_id!r}, and is "
-                    f"recorded in {session_id!r}.", about=about)  # fmt: skip
+        seen = f"{task.task_id} runs in {task.session_id!r}, and is recorded in {session_id!r}."
+        self._check(session_id == task.session_id, ONE_SESSION, seen, about=about)
         self._check(status in UNFINISHED, ONE_END, f"{task.task_id} starts, and is {status}.", about=about)
         twice = any(other.task_id == task.task_id for other in self.runs.values())
         self._check(not twice, ONE_END, f"{task.task_id} runs twice at once.", about=about)
@@ -115,6 +120,7 @@ class Invariants:
         )
         for other, status in before.fetchall():
             about = (task_id, other)
+            self._touch_task(other)
             self._check(
                 status not in UNFINISHED, IN_LINE, f"{task_id} starts, and {other} is {status}.", about=about
             )
@@ -128,8 +134,8 @@ class Invariants:
 
     def told(self, events: Sequence[RecordedEvent]) -> None:
         """Look at events of which others are told now."""
-        self._steps.touch(STORE, write=False)
         for event in events:
+            self._steps.touch(event_resource(event.event_id), write=False)
             about = (event.task_id,)
             row = self._raw.execute(
                 "SELECT task_id, session_id, body FROM events JOIN tasks USING (place) "
@@ -139,11 +145,20 @@ class Invariants:
             seen = f"Event {event.event_id} ({event.event_type} of {event.task_id}) is told, and not recorded."
             self._check(row, RECORDED_BEFORE_TOLD, seen, about=about)
             if row is not None:
-                self._check(row[:2] == (event.task_id, event.session_id), ONE_SESSION, f"Event {event.event_id} is told"
-                            f" of {event.task_id} in {event.session_id!r}, and recorded of {row[0]} in {row[1]!r}.",
-                            about=about)  # fmt: skip
-        for task_id in dict.fromkeys(event.task_id for event in events):
+                same = row[:2] == (event.task_id, event.session_id)
+                told = f"told of {event.task_id} in {event.session_id!r}"
+                seen = f"Event {event.event_id} is {told}, and recorded of {row[0]} in {row[1]!r}."
+                self._check(same, ONE_SESSION, seen, about=about)
+
+    def written(self, task_ids: Collection[str]) -> None:
+        """Look at tasks whose state was committed just now."""
+        for task_id in task_ids:
             self._look_at_state(task_id)
+
+    def _touch_task(self, task_id: str) -> None:
+        """Say that this depends on the task's record, and on whether its agent runs."""
+        self._steps.touch(task_resource(task_id), write=False)
+        self._steps.touch(run_resource(task_id), write=False)
 
     def answered(self, seen: Seen) -> None:
         """Look at a task as somebody is told of it: with a submit's answer, or when it is read."""
@@ -202,7 +217,7 @@ class Invariants:
         ).fetchone()
         progress = Progress()
         for _, at, body in self._events(task_id):
-            progress = advance(progress, at, _decode(body))
+            progress = advance(progress, Timestamp(at), _decode(body))
         for name, value in zip(STATE, row or (), strict=False):
             expected = getattr(progress, name)
             seen = f"{task_id} has {name} {value!r}; its events make it {expected!r}."
@@ -211,20 +226,34 @@ class Invariants:
     def _look_at_log(self, recorded: dict[str, str]) -> None:
         """The log tells each fact once, in the order of cause and effect, with the IDs that are recorded."""
         told: dict[str, list[str]] = {}
+        void = self._void_confirmations()
         for entry in self._trace:
-            if not isinstance(entry.what, Fact):
+            if not isinstance(entry.what, Fact) or entry.index in void:
                 continue
             task_id = entry.what.fields.get("task_id")
             if task_id not in recorded:
                 continue
             session_id = entry.what.fields.get("session_id", recorded[task_id])
-            self._check(session_id == recorded[task_id], ONE_SESSION, f"{task_id} is in {recorded[task_id]!r}; the log "
-                        f"says: {entry.what}.", about=(task_id,))  # fmt: skip
+            seen = f"{task_id} is in {recorded[task_id]!r}; the log says: {entry.what}."
+            self._check(session_id == recorded[task_id], ONE_SESSION, seen, about=(task_id,))
             if entry.what.name in FACTS:
                 told.setdefault(task_id, []).append(entry.what.name)
         for task_id, facts in told.items():
             ordered = facts == [fact for fact in FACTS if fact in facts]
             self._check(ordered, RECORDED_FIRST, f"The log of {task_id}: {', '.join(facts)}.", about=(task_id,))
+
+    def _void_confirmations(self) -> set[int]:
+        """Return the trace's entries of confirmations that nobody got: their actor crashed before it answered."""
+        void: set[int] = set()
+        stated: dict[str, list[int]] = {}
+        for entry in self._trace:
+            if entry.kind == "handled":
+                stated[entry.who] = []
+            elif entry.kind == "crashed":
+                void.update(stated.pop(entry.who, ()))
+            elif isinstance(entry.what, Fact) and entry.what.name == "session.confirmed":
+                stated.setdefault(entry.who, []).append(entry.index)
+        return void
 
     def _look_at_cancels(self) -> None:
         asked = {

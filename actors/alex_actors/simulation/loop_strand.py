@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from alex_actors.simulation.event_loop import VirtualEventLoop
 from alex_actors.simulation.findings import Finding
 from alex_actors.simulation.scheduler import Scheduler
@@ -17,6 +19,7 @@ class StrandEventLoop(VirtualEventLoop):
 
     def __init__(self, scheduler: Scheduler, *, name: str) -> None:
         self._scheduler = scheduler
+        self._appended: dict[int, int] = {}  # in which step each ready handle became ready, by its id
         self._strand = Strand(name, self._take_step)
         super().__init__(
             now=scheduler.clock.monotonic,
@@ -32,10 +35,19 @@ class StrandEventLoop(VirtualEventLoop):
             super().close()
 
     def _take_step(self) -> None:
-        self._scheduler.steps.touch(self._strand.name, write=True)
+        steps = self._scheduler.steps
+        if steps.on and not self.idle:
+            steps.caused_by(self._appended.pop(id(self._ready[0])))
         self.step()
         if not self.idle:
             self._scheduler.ready(self._strand)
+
+    def _append(self, handle: asyncio.Handle) -> None:
+        steps = self._scheduler.steps
+        if steps.on:
+            steps.touch(self._strand.name, write=True)
+            self._appended[id(handle)] = self._scheduler.trace.step
+        super()._append(handle)
 
     def _find(self, error: BaseException) -> None:
         scheduler = self._scheduler

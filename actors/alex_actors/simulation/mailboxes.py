@@ -15,6 +15,7 @@ from alex_actors.simulation.strands import Strand, Wait, stops_the_run
 from alex_actors.simulation.trace import NO_CAUSE, describe
 
 if TYPE_CHECKING:
+    from alex_actors.actor import PooledActor
     from types import TracebackType
 
     from pykka._types import OptExcInfo  # private, and pinned: what set_exception takes
@@ -34,13 +35,21 @@ class SimulatedEnvelope(Envelope[Any]):  # Any: Pykka's envelopes carry any mess
 class SimulatedMailbox(Mailbox):
     """A mailbox that writes down what goes through it, and lets others go on before something is put into it."""
 
-    __slots__ = ("label", "scheduler", "strand")
+    __slots__ = ("_started", "label", "scheduler", "strand")
 
     def __init__(self, label: str, *, scheduler: Scheduler) -> None:
         super().__init__(label)
         self.label = label
         self.scheduler = scheduler
-        self.strand = Strand(label, lambda: self.run(1))  # one message a step
+        self.strand = Strand(label, self._take_step)
+        self._started: PooledActor | None = None
+
+    def _take_step(self) -> None:
+        """Have the actor start, or handle one message: its start is a step of its own, whatever waits already."""
+        actor = self.actor
+        starts = actor is not None and actor is not self._started
+        self._started = actor
+        self.run(0 if starts else 1)
 
     def put(self, envelope: Envelope[Any], /) -> None:  # Any: as above
         """Add an envelope."""

@@ -1,11 +1,10 @@
-"""The server without its HTTP side, in a simulation: the real actors over the real store, for agents under test."""
+"""The server without its HTTP side, in a simulation: the real actors, over the real store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from alex_actors.agent_protocol import Recorded, RecordsMissing
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import Publish, Topic
 from alex_actors.core import Core
@@ -86,6 +85,7 @@ class SimulatedRuntime:
         self.writer = store.writer(simulation)
         self.reader = store.reader(simulation)
         self.invariants = Invariants(simulation=simulation, store=store)
+        self.writer.written = self.invariants.written
         self._waits: dict[Wait, None] = {}
         self._streams_end = False
         self._agents_apart = agents_apart
@@ -140,7 +140,7 @@ class SimulatedRuntime:
         strategy: Strategy = "enqueue",
         timeout_seconds: float | None = None,
     ) -> Task:
-        """Submit a task and return it as it was answered for. Raises Unavailable; RuntimeError if it is refused."""
+        """Submit a task and return it as it was answered. Raises Unavailable; RuntimeError if it is refused."""
         reply = self.try_submit(text, session_id=session_id, strategy=strategy, timeout_seconds=timeout_seconds)
         if not isinstance(reply, Submitted):
             msg = f"The task was not taken: {reply}"
@@ -185,8 +185,8 @@ class SimulatedRuntime:
         """
         scheduler = self._simulation.scheduler
         wait = Wait(f"the next event of {topic}")
+        dispatcher = self.dispatcher  # first: it may be killed while the following is subscribed
         following = self.followings.follow(topic, after=after, wake=lambda: scheduler.end(wait))
-        dispatcher = self.dispatcher
         try:
             while not following.ended:
                 wait = Wait(f"the next event of {topic}")
@@ -197,7 +197,8 @@ class SimulatedRuntime:
                     continue
                 if self._streams_end:
                     return
-                scheduler.wait_for(wait)
+                if not dispatcher.killed:
+                    scheduler.wait_for(wait)
                 self._waits.pop(wait, None)
                 if dispatcher.killed:
                     raise ConnectionLost
@@ -248,9 +249,6 @@ class SimulatedRuntime:
     def _watch(self, actor: object, message: object) -> None:
         if isinstance(actor, BroadcasterActor):
             self._simulation.scheduler.steps.touch(STREAMS, write=True)
-        if isinstance(message, Recorded | RecordsMissing):  # it is passed on to the agent, in memory
-            name = self._agents.name_of(message.context.task_id)
-            self._simulation.scheduler.steps.touch(name, write=True)
         if isinstance(message, Publish):
             self.invariants.told(message.events)
 

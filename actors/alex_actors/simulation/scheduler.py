@@ -62,7 +62,7 @@ class Scheduler:
         self.current: Strand | None = None
         self.failure: BaseException | None = None
         """What was found wrong during a step, by someone who must not raise it there."""
-        self.passed_over: list[tuple[int, str, str]] = []
+        self.passed_over: list[tuple[int, str, list[str]]] = []
         """Each step that was out of the ordinary, who took it, and who would otherwise have gone on before."""
         self.after_step: list[Callable[[], None]] = []
         """Called after each step. Must not wait."""
@@ -234,9 +234,10 @@ class Scheduler:
         if now:
             names.append(TIMERS)
         index = self.decisions.take(len(names), lambda random: self._strategy.pick(names, random))
-        for passed_over in offered[:index]:
-            passed_over.rank = next(self._ranks)
-            self.passed_over.append((self.trace.step + 1, names[index], passed_over.name))
+        if index:
+            self.passed_over.append((self.trace.step + 1, names[index], names[:index]))
+            for strand in offered[:index]:
+                strand.rank = next(self._ranks)
         if index == len(offered):
             return None
         self.steps.begin(names[index])

@@ -12,7 +12,7 @@ from alex_actors.executor import AsyncioExecutor, AsyncioRun
 from alex_actors.messages import Tell, tell
 from alex_actors.ports import Yielded
 from alex_actors.simulation.event_loop import VirtualEventLoop
-from alex_actors.simulation.invariants import Invariants
+from alex_actors.simulation.invariants import Invariants, run_resource
 from alex_actors.simulation.loop_strand import AGENTS, event_loop_on
 from alex_actors.simulation.steps import StepLog
 from alex_actors.simulation.virtual_time import VirtualTimer, VirtualTimers
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from alex_actors.ports import Agent
     from alex_actors.simulation.world import Simulation
-
-RUNS = "runs"
-"""The resource that says which agents run: it is looked at when one starts."""
 
 A = TypeVar("A", bound=pykka.Actor)
 
@@ -54,6 +51,32 @@ class ProcessTimers:
             timer.cancel()
 
 
+class WatchedRun(AsyncioRun):
+    """A run that says when its actor and its agent look at the same: what is committed, what is awaited."""
+
+    def _get(self, name: str) -> int:
+        self._touch(write=False)
+        value: int = self.__dict__[name]
+        return value
+
+    def _put(self, name: str, value: int) -> None:
+        self._touch(write=True)
+        self.__dict__[name] = value
+
+    def _touch(self, *, write: bool) -> None:
+        executor = self._executor
+        if isinstance(executor, WatchedExecutor):
+            executor.steps.touch(f"{executor.name}: commits of {self._task.task_id}", write=write)
+
+    # In the server these are plain attributes, which two threads write and read.
+    _committed = property(  # type: ignore[assignment]  # see above
+        lambda self: self._get("_committed"), lambda self, value: self._put("_committed", value)
+    )
+    _awaits_commit_of = property(  # type: ignore[assignment]  # see above
+        lambda self: self._get("_awaits_commit_of"), lambda self, value: self._put("_awaits_commit_of", value)
+    )
+
+
 class WatchedExecutor(AsyncioExecutor):
     """The server's executor, which tells the invariants when agents begin and have stopped."""
 
@@ -61,6 +84,7 @@ class WatchedExecutor(AsyncioExecutor):
     """What the search for all orders calls what it has in memory."""
     invariants: Invariants
     steps: StepLog
+    run_class = WatchedRun
 
     def start(
         self,
@@ -71,7 +95,7 @@ class WatchedExecutor(AsyncioExecutor):
         report: Callable[[Yielded], None],
     ) -> AsyncioRun:
         """Start the agent of ``task``."""
-        self.steps.touch(RUNS, write=True)
+        self.steps.touch(run_resource(task.task_id), write=True)
         self.invariants.agent_starts(task)
 
         def heard(news: Yielded) -> None:
@@ -84,18 +108,23 @@ class WatchedExecutor(AsyncioExecutor):
 
     def call(self, function: Callable[[], None]) -> None:
         """Have ``function`` called on the loop."""
-        self.steps.touch(self.name, write=True)
+        self.steps.touch(f"{self.name}: calls", write=True)
         super().call(function)
+
+    def _make_calls(self) -> None:
+        self.steps.touch(f"{self.name}: calls", write=True)
+        super()._make_calls()
 
     def forget(self, run: AsyncioRun) -> None:
         """Drop a run that has stopped."""
-        self.steps.touch(RUNS, write=True)
-        self.invariants.runs.pop(run, None)
+        task = self.invariants.runs.pop(run, None)
+        if task is not None:
+            self.steps.touch(run_resource(task.task_id), write=True)
         super().forget(run)
 
 
 class AgentLoops:
-    """The executor of a process: on one event loop, as in the server; or, if agents run ``apart``, on one for each.
+    """The executor of a process: on one event loop, as in the server; or, if agents run ``apart``, on one each.
 
     Then no agent's step waits for another's, which is more than the server does: for the search for all orders,
     in which agents of different tasks have nothing to do with each other then.

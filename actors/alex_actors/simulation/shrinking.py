@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 Numbers: TypeAlias = tuple[int, ...]
 Fails: TypeAlias = Callable[[Numbers], Sequence[int] | None]
-"""Runs with these decisions; returns those that were made, or None if the run does not fail in the same way."""
+"""Runs with these decisions; returns those that were made, or None if the run does not fail in the same way.
+Raises Enough to end the search."""
+
+
+class Enough(Exception):
+    """No more runs."""
+
 
 MOST_RUNS = 600
 """Runs that making a failure plainer may take: a second or a few."""
@@ -24,12 +31,12 @@ def shrink(numbers: Sequence[int], fails: Fails, *, most_runs: int = MOST_RUNS) 
     """
     shrinker = _Shrinker(_trimmed(numbers), fails, most_runs)
     before = None
-    while before != shrinker.best:
-        before = shrinker.best
-        shrinker.shorten()
-        shrinker.flatten()
-        shrinker.leave_out()
-        shrinker.lower()
+    with contextlib.suppress(Enough):
+        while before != shrinker.best:
+            before = shrinker.best
+            shrinker.flatten()
+            shrinker.leave_out()
+            shrinker.lower()
     return shrinker.best, shrinker.runs
 
 
@@ -42,16 +49,6 @@ class _Shrinker:
         self._fails = fails
         self._most_runs = most_runs
         self._tried = {numbers}
-
-    def shorten(self) -> None:
-        """Find the shortest beginning that is enough, by halves: a failure rarely needs what comes after it."""
-        enough, too_short = len(self.best), 0
-        while enough - too_short > 1:
-            middle = (enough + too_short) // 2
-            if self._try(self.best[:middle]):
-                enough = min(middle, len(self.best))
-            else:
-                too_short = middle
 
     def flatten(self) -> None:
         """Make decisions 0: all of them, halves, quarters, …; the latest first, on which the fewest depend."""
@@ -87,8 +84,10 @@ class _Shrinker:
     def _try(self, numbers: Numbers) -> bool:
         """Return whether this is plainer and still fails; then it is the best."""
         candidate = _trimmed(numbers)
-        if candidate in self._tried or self.runs == self._most_runs:
+        if candidate in self._tried:
             return False
+        if self.runs == self._most_runs:
+            raise Enough
         self._tried.add(candidate)
         self.runs += 1
         made = self._fails(candidate)

@@ -5,25 +5,27 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from alex_actors.simulation.steps import STORE, StepLog
 from alex_actors.store.database import open_readers, open_writer
 from alex_actors.store.reader import StoreReader
-from alex_actors.store.writer import StoreWriter, Transaction
+from alex_actors.store.schema import events, tasks
+from alex_actors.store.writer import Batch, StoreWriter, Transaction
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from alex_actors.events import RecordedEvent
+    from alex_actors.replies import SessionDetail, Sessions, Tasks
     from alex_actors.simulation.world import Simulation
-    from alex_actors.tasks import Task
+    from alex_actors.tasks import Status, Task
     from alex_actors.values import SessionId, TaskId
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a temporary directory is made in it
@@ -52,7 +54,6 @@ class SimulatedStore:
             self.raw = stops.enter_context(contextlib.closing(sqlite3.connect(path, isolation_level=None)))
             """A connection for looking at what is recorded, past all faults."""
             self._stops = stops.pop_all()
-        event.listen(self._readers, "begin", lambda _connection: self._reader.touch())
         self._writer = SimulatedWriter(engine=self._engine)  # its statements cost more to compile than most runs
         self._reader = SimulatedReader(engine=self._readers)
 
@@ -88,6 +89,34 @@ class SimulatedStore:
         return self._reader
 
 
+_columns = tasks.columns.keys()
+_place_of, _task_id_of = itemgetter(_columns.index("place")), itemgetter(_columns.index("task_id"))
+_event_id_of = itemgetter(events.columns.keys().index("event_id"))
+
+
+def task_resource(task_id: str) -> str:
+    """Return the resource that a task's record is."""
+    return f"{STORE}:{task_id}"
+
+
+def event_resource(event_id: object) -> str:
+    """Return the resource that an event's record is."""
+    return f"{STORE}:event {event_id}"
+
+
+class SimulatedTransaction(Transaction):
+    """A transaction that keeps what is written in it."""
+
+    def __init__(self, inner: Transaction) -> None:
+        super().__init__(inner._connection, inner._statements)  # noqa: SLF001 - of the class that it extends
+        self.batches: list[Batch] = []
+
+    def write(self, batch: Batch) -> None:
+        """Write the changes."""
+        super().write(batch)
+        self.batches.append(batch)
+
+
 class SimulatedWriter(StoreWriter):
     """A writer whose transactions fail when the simulation wants it: at their end, with all rolled back."""
 
@@ -96,23 +125,41 @@ class SimulatedWriter(StoreWriter):
     """Asked at the end of each transaction; what it returns is raised."""
     committed: Callable[[], None]
     """Called after each commit, before anybody knows of it."""
+    written: Callable[[list[str]], None]
+    """Called before that, with the IDs of the tasks whose state was written."""
 
     def begin_run(self, steps: StepLog) -> None:
         """Let nothing fail, until the run wants it."""
         self._steps = steps
         self.fails = lambda: None
         self.committed = lambda: None
+        self.written = lambda _task_ids: None
+        self._places: dict[object, str] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Open a transaction."""
         self._steps.touch(STORE, write=True)
-        with super().transaction() as transaction:
+        with super().transaction() as inner:
+            transaction = SimulatedTransaction(inner)
             yield transaction
             error = self.fails()
             if error is not None:
                 raise error
+        for batch in transaction.batches:
+            self._note(batch)
         self.committed()
+
+    def _note(self, batch: Batch) -> None:
+        """Say which tasks and events are written."""
+        self._places |= {_place_of(row): _task_id_of(row) for row in batch.new_tasks}
+        places = {*batch.progress, *(_place_of(row) for row in batch.new_tasks)}
+        written = [self._places[place] for place in sorted(places) if place in self._places]
+        for task_id in written:
+            self._steps.touch(task_resource(task_id), write=True)
+        for row in batch.events:
+            self._steps.touch(event_resource(_event_id_of(row)), write=True)
+        self.written(written)
 
 
 class SimulatedReader(StoreReader):
@@ -131,12 +178,9 @@ class SimulatedReader(StoreReader):
         self.fails = lambda: None
         self.looked = lambda: None
 
-    def touch(self) -> None:
-        """Say that the step reads."""
-        self._steps.touch(STORE, write=False)
-
     def task(self, task_id: TaskId) -> Task | None:
         """Return one task, or None."""
+        self._steps.touch(task_resource(task_id), write=False)
         error = self.fails()
         if error is not None:
             raise error
@@ -144,15 +188,43 @@ class SimulatedReader(StoreReader):
 
     def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a task's events, or None."""
+        self._steps.touch(task_resource(task_id), write=False)
         events = super().events(task_id, after=after, limit=limit)
         self.looked()
         return events
 
     def session_events(self, session_id: SessionId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a session's events, or None."""
+        self._steps.touch(STORE, write=False)
         events = super().session_events(session_id, after=after, limit=limit)
         self.looked()
         return events
+
+    def ended(self, task_ids: Collection[TaskId]) -> tuple[tuple[TaskId, Status], ...]:
+        """Return those of the tasks that have ended."""
+        for task_id in task_ids:
+            self._steps.touch(task_resource(task_id), write=False)
+        return super().ended(task_ids)
+
+    def last_ended(self, limit: int) -> tuple[tuple[TaskId, Status], ...]:
+        """Return the tasks that ended last."""
+        self._steps.touch(STORE, write=False)
+        return super().last_ended(limit)
+
+    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
+        """Return a page of tasks."""
+        self._steps.touch(STORE, write=False)
+        return super().tasks(limit=limit, offset=offset, session_id=session_id, status=status)
+
+    def session(self, session_id: SessionId) -> SessionDetail | None:
+        """Return one session with its tasks, or None."""
+        self._steps.touch(STORE, write=False)
+        return super().session(session_id)
+
+    def sessions(self, *, limit: int, offset: int) -> Sessions:
+        """Return a page of sessions."""
+        self._steps.touch(STORE, write=False)
+        return super().sessions(limit=limit, offset=offset)
 
 
 def disk_error() -> OperationalError:

@@ -158,6 +158,7 @@ class Simulation:
         try:
             self.client("scenario", lambda: scenario(self))
             self.scheduler.run()
+            self.scheduler.steps.on = False  # what is looked at from now on belongs to no step
             for check in self._at_the_end:
                 check()
         finally:
