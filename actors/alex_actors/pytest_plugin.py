@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:  # importing the simulator takes half a second, which a run without simulations is to be spared
-    from alex_actors.simulation.exploring import Explored, Found, Scenario
+    from alex_actors.simulation.exhaustive import Exhausted
+    from alex_actors.simulation.exploring import Explored, Report, Scenario
     from alex_actors.simulation.world import Simulation
 
 DEFAULT_SEEDS = 200
@@ -134,10 +135,28 @@ class Explorer:
         try:
             explored = explore(failing, seeds=chosen, seconds=self._seconds(), replay=self._replay)
         except Found as found:
-            self._write(found)
+            self._write(found, str(found.seed))
             raise
         self._say(str(explored))
         return explored
+
+    def explore_every_order(
+        self, scenario: Scenario, *, interrupted: bool = False, limit: int | None = None
+    ) -> Exhausted:
+        """Run ``scenario`` in every order, as ``alex_actors.simulation.explore_every_order`` does.
+
+        Raises FoundInSearch, which fails the test with a report.
+        """
+        __tracebackhide__ = True
+        from alex_actors.simulation.every_order import FoundInSearch, explore_every_order
+
+        try:
+            exhausted = explore_every_order(scenario, interrupted=interrupted, limit=limit)
+        except FoundInSearch as found:
+            self._write(found, "order")
+            raise
+        self._say(str(exhausted))
+        return exhausted
 
     def _seeds(self, seeds: int) -> Iterable[int]:
         config = self._config
@@ -172,7 +191,7 @@ class Explorer:
     def _say(self, line: str) -> None:
         self._item.user_properties.append((EXPLORED, line))
 
-    def _write(self, found: Found) -> None:
+    def _write(self, found: Report, which: str) -> None:
         """Write the report's pictures, if they are wanted."""
         directory: Path | None = self._config.getoption("sim_report")
         if directory is None:
@@ -181,8 +200,10 @@ class Explorer:
         from alex_actors.simulation.diagram_mermaid import mermaid
 
         directory.mkdir(parents=True, exist_ok=True)
-        name = "".join(letter if letter.isalnum() or letter == "_" else "-" for letter in self._item.nodeid.rpartition("/")[2])
-        path = directory / f"{name[:LONGEST_NAME]}-{found.seed}"
+        name = "".join(
+            letter if letter.isalnum() or letter == "_" else "-" for letter in self._item.nodeid.rpartition("/")[2]
+        )
+        path = directory / f"{name[:LONGEST_NAME]}-{which}"
         page = html(found.trace, shown=found.shown(), title=found.headline, notes=found.notes)
         path.with_suffix(".html").write_text(page, encoding="utf-8")
         path.with_suffix(".mmd").write_text(mermaid(found.trace, shown=found.shown()), encoding="utf-8")
@@ -196,7 +217,7 @@ def simulation(request: pytest.FixtureRequest) -> Explorer:
 
 def _is_found(error: type[BaseException]) -> bool:
     exploring = sys.modules.get("alex_actors.simulation.exploring")  # without it, nothing was explored
-    return exploring is not None and issubclass(error, exploring.Found)
+    return exploring is not None and issubclass(error, exploring.Report)
 
 
 def _at_least_one(text: str) -> int:

@@ -174,6 +174,9 @@ class SessionActor(PooledActor):
         place.turn_ended = launched.stopped
         if launched.stopped or launched.crash is not None:
             self._record_crash(place, launched.crash or GONE)
+            if not launched.stopped:  # what its actor left running still takes room
+                place.granted = True
+                self._running += 1
             return
         place.agent = launched.agent
         if unfinished is None:  # it has an end: its agent is to stop, also if it was launched after it

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from alex_actors.simulation.decisions import Decisions
-from alex_actors.simulation.exhaustive import Choose, Exhausted, StepRecord, exhaust
+from alex_actors.simulation.exhaustive import Choose, Exhausted, FoundFailure, StepRecord, exhaust
+from alex_actors.simulation.exploring import Report, Scenario, note_failure, without_collection
 from alex_actors.simulation.world import Simulation
 
 if TYPE_CHECKING:
     from alex_actors.simulation.steps import StepLog
+    from alex_actors.simulation.trace import Trace
 
-Scenario: TypeAlias = Callable[[Simulation], None]
+
+class FoundInSearch(Report):
+    """An order of the steps in which something is wrong. Its text is the report."""
+
+    def __init__(self, *, failure: FoundFailure, trace: Trace) -> None:
+        self.schedule = failure.schedule
+        """Who took each step."""
+        super().__init__(run=f"Order {failure.executions}", error=failure.error, trace=trace, notes=())
 
 
 class Chosen:
@@ -33,17 +42,36 @@ def explore_every_order(scenario: Scenario, *, interrupted: bool = False, limit:
     """Run ``scenario`` once for every order of its steps that can make a difference; of ``limit`` runs at most.
 
     A step is the handling of one message, whole; or, if it can be ``interrupted``, up to each message that it
-    sends. Time passes only when nobody can go on. Nothing is left to chance: every decision of the scenario's own
-    is the first option. Raises FoundFailure from the first finding, and NotExplorableError.
+    sends. Time passes only when nobody can go on. Nothing is left to chance: what the scenario itself has decided
+    is always decided the same way. Raises FoundInSearch for the first order in which something is wrong, and
+    NotExplorableError if the scenario does not do the same in the same order.
     """
+    __tracebackhide__ = True  # pytest's: the report says where
+    trace: Trace | None = None
 
     def execute(choose: Choose) -> Sequence[StepRecord]:
-        strategy = Chosen(choose)
-        simulation = Simulation(
-            decisions=Decisions(0), strategy=strategy, interruptions=float(interrupted), record_steps=True
-        )
-        strategy.steps = simulation.scheduler.steps
-        simulation.play(scenario)
-        return simulation.scheduler.steps.records()
+        nonlocal trace
+        simulation, records = begin(choose, interrupted=interrupted)
+        trace = simulation.trace
+        with without_collection():
+            simulation.play(scenario)
+        return records()
 
-    return exhaust(execute, limit=limit)
+    try:
+        return exhaust(execute, limit=limit)
+    except FoundFailure as failure:
+        if trace is None:
+            raise
+        note_failure(trace, failure.error)
+        found = FoundInSearch(failure=failure, trace=trace)
+    raise found
+
+
+def begin(choose: Choose, *, interrupted: bool) -> tuple[Simulation, Callable[[], Sequence[StepRecord]]]:
+    """Return a run in which ``choose`` says who is next, and what returns the records of its steps."""
+    strategy = Chosen(choose)
+    simulation = Simulation(
+        decisions=Decisions(0), strategy=strategy, interruptions=float(interrupted), record_steps=True
+    )
+    strategy.steps = simulation.scheduler.steps
+    return simulation, strategy.steps.records

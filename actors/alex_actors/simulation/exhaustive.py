@@ -69,6 +69,12 @@ class Exhausted(Value, frozen=True):
     steps: int
     limited: bool
 
+    def __str__(self) -> str:
+        """Return it as a line for people."""
+        before = "too many to count" if self.interleavings is None else f"{self.interleavings:,}"
+        after = f"{self.executions:,}{' (stopped at the limit)' if self.limited else ''}"
+        return f"{before} interleavings, {after} that differ, {self.steps:,} steps"
+
 
 def exhaust(execute: Execute, *, limit: int | None = None, most_downsets: int = MOST_DOWNSETS) -> Exhausted:
     """Run one execution of each Mazurkiewicz trace, at most `limit` executions in all.

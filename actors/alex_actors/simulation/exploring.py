@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from alex_actors.simulation.decisions import Decisions
@@ -55,11 +57,11 @@ class Played:
         simulation = Simulation(decisions=decisions, strategy=strategy)
         self.error: Exception | None = None
         try:
-            simulation.play(scenario)
+            with without_collection():
+                simulation.play(scenario)
         except Exception as error:  # noqa: BLE001 - whatever a scenario raises is what was found
             self.error = error
-            if not isinstance(error, Finding):
-                simulation.trace.add("failed", "the run", describe(error))
+            note_failure(simulation.trace, error)
         self.decisions = decisions.made
         self.trace = simulation.trace
         self.passed_over = simulation.scheduler.passed_over
@@ -70,23 +72,50 @@ class Played:
         return self.trace.step
 
 
-class Found(AssertionError):
-    """A seed under which something is wrong. Its text is the report."""
+class Report(AssertionError):
+    """A run in which something is wrong. Its text says what, and what led to it."""
 
-    def __init__(self, *, seed: int, played: Played, replay: str, notes: Sequence[str]) -> None:
-        self.seed = seed
-        self.error = played.error
-        self.trace = played.trace
-        self.decisions = tuple(played.decisions)
-        """What makes the plainest run that still fails."""
-        self.headline = f"Seed {seed}: {_what(played.error)}"
-        self.notes = (*((f"To see it again: {replay}",) if replay else ()), *notes)
-        picture = diagram_lines(self.trace, shown=self.shown())
-        super().__init__("\n".join((self.headline, *_where(played.error), "", *self.notes, "", picture)))
+    def __init__(self, *, run: str, error: Exception | None, trace: Trace, notes: Sequence[str]) -> None:
+        """``run`` says which run it was; ``notes`` what else there is to know."""
+        self.error = error
+        self.trace = trace
+        self.headline = f"{run}: {_what(error)}"
+        self.notes = tuple(notes)
+        picture = diagram_lines(trace, shown=self.shown())
+        super().__init__("\n".join((self.headline, *_where(error), "", *self.notes, "", picture)))
 
     def shown(self) -> set[int]:
         """Return the indices of what led to the failure, in the trace."""
         return past_of(self.trace, self.error)
+
+
+class Found(Report):
+    """A seed under which something is wrong. Its text is the report."""
+
+    def __init__(self, *, seed: int, played: Played, replay: str, notes: Sequence[str]) -> None:
+        self.seed = seed
+        self.decisions = tuple(played.decisions)
+        """What makes the plainest run that still fails."""
+        notes = (*((f"To see it again: {replay}",) if replay else ()), *notes)
+        super().__init__(run=f"Seed {seed}", error=played.error, trace=played.trace, notes=notes)
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Collect no garbage meanwhile: what ends with it would end whenever the process happens to collect."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def note_failure(trace: Trace, error: Exception) -> None:
+    """Have a trace tell of what a scenario raised; of a finding, it does."""
+    if not isinstance(error, Finding):
+        trace.add("failed", "the run", describe(error))
 
 
 def explore(

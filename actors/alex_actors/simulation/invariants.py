@@ -247,7 +247,7 @@ class Invariants:
         void: set[int] = set()
         stated: dict[str, list[int]] = {}
         for entry in self._trace:
-            if entry.kind == "handled":
+            if entry.kind in ("handled", "answered"):
                 stated[entry.who] = []
             elif entry.kind == "crashed":
                 void.update(stated.pop(entry.who, ()))

@@ -15,10 +15,11 @@ from alex_actors.simulation.strands import Strand, Wait, stops_the_run
 from alex_actors.simulation.trace import NO_CAUSE, describe
 
 if TYPE_CHECKING:
-    from alex_actors.actor import PooledActor
     from types import TracebackType
 
     from pykka._types import OptExcInfo  # private, and pinned: what set_exception takes
+
+    from alex_actors.actor import PooledActor
 
 
 class SimulatedEnvelope(Envelope[Any]):  # Any: Pykka's envelopes carry any message
