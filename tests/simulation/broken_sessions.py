@@ -15,7 +15,7 @@ from alex_actors.messages import tell
 from alex_actors.replies import AlreadyEnded, Cancelled, CancelReply, SessionBusy, TooManyTasks
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
-from alex_actors.session_protocol import Confirmed, Stock, TaskEnded
+from alex_actors.session_protocol import Confirmed, Settle, Stock, TaskEnded
 from alex_actors.tasks import NewTask, Task
 from alex_actors.values import Context, TaskId
 
@@ -35,8 +35,8 @@ class StartsBeforeCreate(ActorRuntime):
 def _task_to_be(task_id: TaskId, confirmed: Confirmed, new: NewTask, context: Context) -> Task:
     return Task(
         task_id=task_id, session_id=confirmed.session_id, session_key=1, place=confirmed.place,
-        created_at=confirmed.confirmed_at, task=new.task, agent_preset=new.agent_preset, tool_preset=new.tool_preset,
-        model=new.model, strategy=new.strategy, timeout_seconds=new.timeout_seconds,
+        created_at=confirmed.confirmed_at, task=new.task, agent_preset=new.agent_preset,
+        tool_preset=new.tool_preset, model=new.model, strategy=new.strategy, timeout_seconds=new.timeout_seconds,
         max_iterations=new.max_iterations, metadata=new.metadata, trace_id=context.trace_id,
     )  # fmt: skip
 
@@ -48,6 +48,27 @@ class LeavesItOpen(ActorRuntime):
     def _settling(self, task_id: TaskId, context: Context) -> Iterator[None]:
         with self._unavailable():
             yield
+
+
+class SettlesAlways(ActorRuntime):
+    """Has each submit settled, as if its worker had given up. By itself this does no harm."""
+
+    @contextmanager
+    def _settling(self, task_id: TaskId, context: Context) -> Iterator[None]:
+        with super()._settling(task_id, context):
+            yield
+        tell(self._session, Settle(context=context, task_id=task_id))
+
+
+class TakesItsTime(ActorRuntime):
+    """Has the session recorded first, thrice, so that Create comes late. By itself this does no harm."""
+
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
+        reply = super()._confirm(task_id, new, context)
+        if isinstance(reply, Confirmed):
+            for _ in range(3):
+                self.make_session(reply.session_id, {}, context)
+        return reply
 
 
 class LaunchesTwice(AgentLauncher):

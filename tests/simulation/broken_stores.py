@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,12 +14,11 @@ from alex_actors.core import Core
 from alex_actors.events import RecordedEvent
 from alex_actors.messages import Promise, tell
 from alex_actors.projection import Progress
-from alex_actors.store.staging import Keys, LiveTask, Staging, live_task
+from alex_actors.store.staging import Keys, Staging, live_task
 from alex_actors.store.writer import Batch, StoreWriter, Transaction
 from alex_actors.task_store_actor import Change, Pending, TaskStoreActor
 from alex_actors.task_store_protocol import Create, Record, RecordCrash, TakeStock
-from alex_actors.tasks import UNFINISHED
-from alex_actors.values import Context, TaskId, Timestamp
+from alex_actors.values import Context, Timestamp
 
 # Too early.
 
@@ -79,7 +77,10 @@ class TakesRepeats(Staging):
         task = self._live(message.task_id)
         if task is None or task.progress.ended:
             return None
-        return self._add_events(task, message.events).recorded if message.first <= task.recorded else task.recorded
+        if message.first > task.recorded:
+            return task.recorded
+        self._add_events(task, message.events)
+        return message.first + len(message.events)
 
 
 class TakesGaps(Staging):
@@ -98,13 +99,15 @@ class TakesMoreAfterTheEnd(TaskStoreActor):
     def _stage(self, staging: Staging, one: Pending, now: Timestamp) -> Callable[[], None]:
         change = one.change
         if isinstance(change, Record | RecordCrash) and change.task_id not in self._live | staging.live:
-            self._take_up(change.task_id)
+            self._take_up(change)
         return super()._stage(staging, one, now)
 
-    def _take_up(self, task_id: TaskId) -> None:
-        task, events = self._reader.task(task_id), self._reader.events(task_id, after=0, limit=1000)
-        if task is not None and events is not None:
-            self._live[task_id] = live_task(task, len(events))
+    def _take_up(self, change: Record | RecordCrash) -> None:
+        task, events = self._reader.task(change.task_id), self._reader.events(change.task_id, after=0, limit=1000)
+        if task is None or events is None:
+            return
+        if isinstance(change, RecordCrash) or change.first + len(change.events) > len(events):
+            self._live[task.task_id] = live_task(task, len(events))
 
 
 class Torn(Transaction):
@@ -154,19 +157,11 @@ class Swapped(Keys):
 
 
 class SwapsIds(TaskStoreActor):
-    """Gives ids that do not grow."""
+    """Gives events ids that do not grow."""
 
     def __init__(self, **given: Any) -> None:  # Any: as TaskStoreActor has them
         super().__init__(**given)
         self._keys = Swapped(last_session=self._keys._session, last_event=self._keys._event // 2 * 2 + 2)
-
-
-class BeginsAgain(TaskStoreActor):
-    """Counts ids from 1 at each start."""
-
-    def __init__(self, **given: Any) -> None:  # Any: as above
-        super().__init__(**given)
-        self._keys = Keys(last_session=self._keys._session, last_event=0)
 
 
 # Restarts.

@@ -19,18 +19,6 @@ class GapAtTheSwitch(Following):
         self._joined = self._stretch
 
 
-class LooksTooEarly(Following):
-    """Goes live with what is published after its look at the store, not before it."""
-
-    def _next(self, limit: int) -> list[RecordedEvent]:
-        if self._stretch is not None and self._stretch is self._joined:
-            return super()._next(limit)
-        events = self._read(limit)
-        if len(events) < limit:
-            self._joined = self._stretch
-        return events
-
-
 class RepeatsAtTheSwitch(Following):
     """Gives what is in the store and in memory twice."""
 

@@ -178,6 +178,22 @@ def test_a_run_without_end_is_found_with_who_waits() -> None:
         scheduler.run()
 
 
+def test_who_is_always_busy_and_always_offered_first_lets_others_go_on_in_the_end() -> None:
+    scheduler = scheduled(most_steps=500)
+    went_on: list[str] = []
+
+    def for_ever() -> None:
+        if not went_on:
+            scheduler.ready(busy)
+
+    busy = begin(scheduler, "busy", for_ever)
+    begin(scheduler, "other", lambda: went_on.append("other"))
+
+    scheduler.run()
+
+    assert went_on == ["other"]
+
+
 def test_a_strand_cannot_be_made_to_take_two_steps_at_once() -> None:
     scheduler = scheduled()
     strand = begin(scheduler, "anna", lambda: scheduler.wait_for(Wait("the bell")))

@@ -9,12 +9,13 @@ from typing import Any
 import pykka
 import pytest
 
+from alex_actors.mailbox import act_as, acting
 from alex_actors.messages import ask, tell
 from alex_actors.simulation import Crash, Deadlock, Livelock, SimulatedDispatcher
 from alex_actors.simulation.decisions import Decisions
 from alex_actors.simulation.loop_strand import event_loop_on
 from alex_actors.simulation.scheduler import Scheduler
-from alex_actors.simulation.strands import Strand
+from alex_actors.simulation.strands import Strand, set_aside
 from alex_actors.simulation.strategies import strategy_of
 from alex_actors.supervision import RestartPolicy
 from tests.simulation.bank import (
@@ -342,13 +343,66 @@ def test_an_event_loop_can_be_closed_in_the_middle_of_a_step_that_was_interrupte
     assert "balance=2" not in str(dispatcher.trace)
 
 
+def test_what_an_agent_does_at_the_end_of_its_event_loop_has_no_effect() -> None:
+    dispatcher = SimulatedDispatcher(0)
+    account = dispatcher.spawn(Account)
+    loop = event_loop_on(dispatcher.scheduler)
+    ended: list[bool] = []
+
+    async def tells() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            tell(account, Write(context=HERE, balance=2))
+            ended.append(True)
+
+    loop.create_task(tells())
+    dispatcher.run()
+
+    loop.close()
+    dispatcher.run()
+
+    assert (ended, len(dispatcher.trace)) == ([True], 0)
+
+
+def test_whoever_runs_while_a_strand_is_set_aside_acts_for_nobody() -> None:
+    actor = Account()
+    act_as(actor)
+
+    with set_aside():
+        meanwhile = acting()
+    afterwards = act_as(None)
+
+    assert (meanwhile, afterwards) == (None, actor)
+
+
+def test_who_acts_is_known_again_when_an_actor_goes_on_and_meanwhile_it_is_nobody() -> None:
+    dispatcher = SimulatedDispatcher(0)
+    account = dispatcher.spawn(Account)
+    seen: list[object] = []
+
+    class Curious(Teller):
+        def on_receive(self, message: object) -> object:
+            account.ask(Hold(context=HERE))
+            return acting() is self
+
+    def client() -> None:
+        seen.append(acting())
+        tell(account, LetGo(context=HERE))
+
+    curious = dispatcher.spawn(Curious)
+    dispatcher.timers.call_after(1, lambda: dispatcher.scheduler.ready(Strand("client", client)))
+    known = curious.ask("who")
+
+    assert (seen, known) == ([None], True)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_process_that_one_of_its_actors_kills_says_no_more(seed: int) -> None:
     dispatcher = SimulatedDispatcher(seed)
     account = dispatcher.spawn(Account)
-    dispatcher.observers.append(lambda _actor, message: dispatcher.kill() if isinstance(message, Write) else None)
+    dispatcher.observers.append(lambda _actor, message: dispatcher.kill() if isinstance(message, Read) else None)
     asked = dispatcher.post(account, Deposit(context=HERE, amount=1))
-    tell(account, Write(context=HERE, balance=2))
     unanswered = dispatcher.post(account, Read(context=HERE))
 
     dispatcher.run()

@@ -376,7 +376,8 @@ class WholeSystem:
             )
         else:
             rows = self._rows(
-                "SELECT event_id FROM events JOIN sessions USING (session_key) WHERE session_id = ? ORDER BY event_id",
+                "SELECT event_id FROM events JOIN sessions USING (session_key) WHERE session_id = ? "
+                "ORDER BY event_id",
                 topic.session_id,
             )
         return [row[0] for row in rows]

@@ -280,6 +280,21 @@ def test_an_agent_that_crashed_and_still_runs_holds_its_line() -> None:
     assert lines.granted() == ["b"]
 
 
+def test_an_agent_that_crashed_and_still_runs_counts_among_those_that_run() -> None:
+    crashed = LaunchedAgent(task("a", 1))
+    crashed.crash = "It broke."
+    lines = Restarted(crashed, max_running=1)
+    lines.live(task("x", 2, "parallel"))
+    lines.stock(task("x", 2, "parallel"))
+
+    lines.present("x")
+    before = lines.granted()
+    lines.end("a", "failed")
+
+    assert before == []
+    assert lines.granted() == ["x"]
+
+
 def test_an_agent_whose_task_has_ended_and_that_will_not_die_holds_its_line(lines: Restarted) -> None:
     lines.live(task("a", 1), task("b", 2))
     lines.stock(task("b", 2))

@@ -69,10 +69,8 @@ class WatchedRun(AsyncioRun):
             executor.steps.touch(f"{executor.name}: commits of {self._task.task_id}", write=write)
 
     # In the server these are plain attributes, which two threads write and read.
-    _committed = property(  # type: ignore[assignment]  # see above
-        lambda self: self._get("_committed"), lambda self, value: self._put("_committed", value)
-    )
-    _awaits_commit_of = property(  # type: ignore[assignment]  # see above
+    _committed = property(lambda self: self._get("_committed"), lambda self, value: self._put("_committed", value))
+    _awaits_commit_of = property(
         lambda self: self._get("_awaits_commit_of"), lambda self, value: self._put("_awaits_commit_of", value)
     )
 

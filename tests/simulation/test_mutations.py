@@ -1,0 +1,89 @@
+"""The simulator finds whatever is broken in the server, one thing at a time; in the server as it is, nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from alex_actors.core import Core
+from alex_actors.runtime import ActorRuntime
+from alex_actors.simulation import Simulation
+from alex_actors.simulation.exploring import Found, Played, Scenario, explore
+from alex_actors.simulation.findings import Violation
+from alex_actors.simulation.invariants import ONE_SESSION
+from alex_actors.simulation.store import SimulatedStore
+from tests.simulation.broken_sessions import SettlesAlways, TakesItsTime
+from tests.simulation.http_clients import HttpSide
+from tests.simulation.mutations import MUTATIONS, Mutation, server
+from tests.simulation.original_bug import HandMadeCore
+from tests.simulation.whole_system import WholeSystem
+
+MOST_SEEDS = 500
+"""Within which each mutation must be found."""
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[SimulatedStore]:
+    with SimulatedStore() as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def http() -> HttpSide:
+    return HttpSide()
+
+
+def scenario_of(core: type[Core], store: SimulatedStore, http: HttpSide) -> Scenario:
+    def scenario(simulation: Simulation) -> None:
+        WholeSystem(simulation, store=store, core=core, http=http).play()
+
+    return scenario
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
+def test_what_is_broken_is_found(mutation: Mutation, store: SimulatedStore, http: HttpSide) -> None:
+    scenario = scenario_of(mutation.core, store, http)
+
+    runs = (Played(scenario, seed) for seed in range(MOST_SEEDS))
+    found = next((run.error for run in runs if run.error is not None), None)
+
+    assert isinstance(found, Violation), f"{found!r} is found where this is broken: {mutation.broken}"
+    assert found.invariant in mutation.violates
+
+
+@pytest.mark.parametrize("harmless", [SettlesAlways, TakesItsTime])
+def test_nothing_is_found_where_something_is_done_that_does_no_harm(
+    harmless: type[ActorRuntime], store: SimulatedStore, http: HttpSide
+) -> None:
+    explored = explore(scenario_of(server(runtime=harmless), store, http), seeds=40)
+
+    assert explored.runs == 40
+
+
+def test_nothing_is_found_in_the_server_as_it_is(store: SimulatedStore, http: HttpSide) -> None:
+    explored = explore(scenario_of(Core, store, http), seeds=60)
+
+    assert explored.runs == 60
+
+
+def test_each_mutation_has_a_name_of_its_own() -> None:
+    names = [mutation.name for mutation in MUTATIONS]
+
+    assert len(set(names)) == len(names)
+
+
+def test_the_report_of_the_original_bug_says_what_is_wrong_and_shows_who_said_what(
+    store: SimulatedStore, http: HttpSide
+) -> None:
+    with pytest.raises(Found) as found:
+        explore(
+            scenario_of(HandMadeCore, store, http), seeds=MOST_SEEDS, replay=lambda seed: f"run --sim-seed {seed}"
+        )
+
+    report = str(found.value)
+    assert ONE_SESSION in report
+    assert "To see it again: run --sim-seed" in report
+    assert "POST /api/tasks" in report
+    assert "Create" in report
+    assert len(report.splitlines()) < 80
