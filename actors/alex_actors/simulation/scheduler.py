@@ -11,6 +11,8 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import attrgetter
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -18,7 +20,7 @@ from alex_actors.simulation.decisions import Decisions
 from alex_actors.simulation.findings import Deadlock, Livelock
 from alex_actors.simulation.not_simulated import NotSimulated
 from alex_actors.simulation.steps import StepLog
-from alex_actors.simulation.strands import Strand, Wait, set_aside, who_waits
+from alex_actors.simulation.strands import SetAside, Strand, Wait, who_waits
 from alex_actors.simulation.strategies import Strategy
 from alex_actors.simulation.trace import NO_CAUSE, TIMERS, Trace
 from alex_actors.simulation.virtual_time import VirtualClock, VirtualTimers
@@ -33,6 +35,9 @@ PATIENCE = 200
 
 TEST = "the test"
 """Who does what is done outside of all strands, and not by a timer."""
+
+
+_by_rank = attrgetter("rank")
 
 
 class Scheduler:
@@ -184,7 +189,7 @@ class Scheduler:
                 standing, strand.standing = strand.standing, None
                 if standing is not None:
                     standing.parent = getcurrent()  # where its end leads back to
-                    with set_aside(), contextlib.suppress(Exception):  # nobody hears any more what it raises
+                    with SetAside(), contextlib.suppress(Exception):  # nobody hears any more what it raises
                         standing.throw(GreenletExit)
 
     @contextlib.contextmanager
@@ -233,7 +238,7 @@ class Scheduler:
         names = [strand.name for strand in offered]
         if now:
             names.append(TIMERS)
-        index = self.decisions.take(len(names), lambda random: self._strategy.pick(names, random))
+        index = self.decisions.take(len(names), partial(self._strategy.pick, names))
         if index:
             self.passed_over.append((self.trace.step + 1, names[index], names[:index]))
             for strand in offered[:index]:
@@ -256,7 +261,7 @@ class Scheduler:
             for strand in self._ready:
                 if strand is not longest and strand.rank < longest.rank:
                     strand.rank = next(self._ranks)
-        return sorted(self._ready, key=lambda strand: strand.rank)
+        return sorted(self._ready, key=_by_rank)
 
     def _resume(self, strand: Strand) -> None:
         self._hub = getcurrent()
@@ -303,7 +308,7 @@ class Scheduler:
     def _leave(self, strand: Strand) -> None:
         """Go back to the scheduler, with the strand left where it stands."""
         strand.standing = getcurrent()
-        with set_aside():
+        with SetAside():
             self._hub.switch()
 
     def _give_up(self, strand: Strand, wait: Wait) -> None:

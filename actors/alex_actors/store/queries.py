@@ -5,7 +5,9 @@ What they are given is a parameter of its name; ``expanding`` ones take a list.
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, select, text
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, select, text
 
 from alex_actors.events import EVENT_TYPES, TERMINAL
 from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
@@ -63,6 +65,23 @@ LAST_ENDED = select(tasks.c.task_id, tasks.c.status).where(
     )
 )
 
+
+def _page_of_tasks(
+    *, of_session: bool, with_status: bool
+) -> tuple[Select[Any], Select[int]]:  # Any: the columns of a task
+    """Return the queries of a page of tasks, the last confirmed first, and of how many there are in all."""
+    wanted = [_my_tasks]
+    if of_session:
+        wanted.append(tasks.c.session_key == KEY_OF_SESSION.scalar_subquery())
+    if with_status:
+        wanted.append(tasks.c.status == bindparam("status"))
+    page = WHOLE_TASK.where(*wanted).order_by(tasks.c.place.desc())
+    return (
+        page.limit(bindparam("limit")).offset(bindparam("offset")),
+        select(func.count()).select_from(tasks).where(*wanted),
+    )
+
+
 _unfinished = tasks.c.status.in_(UNFINISHED)
 UNFINISHED_TASKS = WHOLE_TASK.where(_unfinished).order_by(tasks.c.place)
 EVENT_COUNTS = select(
@@ -94,3 +113,10 @@ EVENTS_AFTER = _whole_event
 _events = _whole_event.limit(bindparam("limit"))
 EVENTS_OF_TASK = _events.where(events.c.place == bindparam("key"))
 EVENTS_OF_SESSION = _events.where(events.c.session_key == bindparam("key"))
+
+TASKS = {
+    (of_session, with_status): _page_of_tasks(of_session=of_session, with_status=with_status)
+    for of_session in (False, True)
+    for with_status in (False, True)
+}
+"""By whether only those of a session, or only those with a status, are wanted."""

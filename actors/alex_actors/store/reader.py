@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import Row, Select
 
 from alex_actors.events import RecordedEvent
 from alex_actors.replies import SessionDetail, Sessions, Tasks
 from alex_actors.store import queries
 from alex_actors.store.rows import session_of_row, task_of_row
-from alex_actors.store.schema import LOCAL_OWNER, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from alex_actors.tasks import Status, Task
     from alex_actors.values import SessionId, TaskId
 
-    _Parameters = Mapping[str, str | int]
+    _Parameters = Mapping[str, str | int | None]
 
 
 class StoreReader:
@@ -48,14 +47,9 @@ class StoreReader:
 
     def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
         """Return a page of tasks, the last confirmed first."""
-        wanted: list[ColumnElement[bool]] = [tasks.c.owner == LOCAL_OWNER]
-        if session_id is not None:
-            key = queries.KEY_OF_SESSION.params(session_id=session_id)
-            wanted.append(tasks.c.session_key == key.scalar_subquery())
-        if status is not None:
-            wanted.append(tasks.c.status == status)
-        page = queries.WHOLE_TASK.where(*wanted).order_by(tasks.c.place.desc()).limit(limit).offset(offset)
-        rows, total = self._page(page, select(func.count()).select_from(tasks).where(*wanted))
+        page, count = queries.TASKS[session_id is not None, status is not None]
+        wanted = {"session_id": session_id, "status": status, "limit": limit, "offset": offset}
+        rows, total = self._page(page, count, wanted)
         return Tasks(tuple(task_of_row(row) for row in rows), total)
 
     def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
@@ -94,11 +88,12 @@ class StoreReader:
 
     def sessions(self, *, limit: int, offset: int) -> Sessions:
         """Return a page of sessions, the last used first."""
-        rows, total = self._page(queries.SESSIONS.params(limit=limit, offset=offset), queries.SESSION_COUNT)
+        wanted = {"limit": limit, "offset": offset}
+        rows, total = self._page(queries.SESSIONS, queries.SESSION_COUNT, wanted)
         return Sessions(tuple(session_of_row(row) for row in rows), total)
 
     def _page(
-        self, page: Select[Any], count: Select[int]
+        self, page: Select[Any], count: Select[int], wanted: _Parameters
     ) -> tuple[Sequence[Row[*tuple[Any, ...]]], int]:  # Any: rows of any table
         with self._engine.connect() as connection:
-            return connection.execute(page).all(), connection.execute(count).scalar_one()
+            return connection.execute(page, wanted).all(), connection.execute(count, wanted).scalar_one()
