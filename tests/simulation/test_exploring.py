@@ -77,7 +77,7 @@ def test_the_report_says_who_was_made_to_wait() -> None:
 
     found = report_of(scenario)
 
-    assert "In step 2, bert goes on before anna." in found.notes
+    assert "From step 2 on, anna waits while bert can go on." in found.notes
     assert sum(map(bool, found.decisions)) == 1
 
 

@@ -142,8 +142,9 @@ class TestNames:
 
 
 def replays(result: pytest.RunResult) -> list[str]:
-    """Return the commands that the failures print."""
-    return [line.partition(": ")[2] for line in result.outlines if line.startswith("To see it again: ")]
+    """Return the commands that the failures print; with `pytest` also where Python was asked to run it."""
+    lines = (line for line in result.outlines if line.startswith("To see it again: "))
+    return [line.partition(": ")[2].removeprefix("python -m ") for line in lines]
 
 
 def run_as_printed(command: str, *, directory: Path) -> subprocess.CompletedProcess[str]:

@@ -123,4 +123,4 @@ def test_the_plainest_run_of_a_known_race_takes_no_step_more_than_it_needs() -> 
 
     steps = [f"{entry.kind} {entry.who}" for entry in found.value.trace if entry.kind == "handled"]
     assert sorted(steps) == sorted(["handled north", "handled south", *["handled Account"] * 4])
-    assert found.value.trace.step == 9  # with the scenario, and each teller that goes on with the balance
+    assert found.value.trace.step == 12  # with the scenario, three starts, and each teller that goes on

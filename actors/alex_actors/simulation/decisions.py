@@ -52,3 +52,21 @@ class Decisions:
     def between(self, low: float, high: float) -> float:
         """Return a number from ``low`` to ``high``."""
         return low + (high - low) * self.pick(FINE) / FINE
+
+
+class PlainDecisions(Decisions):
+    """Leaves nothing to chance: always the plainest choice, but of who goes on, for which there is a strategy.
+
+    For a search of all orders, in which whoever asks first must not be decided differently for it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def pick(self, count: int) -> int:  # noqa: ARG002 - as Decisions has it
+        """Return 0."""
+        return 0
+
+    def chance(self, probability: float) -> bool:  # noqa: ARG002 - as Decisions has it
+        """Return False."""
+        return False

@@ -175,19 +175,19 @@ def reduced(
     if _signature(plainest.error) != wanted:
         return Found(seed=seed, played=first, replay=replay, notes=(ANOTHER_TIME,))
     before, after = (sum(map(bool, played.decisions)) for played in (first, plainest))
-    of_steps = f"from {first.steps} steps to {plainest.steps}"
-    summary = f"Reduced from {before} choices out of the ordinary to {after}, and {of_steps}, in {runs} runs."
+    fewer = f", and from {first.steps} steps to {plainest.steps}" if plainest.steps < first.steps else ""
+    summary = f"Reduced from {before} choices out of the ordinary to {after}{fewer}, in {runs} runs."
     return Found(seed=seed, played=plainest, replay=replay, notes=(summary, *_delays(plainest)))
 
 
 def _delays(played: Played) -> list[str]:
     """Return who was made to wait in a run, in words."""
     delays = [
-        f"In step {step}, {who} goes on before {' and '.join(waits)}."
+        f"From step {step} on, {' and '.join(waits)} {'wait' if len(waits) > 1 else 'waits'} while {who} can go on."
         for step, who, waits in played.passed_over[:MOST_DELAYS]
     ]
     more = len(played.passed_over) - len(delays)
-    return [*delays, *([f"In {more} more steps, others go on before somebody."] if more else [])]
+    return [*delays, *([f"In {more} more steps, somebody has to wait."] if more else [])]
 
 
 def past_of(trace: Trace, error: Exception | None) -> set[int]:

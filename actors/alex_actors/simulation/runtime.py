@@ -11,7 +11,7 @@ from alex_actors.core import Core
 from alex_actors.mailbox import mailbox_of
 from alex_actors.replies import SubmitReply, Submitted
 from alex_actors.simulation.dispatcher import SimulatedDispatcher
-from alex_actors.simulation.findings import Crash
+from alex_actors.simulation.findings import Crash, Finding
 from alex_actors.simulation.invariants import NOTHING_LEFT, Invariants, Seen
 from alex_actors.simulation.leftovers import sizes_of
 from alex_actors.simulation.mailboxes import simulated
@@ -258,4 +258,8 @@ class SimulatedRuntime:
             scheduler.failure = Crash("an actor of the server", error, scheduler.trace)
 
     def _check_the_end(self) -> None:
+        working = sorted({task.task_id for task in self.invariants.runs.values()})
+        if working:
+            text = f"The scenario ended while {' and '.join(working)} ran: wait for it, with follow() or settle()."
+            raise Finding(text, self._simulation.trace, failed=text)
         self.invariants.at_the_end()

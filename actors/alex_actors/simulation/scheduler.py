@@ -23,7 +23,7 @@ from alex_actors.simulation.steps import StepLog
 from alex_actors.simulation.strands import SetAside, Strand, Wait, who_waits
 from alex_actors.simulation.strategies import Strategy
 from alex_actors.simulation.trace import NO_CAUSE, TIMERS, Trace
-from alex_actors.simulation.virtual_time import VirtualClock, VirtualTimers
+from alex_actors.simulation.virtual_time import VirtualClock, VirtualTimer, VirtualTimers
 
 __all__ = ["MOST_STEPS", "Scheduler", "Strand", "Wait"]
 
@@ -62,7 +62,8 @@ class Scheduler:
         """How likely it is at each step that time passes although somebody could go on."""
         self.clock = VirtualClock()
         self.timers = VirtualTimers(clock=self.clock)
-        self.trace = Trace()
+        self.trace = trace = Trace()
+        self.timers.set_by = trace.latest_of_step
         self.steps = StepLog(on=record_steps)
         self.current: Strand | None = None
         self.failure: BaseException | None = None
@@ -79,7 +80,7 @@ class Scheduler:
         self._ready: list[Strand] = []  # in the order in which they became able to go on
         self._waiting: dict[Strand, Wait] = {}  # in the order in which they began to wait
         self._test = Strand(TEST, lambda: None)
-        self._firing = False
+        self._firing: VirtualTimer | None = None
         self._looking = False
         self._hub = getcurrent()  # who runs the scheduler: strands leave to it
         self._thread = threading.get_ident()
@@ -110,12 +111,12 @@ class Scheduler:
     @property
     def speaker(self) -> str:
         """Who does what is done at the moment."""
-        return TIMERS if self._firing else self._speaking.name
+        return self._speaking.name if self._firing is None else TIMERS
 
     def take_cause(self) -> int:
         """Return which entry of the trace let who speaks go on, once."""
-        if self._firing:
-            return NO_CAUSE
+        if self._firing is not None:
+            return self._firing.cause
         strand = self._speaking
         cause, strand.cause = strand.cause, NO_CAUSE
         return cause
@@ -318,7 +319,7 @@ class Scheduler:
 
     def _drive(self, wait: Wait, timeout: float | None) -> None:
         """Have the others take their steps, on behalf of the test, until the wait is over or the time is."""
-        if self._firing or self._looking:
+        if self._firing is not None or self._looking:
             msg = f"A timer's call, or a check after a step, waits for {wait.reason}: neither can."
             raise RuntimeError(msg)
         limit = Wait("the timeout")
@@ -344,8 +345,9 @@ class Scheduler:
             self.steps.caused_by_all()  # it happens because nobody could go on
         self.trace.step += 1
         self.trace.at = max(self.trace.at, due)
-        self._firing = True
+        timer = self.timers.take_next()
+        self._firing = timer
         try:
-            self.timers.fire_next()
+            timer.fire()
         finally:
-            self._firing = False
+            self._firing = None

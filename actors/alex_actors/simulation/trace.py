@@ -46,7 +46,8 @@ class Fact(Value, frozen=True):
 
     def __str__(self) -> str:
         """Return it as one short line."""
-        return " ".join((self.name, *(f"{name}={_short(value)}" for name, value in self.fields.items())))
+        ordered = sorted(self.fields.items(), key=lambda field: not isinstance(field[1], BaseException))
+        return " ".join((self.name, *(f"{name}={text}" for name, value in ordered if (text := _short(value)))))
 
 
 class Entry(Value, frozen=True):
@@ -94,6 +95,10 @@ class Trace:
         index = len(self.entries)
         self.entries.append(Entry(index, self.step, self.at, kind, who, peer, what, cause))
         return index
+
+    def latest_of_step(self) -> int:
+        """Return the index of the latest entry, if it is of the step at the moment."""
+        return len(self.entries) - 1 if self.entries and self.entries[-1].step == self.step else NO_CAUSE
 
     def __iter__(self) -> Iterator[Entry]:
         """Go through the entries in order."""
@@ -161,12 +166,32 @@ def _fields(value: msgspec.Struct) -> Iterator[str]:
 
 def _short(value: object) -> str:
     """Return a value in at most `LONGEST_VALUE` characters; nothing of an object that has no text of its own."""
-    if isinstance(value, msgspec.Struct):
-        return type(value).__name__
     if isinstance(value, str | int | float | bool | bytes):
         text = repr(value)
+    elif isinstance(value, BaseException):
+        text = describe(value)
+    elif isinstance(value, msgspec.Struct):
+        text = _kinds(value)
     elif isinstance(value, Collection):
-        return f"[{len(value)}]"
+        text = f"[{', '.join(_kinds(one) for one in value)}]" if _of_structs(value) else f"[{len(value)}]"
     else:
         return ""
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _of_structs(values: Collection[object]) -> bool:
+    return bool(values) and all(isinstance(value, msgspec.Struct) for value in values)
+
+
+def _kinds(value: object) -> str:
+    """Return what a struct is, and what is in it, by type: of an event that is on its way, what it says it is."""
+    kind = getattr(value, "event_type", None)
+    if isinstance(kind, str):
+        return kind
+    name = type(value).__name__
+    if not isinstance(value, msgspec.Struct):
+        return name
+    parts = [getattr(value, field) for field in value.__struct_fields__]
+    inner = [part for part in parts if isinstance(part, msgspec.Struct)]
+    inner += [one for part in parts if isinstance(part, tuple) and _of_structs(part) for one in part]
+    return f"{name}({', '.join(map(_kinds, inner))})" if inner else name

@@ -40,10 +40,12 @@ class VirtualClock:
 class VirtualTimer:
     """Something that is due."""
 
-    __slots__ = ("_call", "_order", "due")
+    __slots__ = ("_call", "_order", "cause", "due")
 
-    def __init__(self, due: float, order: int, call: Callable[[], object]) -> None:
+    def __init__(self, due: float, order: int, call: Callable[[], object], cause: int) -> None:
         self.due = due
+        self.cause = cause
+        """The index of the trace's entry in whose course it was set."""
         self._order = order
         self._call: Callable[[], object] | None = call
 
@@ -74,6 +76,8 @@ class VirtualTimers:
         self._clock = clock
         self._order = itertools.count()
         self._heap: list[VirtualTimer] = []
+        self.set_by: Callable[[], int] = lambda: -1
+        """Returns the index of the trace's entry in whose course a timer is set; below 0, if there is none."""
 
     def after(self, seconds: float, to: pykka.ActorRef[A], message: Tell[A]) -> VirtualTimer:
         """Tell ``message`` to an actor in ``seconds``."""
@@ -81,7 +85,7 @@ class VirtualTimers:
 
     def call_after(self, seconds: float, call: Callable[[], object]) -> VirtualTimer:
         """Call something in ``seconds``."""
-        timer = VirtualTimer(self._clock.monotonic() + max(0.0, seconds), next(self._order), call)
+        timer = VirtualTimer(self._clock.monotonic() + max(0.0, seconds), next(self._order), call, self.set_by())
         heapq.heappush(self._heap, timer)
         return timer
 
@@ -96,16 +100,15 @@ class VirtualTimers:
             heapq.heappop(self._heap)
         return self._heap[0].due if self._heap else None
 
-    def fire_next(self) -> None:
-        """Let the time pass until the next one is due, and let it fire. There must be one."""
+    def take_next(self) -> VirtualTimer:
+        """Let the time pass until the next one is due, and return it, to be fired. There must be one."""
         due = self.next_due()
         if due is None:
             msg = "No timer is set."
             raise RuntimeError(msg)
-        timer = heapq.heappop(self._heap)
         self._clock.advance_to(due)
-        timer.fire()
+        return heapq.heappop(self._heap)
 
-    def clear(self) -> None:
-        """Forget all of them: the process that set them is gone."""
-        self._heap.clear()
+    def fire_next(self) -> None:
+        """Let the time pass until the next one is due, and let it fire. There must be one."""
+        self.take_next().fire()

@@ -124,6 +124,13 @@ class Simulation:
         """Wait for so much virtual time. For clients, and for the scenario itself."""
         self.scheduler.wait_for(Wait(f"{seconds} seconds to pass"), timeout=seconds)
 
+    def touch(self, resource: str, *, write: bool) -> None:
+        """Say that the step at the moment reads or writes something that others do, too, outside of all messages.
+
+        Only the search for every order needs to know: ``explore_every_order``.
+        """
+        self.scheduler.steps.touch(resource, write=write)
+
     # What must hold.
 
     def check(self, holds: object, invariant: str, seen: str = "", *, about: Collection[str] = ()) -> None:
