@@ -1,7 +1,7 @@
 """The smallest scenarios of the server in every order of their steps: what the seeds sample, this proves.
 
 A step is what an actor, a client or an agent does up to the next message that it sends; where two tasks run in
-parallel it is the handling of a message, whole (the finer search takes a minute more: ``bench.simulation`` has it).
+parallel it is the handling of a message, whole, since the finer search takes a minute more.
 Two steps that touch nothing in common are run in one order only; that this is right is tested as well.
 """
 
@@ -14,10 +14,18 @@ from random import Random
 import pytest
 
 from alex_actors.pytest_plugin import Explorer
-from alex_actors.simulation import Exhausted, SimulatedStore
+from alex_actors.simulation import (
+    Exhausted,
+    FoundInSearch,
+    SimulatedRuntime,
+    SimulatedStore,
+    Simulation,
+    explore_every_order,
+)
 from alex_actors.simulation.every_order import begin
 from alex_actors.simulation.exhaustive import Choose, StepRecord, exhaust
-from tests.simulation.exhaustive_scenarios import SCENARIOS
+from tests.simulation.exhaustive_scenarios import SCENARIOS, PlainAgent
+from tests.simulation.mutations import ORIGINAL_BUG
 
 SMALL = tuple(name for name in SCENARIOS if not name.startswith("two"))
 
@@ -106,3 +114,16 @@ def test_it_does_not_matter_with_which_order_the_search_begins(store: SimulatedS
     forwards, backwards = search(backwards=False), search(backwards=True)
 
     assert (forwards.executions, forwards.interleavings) == (backwards.executions, backwards.interleavings)
+
+
+def test_the_original_bug_is_found_with_one_submit(store: SimulatedStore) -> None:
+    agent = PlainAgent()
+
+    def scenario(simulation: Simulation) -> None:
+        system = SimulatedRuntime(
+            simulation, store=store, agent_for=lambda _task: agent, agents_apart=True, core=ORIGINAL_BUG.core
+        )
+        simulation.client("alice", system.submit)
+
+    with pytest.raises(FoundInSearch, match="A task has one session ID"):
+        explore_every_order(scenario)
