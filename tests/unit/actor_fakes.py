@@ -34,6 +34,15 @@ class CapturedLog:
             None, processors=[self._capture], wrapper_class=structlog.make_filtering_bound_logger(0)
         )
 
+    @property
+    def lines(self) -> list[EventDict]:
+        """Every line, in order."""
+        return list(self._capture.entries)
+
+    def events(self) -> list[str]:
+        """Return what happened, by name."""
+        return [line["event"] for line in self._capture.entries]
+
     def named(self, event: str) -> list[EventDict]:
         """Return the lines of an event."""
         return [line for line in self._capture.entries if line["event"] == event]

@@ -18,7 +18,7 @@ from alex_actors.messages import tell
 from alex_actors.store.database import open_readers
 from alex_actors.store.reader import StoreReader
 from alex_actors.values import SessionId, TaskId
-from tests.unit.stepping import SteppingDispatcher
+from tests.unit.stepping import SteppedDispatcher
 from tests.unit.store_under_test import HOME, StoreUnderTest
 
 T1, T2 = TaskTopic(TaskId("t1")), TaskTopic(TaskId("t2"))
@@ -112,7 +112,7 @@ class Followed:
     def __init__(self, path: Path) -> None:
         self.under = StoreUnderTest(path)
         self.reader = WatchedReader(path)
-        self._dispatcher = SteppingDispatcher(clock=self.under.clock, timers=self.under.timers)
+        self._dispatcher = SteppedDispatcher()
         self._broadcaster = RebuiltBroadcaster(lambda: BroadcasterActor(log=self.under.log.logger))
         self.ref: pykka.ActorRef[Any] = self._dispatcher.spawn(lambda: self._broadcaster)  # Any: a stand-in
         self.followings = Followings(reader=self.reader, broadcaster=self.ref)

@@ -12,9 +12,10 @@ from alex_actors.events import AnyEvent, TaskAnalysis, TaskCancelled, TaskComple
 from alex_actors.messages import Tell, tell
 from alex_actors.session_protocol import RequestTurn
 from alex_actors.task_store_protocol import Record
-from tests.unit.protocol_system import CONTEXT, CapturedLog, a_task
+from tests.unit.actor_fakes import CapturedLog
+from tests.unit.protocol_system import CONTEXT, a_task
 from tests.unit.scripted_agents import FakeExecutor, ScriptedRun
-from tests.unit.stepping import FakeClock, FakeTimers, StandIn, SteppingDispatcher
+from tests.unit.stepping import StandIn, SteppedDispatcher
 
 GRACE = 3.0
 ANALYSIS = TaskAnalysis(action_name="calculate", goal="4")
@@ -24,10 +25,9 @@ class OneTask:
     """An agent's actor, and stand-ins for everybody whom it knows."""
 
     def __init__(self, *, timeout_seconds: float | None = None) -> None:
-        self.clock = FakeClock()
-        self.timers = FakeTimers(clock=self.clock)
         self.log = CapturedLog()
-        self.dispatcher = SteppingDispatcher(clock=self.clock, timers=self.timers)
+        self.dispatcher = SteppedDispatcher()
+        self.clock, self.timers = self.dispatcher.clock, self.dispatcher.timers
         self.session = StandIn(self.dispatcher)
         self.store = StandIn(self.dispatcher)
         self.executor = FakeExecutor(clock=self.clock)

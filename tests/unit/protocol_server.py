@@ -8,36 +8,70 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from alex_actors.actor import PooledActor
+from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.replies import Submitted
 from alex_actors.runtime import ActorRuntime
+from alex_actors.simulation import Client
 from alex_actors.store.reader import StoreReader
 from alex_actors.tasks import Task
 from alex_actors.values import TaskId
 from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, new_task
 from tests.unit.scripted_agents import ScriptedRun
-from tests.unit.workers import Worker, Workers
+from tests.unit.stepping import SteppedDispatcher
+
+
+class Worker:
+    """A client that goes on when the test says so, up to its next wait."""
+
+    def __init__(self, job: Callable[[], object], dispatcher: SteppedDispatcher) -> None:
+        self.result: object = None
+        """What the job returned, or the exception that it raised."""
+        self._job = job
+        self._dispatcher = dispatcher
+        self._client = Client("client", self._work, scheduler=dispatcher.scheduler)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an answer that is not there."""
+        return self._client.strand in self._dispatcher.scheduler._waiting
+
+    def go(self) -> None:
+        """Let it run until it waits or ends. If it waits for an answer, it gives up: its time is over."""
+        scheduler, strand = self._dispatcher.scheduler, self._client.strand
+        if self.waits:
+            scheduler._give_up(strand, scheduler._waiting[strand])
+        self._dispatcher.resume(strand)
+
+    def complete(self) -> object:
+        """Have all actors handle their messages, and it go on, until it has its result. No time passes."""
+        while not self._client.ended:
+            self._dispatcher.run()
+            self._dispatcher.resume(self._client.strand)
+        self._dispatcher.run()
+        return self.result
+
+    def _work(self) -> None:
+        try:
+            self.result = self._job()
+        except Exception as error:  # noqa: BLE001 - what a job raises is its result
+            self.result = error
 
 
 class Server:
     """The whole protocol, first come, first served; clients are either the test itself or workers."""
 
-    def __init__(self, path: Path, *, workers: bool = False, max_unfinished: int = 100) -> None:
+    def __init__(self, path: Path, *, max_unfinished: int = 100) -> None:
         self.messages: list[str] = []
-        self.workers = Workers()
         self.store = Store(path)
-        self.system = ProtocolSystem(
-            self.store,
-            wait=self.workers.wait if workers else None,
-            observer=self._observe,
-            max_unfinished=max_unfinished,
-        )
+        self.system = ProtocolSystem(self.store, observer=self._observe, max_unfinished=max_unfinished)
         self.runtime = self.system.runtime
         self.dispatcher = self.system.dispatcher
         self.dispatcher.run()  # the session actor has the store take stock
         self.messages.clear()
 
     def _observe(self, actor: PooledActor, message: object) -> None:
-        self.messages.append(type(message).__name__)
+        if not isinstance(actor, BroadcasterActor):
+            self.messages.append(type(message).__name__)
 
     def submit(self, session_id: str | None = "home") -> Task:
         """Submit a task, and have its agent run."""
@@ -55,21 +89,13 @@ class Server:
 
     def worker(self, job: Callable[[], object]) -> Worker:
         """Have a worker begin a job, up to its first wait."""
-        worker = self.workers.start(f"worker {len(self.workers.all)}", job)
+        worker = Worker(job, self.dispatcher)
         worker.go()
         return worker
 
     def submitting(self) -> Worker:
         """Have a worker send its Confirm, and wait for the answer."""
         return self.worker(lambda: self.runtime.submit(new_task("home"), CONTEXT))
-
-    def complete(self, worker: Worker) -> object:
-        """Let everything run until a worker has its result."""
-        while not worker.ended:
-            self.dispatcher.run()
-            worker.go()
-        self.dispatcher.run()
-        return worker.result
 
     def only_task(self) -> Task:
         (task_id,) = self.store.task_ids()
@@ -86,6 +112,7 @@ class Server:
         return self.system.log.events()
 
     def close(self) -> None:
+        self.dispatcher.kill()
         self.store.close()
 
 

@@ -22,10 +22,13 @@ from alex_actors.session_protocol import (
     TurnEnded,
     UnfinishedTask,
 )
+from alex_actors.simulation.mailboxes import SimulatedFuture
+from alex_actors.simulation.names import ReadableIds
 from alex_actors.tasks import Status, Strategy, Task
 from alex_actors.values import SessionId, TaskId
-from tests.unit.protocol_system import CONTEXT, CapturedLog, a_task, ask_result
-from tests.unit.stepping import CountingIds, FakeClock, FakeTimers, StandIn, SteppingDispatcher, SteppingFuture
+from tests.unit.actor_fakes import CapturedLog
+from tests.unit.protocol_system import CONTEXT, a_task, ask_result
+from tests.unit.stepping import StandIn, SteppedDispatcher
 
 HOME = SessionId("home")
 
@@ -54,9 +57,8 @@ class Lines:
         launched: tuple[LaunchedAgent, ...] = (),
     ) -> None:
         """The first session actor gets its stock at once; each later one when the test says so."""
-        clock = FakeClock()
         self.log = CapturedLog()
-        self.dispatcher = SteppingDispatcher(clock=clock, timers=FakeTimers(clock=clock))
+        self.dispatcher = SteppedDispatcher()
         self.store = StandIn(self.dispatcher)
         self.launcher = FakeLauncher(launched)
         self.incarnation = incarnation
@@ -65,8 +67,8 @@ class Lines:
         self.actor = SessionActor(
             store=self.store.ref,
             launcher=self.launcher,
-            ids=CountingIds(),
-            clock=clock,
+            ids=ReadableIds(speaker=lambda: "test"),
+            clock=self.dispatcher.clock,
             log=self.log.logger,
             incarnation=incarnation,
             max_unfinished=max_unfinished,
@@ -133,7 +135,7 @@ class Lines:
         self.end_is_recorded(task, status)
         self.agent_stops(task)
 
-    def cancel(self, task: str) -> SteppingFuture:
+    def cancel(self, task: str) -> SimulatedFuture:
         future = self.dispatcher.post(self.ref, Cancel(context=CONTEXT, task_id=TaskId(task)))
         self.dispatcher.run()
         return future
@@ -187,7 +189,7 @@ class Restarted(Lines):
         tell(self.ref, message)
         self.dispatcher.run()
 
-    def ask_confirm(self, task_id: str) -> SteppingFuture:
+    def ask_confirm(self, task_id: str) -> SimulatedFuture:
         confirm = Confirm(context=CONTEXT, task_id=TaskId(task_id), session_id=HOME, strategy="enqueue")
         future = self.dispatcher.post(self.ref, confirm)
         self.dispatcher.run()

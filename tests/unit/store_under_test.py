@@ -9,6 +9,8 @@ from alex_actors.agent_protocol import Recorded, RecordsMissing
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.events import AnyEvent, TaskCompleted, stamp
 from alex_actors.messages import tell
+from alex_actors.simulation.mailboxes import SimulatedFuture
+from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.supervision import RestartPolicy
 from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
 from alex_actors.task_store_protocol import (
@@ -22,8 +24,9 @@ from alex_actors.task_store_protocol import (
     TakeStock,
 )
 from alex_actors.values import SessionId, TaskId, Timestamp, timestamp
-from tests.unit.protocol_system import CONTEXT, CapturedLog, Store, ask_result, new_task
-from tests.unit.stepping import EPOCH, FakeClock, FakeTimers, StandIn, SteppingDispatcher, SteppingFuture
+from tests.unit.actor_fakes import CapturedLog
+from tests.unit.protocol_system import CONTEXT, Store, ask_result, new_task
+from tests.unit.stepping import StandIn, SteppedDispatcher
 
 HOME = SessionId("home")
 NOW = timestamp(EPOCH)
@@ -42,12 +45,12 @@ class StoreUnderTest:
     def __init__(self, path: Path, *, restarted: bool = False) -> None:
         """``restarted``: after a crash, as in the server. Without, a crash is the test's."""
         self.store = Store(path)
-        self.clock = FakeClock()
-        self.timers = FakeTimers(clock=self.clock)
         self.log = CapturedLog()
         self.condition = StoreCondition()
         self._crashes = 0
-        self.dispatcher = SteppingDispatcher(clock=self.clock, timers=self.timers, observer=self._before)
+        self.dispatcher = SteppedDispatcher()
+        self.dispatcher.observers.append(self._before)
+        self.clock, self.timers = self.dispatcher.clock, self.dispatcher.timers
         self.broadcaster = StandIn(self.dispatcher)
         self.agent = StandIn(self.dispatcher)
         self.session = StandIn(self.dispatcher)
@@ -68,7 +71,7 @@ class StoreUnderTest:
         return self.actor
 
     def _before(self, actor: PooledActor, _message: object) -> None:
-        if actor is self.actor and self.store.writer.after_commit != self._perhaps_crash:
+        if actor is self.actor and self.store.writer.committed != self._perhaps_crash:
             self._perhaps_crash()
 
     # Messages, put into the mailbox: nothing is handled before ``run``.
@@ -81,7 +84,7 @@ class StoreUnderTest:
         at: Timestamp = NOW,
         text: str = "What is 2 + 2?",
         incarnation: int = 0,
-    ) -> SteppingFuture:
+    ) -> SimulatedFuture:
         self.places += 1
         session = SessionId(session_id)
         create = Create(
@@ -120,7 +123,7 @@ class StoreUnderTest:
     def crash_after_commit(self) -> None:
         """Have the actor crash after its next commit, before anybody hears of it."""
         self._crashes = 1
-        self.store.writer.after_commit = self._perhaps_crash
+        self.store.writer.committed = self._perhaps_crash
         self.run()
 
     def _perhaps_crash(self) -> None:
@@ -128,7 +131,7 @@ class StoreUnderTest:
             self._crashes -= 1
             raise ItBroke
 
-    def make_session(self, session_id: str, metadata: dict[str, str] | None = None) -> SteppingFuture:
+    def make_session(self, session_id: str, metadata: dict[str, str] | None = None) -> SimulatedFuture:
         make = MakeSession(context=CONTEXT, session_id=SessionId(session_id), metadata=metadata or {})
         return self.dispatcher.post(self.ref, make)
 
@@ -147,14 +150,14 @@ class StoreUnderTest:
             self.create(task_id)
         self.run()
         self.broadcaster.take()
-        self.store.writer.committed.clear()
+        self.store.writer.commits = 0
 
     # What came of it.
 
     @property
     def transactions(self) -> int:
         """How many transactions wrote something."""
-        return len(self.store.writer.committed)
+        return self.store.writer.commits
 
     def published(self) -> list[str]:
         """Return the types of the published events."""

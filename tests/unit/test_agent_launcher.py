@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pykka
 import pytest
 
+from alex_actors.actor import PooledActor
 from alex_actors.agent_actor import AgentActor
 from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.agent_protocol import Announce, CancelTask, RecordRefused, TurnGranted
@@ -15,19 +17,21 @@ from alex_actors.messages import Tell, tell
 from alex_actors.session_protocol import AgentCrashed, AgentPresent, RequestTurn, TaskEnded, TurnEnded
 from alex_actors.supervision import RestartPolicy, Supervisor
 from alex_actors.values import TaskId
+from tests.unit.actor_fakes import CapturedLog
 from tests.unit.one_task import GRACE, OneTask
-from tests.unit.protocol_system import CONTEXT, CapturedLog, a_task
+from tests.unit.protocol_system import CONTEXT, a_task
 from tests.unit.scripted_agents import FakeExecutor
-from tests.unit.stepping import FakeClock, FakeTimers, P, StandIn, SteppingDispatcher
+from tests.unit.stepping import StandIn, SteppedDispatcher
+
+P = TypeVar("P", bound=PooledActor)
 
 
 class Bench:
     """A launcher, and stand-ins for everybody whom it knows."""
 
     def __init__(self, *, spawner: Spawner | None = None) -> None:
-        clock = FakeClock()
-        timers = FakeTimers(clock=clock)
-        self.dispatcher = SteppingDispatcher(clock=clock, timers=timers)
+        self.dispatcher = SteppedDispatcher()
+        clock, timers = self.dispatcher.clock, self.dispatcher.timers
         self.session, self.store = StandIn(self.dispatcher), StandIn(self.dispatcher)
         self.executor = FakeExecutor(clock=clock)
         stepping: Spawner = self.dispatcher
@@ -153,8 +157,7 @@ def test_an_agent_that_will_not_die_says_which_end_is_recorded() -> None:
     one = OneTask()
     one.grant()
     one.cancel()
-    one.timers.advance(GRACE)
-    one.dispatcher.run()
+    one.dispatcher.advance(GRACE)
     before = announced(one)
     one.commit()
 

@@ -15,7 +15,7 @@ from alex_actors.mailbox import mailbox_of
 from alex_actors.messages import tell
 from alex_actors.replies import Submitted
 from alex_actors.task_store_protocol import InterruptUnfinished, ReadFailed
-from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Published, Store, new_task
+from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, new_task
 
 
 class ItBroke(Exception):
@@ -62,7 +62,7 @@ def test_who_listens_is_told_of_each_restart_of_the_broadcaster_and_of_nothing_e
     assert crashing.restarted == [system.core.broadcaster]
     assert isinstance(reply, Submitted)
     assert [event.event_type for event in system.events] == ["task_created", "task_started"]
-    assert isinstance(mailbox_of(system.core.broadcaster).actor, Published)
+    assert isinstance(mailbox_of(system.core.broadcaster).actor, BroadcasterActor)
 
 
 def test_a_store_that_crashes_before_there_is_anybody_else_recovers_all_the_same(crashing: Crashing) -> None:

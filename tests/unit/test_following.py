@@ -10,9 +10,9 @@ from sqlalchemy.exc import OperationalError
 
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic
 from alex_actors.events import TaskStarted
+from alex_actors.simulation.store import disk_error
 from alex_actors.values import SessionId, TaskId
 from tests.unit.followed import SESSION, T1, T2, Followed, said
-from tests.unit.protocol_system import disk_error
 from tests.unit.store_under_test import COMPLETED
 
 

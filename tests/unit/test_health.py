@@ -17,8 +17,9 @@ from alex_actors.replies import Component
 from alex_actors.supervision import WINDOW, RestartPolicy
 from alex_actors.task_store_actor import StoreCondition
 from alex_actors.tasks import Task
-from tests.unit.protocol_system import CONTEXT, CapturedLog
-from tests.unit.stepping import FakeClock, FakeTimers, Recorder, StandIn, SteppingDispatcher
+from tests.unit.actor_fakes import CapturedLog
+from tests.unit.protocol_system import CONTEXT
+from tests.unit.stepping import Recorder, StandIn, SteppedDispatcher
 
 PATIENCE = 10.0
 """Seconds of real time for a thread to do what it does in milliseconds."""
@@ -37,8 +38,8 @@ class Parts:
 
     def __init__(self) -> None:
         log = CapturedLog().logger
-        self.clock = FakeClock()
-        self.dispatcher = SteppingDispatcher(clock=self.clock, timers=FakeTimers(clock=self.clock))
+        self.dispatcher = SteppedDispatcher()
+        self.clock = self.dispatcher.clock
         self.session = StandIn(self.dispatcher)
         self.store = StandIn(self.dispatcher)
         self.broadcaster = StandIn(self.dispatcher)

@@ -18,12 +18,13 @@ from alex_actors.replies import (
     Unavailable,
     UnknownTask,
 )
+from alex_actors.simulation.store import disk_error
 from alex_actors.store.database import open_readers
 from alex_actors.store.reader import StoreReader
 from alex_actors.task_store_actor import RETRY_AFTER
 from alex_actors.values import SessionId, TaskId
 from tests.unit.protocol_server import Server, StaleReader
-from tests.unit.protocol_system import ASK_TIMEOUT, CONTEXT, GRACE, new_task
+from tests.unit.protocol_system import ASK_TIMEOUT, CONTEXT, GRACE, failing, new_task
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def stepped(tmp_path: Path) -> Iterator[Server]:
     """A server whose clients are workers, so that the test says who waits for how long."""
-    server = Server(tmp_path / "alex.sqlite3", workers=True)
+    server = Server(tmp_path / "alex.sqlite3")
     yield server
     server.close()
 
@@ -105,7 +106,7 @@ def test_too_many_tasks_are_refused_and_nothing_is_recorded(tmp_path: Path) -> N
 
 
 def test_a_client_that_has_read_the_end_is_not_told_that_the_session_is_busy(stepped: Server) -> None:
-    first = stepped.complete(stepped.submitting())
+    first = stepped.submitting().complete()
     assert isinstance(first, Submitted)
     task_id = first.task.task_id
     stepped.run_of(first.task).finishes()
@@ -116,15 +117,15 @@ def test_a_client_that_has_read_the_end_is_not_told_that_the_session_is_busy(ste
     stepped.dispatcher.handle(stepped.system.session_ref)  # busy: it has not heard of the end
     client.go()
     stepped.dispatcher.handle(stepped.system.session_ref)  # confirmed: it has been told of it
-    reply = stepped.complete(client)
+    reply = client.complete()
 
     assert stepped.messages.count("Confirm") == 3
     assert isinstance(reply, Submitted)
 
 
 def test_a_client_that_has_read_the_end_is_not_told_that_there_are_too_many_tasks(tmp_path: Path) -> None:
-    stepped = Server(tmp_path / "alex.sqlite3", workers=True, max_unfinished=1)
-    first = stepped.complete(stepped.submitting())
+    stepped = Server(tmp_path / "alex.sqlite3", max_unfinished=1)
+    first = stepped.submitting().complete()
     assert isinstance(first, Submitted)
     stepped.run_of(first.task).finishes()
     while stepped.store.task(first.task.task_id).status != "completed":
@@ -134,7 +135,7 @@ def test_a_client_that_has_read_the_end_is_not_told_that_there_are_too_many_task
     stepped.dispatcher.handle(stepped.system.session_ref)  # too many: it has not heard of the end
     client.go()
     stepped.dispatcher.handle(stepped.system.session_ref)  # confirmed: it has been told of it
-    reply = stepped.complete(client)
+    reply = client.complete()
 
     assert isinstance(reply, Submitted)
     stepped.close()
@@ -193,7 +194,7 @@ def test_a_task_behind_one_that_was_given_up_has_its_turn(stepped: Server) -> No
     given_up = stepped.submitting()
     stepped.dispatcher.run()
     next_one = stepped.submitting()
-    reply = stepped.complete(next_one)
+    reply = next_one.complete()
     assert isinstance(reply, Submitted)
     runs_before = stepped.executor_runs()
 
@@ -210,7 +211,7 @@ def test_a_task_behind_one_that_was_given_up_has_its_turn(stepped: Server) -> No
 
 
 def test_a_cancel_of_a_running_task_is_answered_when_its_agent_has_stopped(stepped: Server) -> None:
-    submitted = stepped.complete(stepped.submitting())
+    submitted = stepped.submitting().complete()
     assert isinstance(submitted, Submitted)
     task = submitted.task
 
@@ -218,7 +219,7 @@ def test_a_cancel_of_a_running_task_is_answered_when_its_agent_has_stopped(stepp
     stepped.dispatcher.run()
     waits = cancel.waits
     stepped.run_of(task).stops()
-    reply = stepped.complete(cancel)
+    reply = cancel.complete()
 
     assert waits
     assert reply == Cancelled()
@@ -242,13 +243,13 @@ def test_a_cancel_of_an_agent_that_will_not_die_is_answered_after_the_grace(serv
 
 
 def test_a_cancel_and_a_finish_that_meet_have_one_end_and_both_an_answer(stepped: Server) -> None:
-    submitted = stepped.complete(stepped.submitting())
+    submitted = stepped.submitting().complete()
     assert isinstance(submitted, Submitted)
     task_id = submitted.task.task_id
 
     cancels = [stepped.worker(lambda: stepped.runtime.cancel(task_id, CONTEXT)) for _ in range(2)]
     stepped.run_of(submitted.task).finishes()
-    replies = [stepped.complete(cancel) for cancel in cancels]
+    replies = [cancel.complete() for cancel in cancels]
 
     status = stepped.store.task(task_id).status
     assert stepped.store.event_types(task_id)[1:] == ["task_started", f"task_{status}"]
@@ -278,7 +279,7 @@ def test_a_cancel_of_a_task_that_leaves_its_line_meanwhile_is_told_its_end(serve
 
 def test_a_cancel_whose_end_cannot_be_recorded_in_time_is_not_answered_with_an_end(server: Server) -> None:
     task = server.submit()
-    server.store.writer.fails = lambda batches: bool(batches)
+    server.store.writer.fail_if(bool)
 
     with pytest.raises(Unavailable, match="not recorded yet"):
         server.runtime.cancel(task.task_id, CONTEXT)
@@ -307,24 +308,24 @@ def test_a_submit_that_cannot_be_recorded_is_unavailable_and_leaves_nothing(serv
 
 
 def test_a_place_is_given_back_also_if_the_store_cannot_be_read_for_long(server: Server) -> None:
-    server.store.writer.fails = lambda _batches: True
-    server.store.actors_reader.fails = lambda: True
+    server.store.writer.fail_if(lambda _batches: True)
+    server.store.actors_reader.fails = disk_error
 
     with pytest.raises(Unavailable):
         server.runtime.submit(new_task("home"), CONTEXT)
     server.dispatcher.advance(60.0)
     held = server.system.leftovers()
-    server.store.actors_reader.fail_next()
+    server.store.actors_reader.fails = failing()
     server.store.writer.fail_next()
     server.dispatcher.advance(60.0)
 
-    assert "places" in held
+    assert "SessionActor._lines.places" in held
     assert server.system.leftovers() == {}
 
 
 def test_a_task_whose_events_cannot_be_recorded_for_a_while_ends_with_all_of_them(server: Server) -> None:
     task = server.submit()
-    server.store.writer.fails = lambda batches: bool(batches)
+    server.store.writer.fail_if(bool)
 
     server.run_of(task).yields(IterationStart(iteration=1, total_iters=50))
     server.dispatcher.advance(7.0)
@@ -427,7 +428,7 @@ def test_reads_show_what_was_recorded(server: Server) -> None:
 
 
 def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_configured(server: Server) -> None:
-    server.dispatcher.hold(server.system.session_ref)
+    server.dispatcher.keep_busy(server.system.session_ref)
 
     with pytest.raises(Unavailable, match="too busy"):
         server.runtime.submit(new_task("home"), CONTEXT)

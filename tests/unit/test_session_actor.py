@@ -9,10 +9,10 @@ import pytest
 from alex_actors.agent_protocol import TurnGranted
 from alex_actors.replies import AlreadyEnded, SessionBusy, TooManyTasks
 from alex_actors.session_protocol import Confirmed
+from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.values import SessionId, TaskId, timestamp
 from tests.unit.protocol_system import CONTEXT, ask_result
 from tests.unit.session_lines import HOME, Lines
-from tests.unit.stepping import EPOCH
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 
 from alex_actors.events import TaskAnalysis, TaskCancelled, TaskStarted
 from alex_actors.replies import Tasks
+from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.tasks import Status
 from alex_actors.values import SessionId, TaskId, Timestamp, timestamp
 from tests.unit.protocol_system import CONTEXT
-from tests.unit.stepping import EPOCH
 from tests.unit.store_under_test import COMPLETED, StoreUnderTest
 
 CANCELLED = TaskCancelled(error="The task was cancelled.", total_iterations=0, total_tokens=0, duration=0.0)

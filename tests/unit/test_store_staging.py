@@ -9,7 +9,7 @@ from alex_actors.store.staging import Keys, LiveTask, Staging
 from alex_actors.task_store_protocol import Create, Record
 from alex_actors.values import SessionId, TaskId, Timestamp, milliseconds_between
 from tests.unit.protocol_system import CONTEXT, new_task
-from tests.unit.stepping import FakeClock, FakeTimers, StandIn, SteppingDispatcher
+from tests.unit.stepping import StandIn, SteppedDispatcher
 from tests.unit.store_under_test import HOME, NOW
 
 
@@ -32,8 +32,7 @@ def create(task_id: str, place: int) -> Create:
 
 
 def record(first: int, *events: TaskStarted | TaskAnalysis) -> Record:
-    clock = FakeClock()
-    agent = StandIn(SteppingDispatcher(clock=clock, timers=FakeTimers(clock=clock)))
+    agent = StandIn(SteppedDispatcher())
     stamped = tuple(stamp(NOW, event) for event in events)
     return Record(context=CONTEXT, task_id=TaskId("a"), first=first, events=stamped, agent=agent.ref)
 

@@ -9,10 +9,10 @@ import pytest
 
 from alex_actors.agent_protocol import Recorded, RecordRefused
 from alex_actors.events import IterationComplete, IterationStart, TaskAnalysis, TaskStarted
+from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.task_store_protocol import StoreFailure
 from alex_actors.values import SessionId, TaskId, timestamp
 from tests.unit.protocol_system import CONTEXT, ask_result
-from tests.unit.stepping import EPOCH
 from tests.unit.store_under_test import COMPLETED, HOME, NOW, StoreUnderTest
 
 ANALYSIS = TaskAnalysis(action_name="calculate", goal="4")
@@ -256,7 +256,7 @@ def test_a_task_that_ended_takes_no_memory(under: StoreUnderTest) -> None:
     assert under.actor._live == {}
     assert under.actor._pending == []
     assert not under.actor._promises
-    assert under.timers.pending == []
+    assert under.timers.pending == 0
 
 
 # Sessions.

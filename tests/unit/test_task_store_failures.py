@@ -11,11 +11,12 @@ import pytest
 
 from alex_actors.events import IterationComplete, IterationStart, TaskAnalysis, TaskStarted
 from alex_actors.session_protocol import Settled, TaskEnded
+from alex_actors.simulation.store import disk_error, row_error
+from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.task_store_actor import RETRY_AFTER
 from alex_actors.task_store_protocol import RecoveredStore, StoreFailure
 from alex_actors.values import SessionId, TaskId, timestamp
-from tests.unit.protocol_system import ask_result, disk_error, row_error
-from tests.unit.stepping import EPOCH
+from tests.unit.protocol_system import ask_result, failing
 from tests.unit.store_under_test import COMPLETED, HOME, NOW, StoreUnderTest
 
 ANALYSIS = TaskAnalysis(action_name="calculate", goal="4")
@@ -100,7 +101,7 @@ def test_a_failing_store_is_seen_and_one_that_works_again_too(under: StoreUnderT
 
 
 def test_a_store_that_works_again_is_seen_though_nobody_asks_for_anything(under: StoreUnderTest) -> None:
-    under.store.writer.fails = lambda _batches: True
+    under.store.writer.fail_if(lambda _batches: True)
     under.create("a")
     under.run()
 
@@ -111,7 +112,7 @@ def test_a_store_that_works_again_is_seen_though_nobody_asks_for_anything(under:
 
     assert failing == "disk I/O error"
     assert under.condition.failure is None
-    assert under.timers.pending == []
+    assert under.timers.pending == 0
 
 
 def test_a_row_that_is_refused_says_nothing_of_the_store(under: StoreUnderTest) -> None:
@@ -121,7 +122,7 @@ def test_a_row_that_is_refused_says_nothing_of_the_store(under: StoreUnderTest) 
     under.run()
 
     assert under.condition.failure is None
-    assert under.timers.pending == []
+    assert under.timers.pending == 0
 
 
 def test_a_store_that_fails_again_and_again_is_looked_at_by_one_probe(under: StoreUnderTest) -> None:
@@ -131,13 +132,12 @@ def test_a_store_that_fails_again_and_again_is_looked_at_by_one_probe(under: Sto
         under.create(name)
         under.run()
 
-    assert len(under.timers.pending) == 1
+    assert under.timers.pending == 1
 
 
 def test_a_group_that_is_repeated_one_by_one_is_given_up_when_the_disk_fails_too(under: StoreUnderTest) -> None:
     errors = iter([row_error, disk_error])
-    under.store.writer.fails = lambda _batches: True
-    under.store.writer.error = lambda: next(errors)()
+    under.store.writer.fail_if(lambda _batches: True, error=lambda: next(errors)())
 
     futures = [under.create(name) for name in ("a", "b", "c")]
     under.run()
@@ -267,7 +267,7 @@ def test_a_crash_after_an_end_that_could_not_be_read_at_once_is_answered_later(
     under.created("a")
     under.record("a", 1, COMPLETED)
     under.run()
-    under.store.actors_reader.fail_next(True)
+    under.store.actors_reader.fails = failing(True)
 
     under.record_crash("a")
     under.run()
@@ -326,7 +326,7 @@ def test_revoking_what_was_never_there_is_answered(under: StoreUnderTest) -> Non
 
 
 def test_a_revoke_that_could_not_look_is_tried_again(under: StoreUnderTest) -> None:
-    under.store.actors_reader.fail_next(True)
+    under.store.actors_reader.fails = failing(True)
 
     under.create("a")
     under.revoke("a")

@@ -101,7 +101,7 @@ def test_a_store_that_failed_before_the_crash_is_probed_after_it(under: StoreUnd
 
     under.create("a")
     under.crash()
-    probes = len(under.timers.pending)
+    probes = under.timers.pending
 
     assert probes == 1
 
