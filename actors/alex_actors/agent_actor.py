@@ -326,9 +326,12 @@ class AgentActor(PooledActor):
         for _ in range(count - self._answered):
             self._unanswered.popleft()
         self._answered = max(self._answered, count)
+        end_answered = self._progress.ended and not self._unanswered
         if self._run is not None:
-            self._run.committed(self._answered - 1)  # the run does not know of task_created
-        if self._progress.ended and not self._unanswered:
+            # The run knows of neither task_created nor the end. With the end counted, an agent whose last words
+            # are discarded would take them for committed, and go on.
+            self._run.committed(self._answered - 1 - int(end_answered))
+        if end_answered:
             self._tell_task_ended(self._progress.status)
             if self._run_stopped:
                 self._leave()

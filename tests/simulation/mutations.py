@@ -10,6 +10,8 @@ from alex_actors.following import Following, Followings
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
 from alex_actors.simulation.invariants import (
+    ALL_LOGGED,
+    ALL_TOLD,
     ASKED_FOR,
     EACH_ONCE,
     IN_LINE,
@@ -27,8 +29,9 @@ from tests.simulation import broken_agents as agents
 from tests.simulation import broken_sessions as sessions
 from tests.simulation import broken_stores as stores
 from tests.simulation import broken_streams as streams
+from tests.simulation.chancy_agent import RECORDED_BEFORE_EFFECT
 from tests.simulation.original_bug import HandMadeCore
-from tests.simulation.whole_system import ANSWERED, NOT_TOO_MANY, RECORDED_BEFORE_EFFECT, TURN_COMES, TURN_ONCE
+from tests.simulation.whole_system import ANSWERED, NOT_TOO_MANY, TURN_COMES, TURN_ONCE
 
 
 class Mutation(Value, frozen=True):
@@ -243,7 +246,7 @@ MUTATIONS = (
         "ids that do not grow",
         "An event's id is below that of an event before it.",
         server(store=stores.SwapsIds),
-        (RECORDED_FIRST, RECORDED_BEFORE_TOLD, EACH_ONCE),
+        (ALL_TOLD, RECORDED_FIRST, RECORDED_BEFORE_TOLD, EACH_ONCE),
     ),
     # Streams.
     Mutation(
@@ -287,7 +290,7 @@ MUTATIONS = (
         "committed and never published",
         "A store that was restarted does not publish what was committed just before.",
         server(store=stores.PublishesNoMore),
-        (EACH_ONCE,),
+        (ALL_TOLD, ALL_LOGGED, EACH_ONCE),
     ),
     Mutation(
         "counters go back",

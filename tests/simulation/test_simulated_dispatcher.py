@@ -15,7 +15,7 @@ from alex_actors.simulation import Crash, Deadlock, Livelock, SimulatedDispatche
 from alex_actors.simulation.decisions import Decisions
 from alex_actors.simulation.loop_strand import event_loop_on
 from alex_actors.simulation.scheduler import Scheduler
-from alex_actors.simulation.strands import Strand, SetAside
+from alex_actors.simulation.strands import SetAside, Strand
 from alex_actors.simulation.strategies import strategy_of
 from alex_actors.supervision import RestartPolicy
 from tests.simulation.bank import (
@@ -365,7 +365,7 @@ def test_what_an_agent_does_at_the_end_of_its_event_loop_has_no_effect() -> None
     assert (ended, len(dispatcher.trace)) == ([True], 0)
 
 
-def test_whoever_runs_while_a_strand_is_SetAside_acts_for_nobody() -> None:
+def test_whoever_runs_while_a_strand_is_set_aside_acts_for_nobody() -> None:
     actor = Account()
     act_as(actor)
 

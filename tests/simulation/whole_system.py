@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,9 +14,7 @@ from alex_actors.agent_protocol import TurnGranted
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.core import Core
-from alex_actors.events import AnyEvent, IterationComplete, IterationStart
 from alex_actors.mailbox import acting
-from alex_actors.ports import AgentError, AgentYield, Answer, Checkpoint
 from alex_actors.session_actor import SessionActor
 from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LOST, ONE_END
@@ -26,9 +22,12 @@ from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.simulation.store import SimulatedStore, disk_error, row_error
 from alex_actors.simulation.world import Simulation
 from alex_actors.task_store_actor import TaskStoreActor
-from alex_actors.tasks import UNFINISHED, Task
+from alex_actors.tasks import UNFINISHED
 from alex_actors.values import SessionId, TaskId
+from alex_http.errors import TaskHasEnded
+from tests.simulation.chancy_agent import ChancyAgent
 from tests.simulation.http_clients import HttpSide, SimulatedServer
+from tests.simulation.telling_actors import telling
 
 STRATEGIES = ("enqueue", "enqueue", "parallel", "interrupt", "reject")
 SESSIONS = ("one", "one", "two", None)
@@ -42,66 +41,20 @@ LATEST_CRASH = 60
 CRASHING = ((AgentActor, 0.2), (SessionActor, 0.4), (TaskStoreActor, 0.2), (BroadcasterActor, 0.2))
 """Which actors crash, and in which share of the runs: to rebuild the lines of tasks is hardest."""
 
+AT_ONCE = 0.001
+"""Virtual seconds: with it, a worker gives up at any moment, if time passes although others could go on."""
+
 NEVER = 1_000_000_000
 """A step that no run gets to."""
 
 UNFINISHED_TASKS = "SELECT task_id FROM tasks WHERE status IN ('pending', 'running')"
 
 
-RECORDED_BEFORE_EFFECT = "What an agent says before a checkpoint is recorded when it goes on after it."
 ANSWERED = "A client is answered, and with success unless something is wrong."
 NOT_TOO_MANY = "No more agents run than may."
 ONLY_WHAT_IS_WANTED = "Nothing crashes but what the run wants to crash."
 TURN_ONCE = "A turn is granted once, also when who grants it crashed in between."
 TURN_COMES = "Whoever waits for its turn gets it when nobody runs."
-
-
-class ChancyAgent:
-    """Works, dawdles, fails, hangs or will not die, as the seed wants it."""
-
-    def __init__(self, simulation: Simulation, store: SimulatedStore) -> None:
-        self._simulation = simulation
-        self._decisions = simulation.decisions
-        self._store = store
-
-    async def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
-        """Do up to three turns."""
-        decisions = self._decisions
-        for turn in range(1, decisions.pick(4) + 1):
-            yield IterationStart(iteration=turn, total_iters=50)
-            if decisions.chance(0.3):
-                yield Checkpoint()
-                self._look_at_record(task.task_id, turn)
-            await self._work()
-            yield IterationComplete(iteration=turn, tokens_used=10 * turn, tools_run=0)
-        yield Answer("4")
-
-    def _look_at_record(self, task_id: TaskId, turn: int) -> None:
-        query = "SELECT event_type FROM events JOIN tasks USING (place) WHERE task_id = ?"
-        recorded = self._store.raw.execute(query, (task_id,)).fetchall().count(("iteration_start",))
-        seen = f"{task_id} goes on in turn {turn}; recorded are {recorded}."
-        self._simulation.check(recorded == turn, RECORDED_BEFORE_EFFECT, seen, about=(task_id,))
-
-    async def _work(self) -> None:
-        match self._decisions.pick(10):
-            case 0 | 1 | 2 | 3:
-                await asyncio.sleep(0)
-            case 4 | 5:
-                await asyncio.sleep(self._decisions.choose((0.1, 3.0, 60.0)))
-            case 6:
-                msg = "The model cannot be reached."
-                raise AgentError(msg)
-            case 7:
-                await asyncio.Event().wait()  # for ever
-            case _:
-                await self._will_not_die()
-
-    async def _will_not_die(self) -> None:
-        try:
-            await asyncio.sleep(1.0)
-        except asyncio.CancelledError:
-            await asyncio.sleep(20.0)  # far longer than the grace
-            raise
 
 
 class Watch(msgspec.Struct):
@@ -129,7 +82,11 @@ class WholeSystem:
         self.decisions = decisions = simulation.decisions
         self.store = store
         self._dies_at = NEVER
-        self._crashes_after_commit = 0
+        self._crashes_after_commit = self._crashes_handled = 0
+        self._answered: set[str] = set()
+        crashes_handled = faults and decisions.chance(0.15)
+        if crashes_handled:
+            core = telling(core, self._after_message)
         agent = ChancyAgent(simulation, store)
         self._most = most = decisions.choose((100, 1, 2))
         self._watches: list[Watch] = []
@@ -137,11 +94,15 @@ class WholeSystem:
             simulation, store=store, agent_for=lambda _task: agent, core=core, http=http,
             max_unfinished=decisions.choose((100, 3)), max_running=most,
             max_ahead=decisions.choose((64, 1, 3)), failed=lambda _error: self._die(),
+            ask_timeout=decisions.choose((10.0, 10.0, AT_ONCE)),
         )  # fmt: skip
         self._smooth = True
         """Whether nothing goes wrong in this run."""
         if faults and decisions.chance(0.7):
             self._inject_faults()
+        if crashes_handled:
+            self._smooth = False
+            self._crashes_handled = 2
         runs = self.server.system.invariants.runs
         simulation.always(NOT_TOO_MANY, lambda: len(runs) <= most)
 
@@ -191,6 +152,12 @@ class WholeSystem:
             self._crashes_after_commit -= 1
             raise InjectedCrash
 
+    def _after_message(self, _actor: PooledActor) -> None:
+        """Have an actor crash with its message handled, and not answered."""
+        if self._crashes_handled and self.simulation.faults.happens(0.03):
+            self._crashes_handled -= 1
+            raise InjectedCrash
+
     def _perhaps_die(self) -> None:
         if self.simulation.trace.step >= self._dies_at and not self.simulation.faults.calm and self.server.up:
             self._dies_at = NEVER
@@ -230,6 +197,10 @@ class WholeSystem:
         self.server.system.settle()
         self._look_at_turns()
         self._look_at_crashes()
+        if self._smooth:
+            recorded = {row[0] for row in self._rows("SELECT task_id FROM tasks")}
+            untold = recorded - self._answered
+            self.simulation.check(not untold, ANSWERED, f"Nobody was told of {untold}.", about=untold)
 
     def _visit(self, name: str) -> list[Any]:  # Any: clients of any result
         """Submit something a few times, and look after it."""
@@ -263,9 +234,12 @@ class WholeSystem:
             ANSWERED,
             f"With {reply}.",
         )
+        if reply.status == 409:
+            self.simulation.check(" 0 unfinished" not in reply.json()["detail"], ANSWERED, f"With {reply}.")
         if reply.status != 201:
             return None
         task = reply.task()
+        self._answered.add(task.task_id)
         self.server.saw(task)
         return task.task_id
 
@@ -298,6 +272,8 @@ class WholeSystem:
         if reply.status == 409:
             seen = f"{task_id} was said to have ended, and is {status}."
             check(status not in UNFINISHED, ONE_END, seen, about=(task_id,))
+            told, true = reply.json()["detail"], TaskHasEnded(task_id, f"{status}").detail
+            check(told == true, ONE_END, f"{told} It is {status}.", about=(task_id,))
 
     def _watch(self, topic: Topic) -> None:
         """Follow a topic to its end, with interruptions, and see that each event came once."""

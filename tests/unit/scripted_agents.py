@@ -27,8 +27,8 @@ class ScriptedRun:
     # Called by the AgentActor.
 
     def committed(self, count: int) -> None:
-        """Take notice of what is committed: never less than before, never more than there is and an end."""
-        assert self.committed_count <= count <= self.produced + 1, f"{count} of {self.produced} are committed"
+        """Take notice of what is committed: never less than before, never more than there is."""
+        assert self.committed_count <= count <= self.produced, f"{count} of {self.produced} are committed"
         self.committed_count = count
 
     def cancel(self, then: Callable[[], None] | None = None) -> None:

@@ -37,6 +37,16 @@ def running() -> OneTask:
 # From the start to the end.
 
 
+def test_the_answer_to_the_end_is_not_taken_for_that_to_words_that_are_discarded(running: OneTask) -> None:
+    running.cancel()
+    running.dispatcher.advance(GRACE)
+    running.does(ANALYSIS)  # too late, and the agent waits until it is recorded
+
+    running.commit()
+
+    assert running.run.committed_count == 1  # its task_started
+
+
 def test_the_agent_runs_nothing_before_its_turn(one: OneTask) -> None:
     assert one.executor.runs == {}
     assert one.store.received == []
@@ -150,7 +160,7 @@ def test_an_old_answer_of_the_store_changes_nothing(running: OneTask) -> None:
     running.finishes()
     running.commit()
 
-    assert running.run.committed_count == 3
+    assert running.run.committed_count == 2  # the agent's own, without the end
     assert running.session_was_told() == ["TaskEnded", "TurnEnded"]
 
 

@@ -183,7 +183,7 @@ def reduced(
 def _delays(played: Played) -> list[str]:
     """Return who was made to wait in a run, in words."""
     delays = [
-        f"From step {step} on, {' and '.join(waits)} {'wait' if len(waits) > 1 else 'waits'} while {who} can go on."
+        f"From step {step} on, {' and '.join(waits)} wait{'' if len(waits) > 1 else 's'} while {who} can go on."
         for step, who, waits in played.passed_over[:MOST_DELAYS]
     ]
     more = len(played.passed_over) - len(delays)

@@ -28,6 +28,8 @@ RECORDED_BEFORE_TOLD = (
     "An event is recorded before anyone is told of it, and a task's state is that of its events."
 )
 EACH_ONCE = "A stream has each event of its task or session once, in order, from the position that was asked for."
+ALL_TOLD = "Every event is told once, in the order of the ids, while the process lives."
+ALL_LOGGED = "The log leaves out nothing that has happened to a task."
 IN_LINE = "A task never runs beside one of its session that was confirmed before it, unless it is `parallel`."
 NOTHING_LOST = "A task that was answered for is recorded, and stays so; what its agent said is recorded in order."
 ASKED_FOR = "A task is cancelled only if somebody asks for it: a client, or a later task that is to `interrupt`."
@@ -42,6 +44,9 @@ RANKS = {"pending": 0, "running": 1}
 
 FACTS = ("session.confirmed", "task.created", "agent.started", "task.started", "task.ended")
 """What the log tells of a task, in the only order in which it may."""
+
+ALWAYS_LOGGED = {"session.confirmed", "task.created", "task.ended"}
+"""Those of every task, unless the process is killed before it can."""
 
 STATE = (
     "status", "started_at", "completed_at", "current_iteration", "total_iterations", "tokens_used", "total_tokens",
@@ -84,6 +89,9 @@ class Invariants:
         """The agents that run."""
         self._seen: dict[str, Seen] = {}
         self._said: dict[str, list[bytes]] = {}
+        self._told: list[int] = []
+        self._telling: Sequence[RecordedEvent] = ()
+        self._process_ended = False
 
     # While it runs.
 
@@ -132,8 +140,19 @@ class Invariants:
         """Take note of what a task's agent yields, in order."""
         self._said.setdefault(task.task_id, []).extend(one.body for one in events)
 
+    def process_ends(self) -> None:
+        """Take note that the process is killed: with it go its agents, and what it had yet to tell."""
+        self.runs.clear()
+        self._process_ended = True
+
     def told(self, events: Sequence[RecordedEvent]) -> None:
-        """Look at events of which others are told now."""
+        """Look at events of which others are told now; the same ones again if who is to tell them has crashed."""
+        again, self._telling = events is self._telling, events
+        for event in () if again else events:
+            before = self._told[-1] if self._told else 0
+            seen = f"Event {event.event_id} is told after {before}."
+            self._check(event.event_id > before, ALL_TOLD, seen, about=(event.task_id,))
+            self._told.append(event.event_id)
         for event in events:
             self._steps.touch(event_resource(event.event_id), write=False)
             about = (event.task_id,)
@@ -194,20 +213,25 @@ class Invariants:
             self._check(recorded.get(task_id) == task.session_id, ONE_SESSION, seen, about=(task_id,))
         self._look_at_log(recorded)
         self._look_at_cancels()
+        if not self._process_ended:
+            rows = self._raw.execute("SELECT event_id FROM events ORDER BY event_id").fetchall()
+            seen = f"Told are {self._told}; recorded are {rows}."
+            self._check(self._told == [row[0] for row in rows], ALL_TOLD, seen)
 
     def _look_at_history(self, task_id: str) -> None:
         types = [row[0] for row in self._events(task_id)]
         about, seen = (task_id,), f"{task_id}: {', '.join(types)}."
         first = types[:1] == ["task_created"] and types.count("task_created") == 1
         self._check(first, RECORDED_FIRST, seen, about=about)
-        started = types.count("task_started") <= 1
+        started = types.count("task_started") <= 1 and (len(types) < 3 or types[1] == "task_started")
         self._check(started, NOTHING_LOST, seen, about=about)
         ends = [kind for kind in types if kind in TERMINAL_TYPES]
         self._check(len(ends) == 1 and ends == types[-1:], ONE_END, seen, about=about)
         recorded = [body for kind, _, body in self._events(task_id) if kind not in OWN_TYPES]
         said = self._said.get(task_id, [])
         seen = f"The agent of {task_id} said {said}; of that is recorded {recorded}."
-        self._check(recorded == said[: len(recorded)], NOTHING_LOST, seen, about=about)
+        whole = types[-1:] == ["task_completed"]
+        self._check(recorded == (said if whole else said[: len(recorded)]), NOTHING_LOST, seen, about=about)
 
     def _look_at_state(self, task_id: str) -> None:
         """A task's state is what its recorded events make of it."""
@@ -225,7 +249,7 @@ class Invariants:
 
     def _look_at_log(self, recorded: dict[str, str]) -> None:
         """The log tells each fact once, in the order of cause and effect, with the IDs that are recorded."""
-        told: dict[str, list[str]] = {}
+        told: dict[str, list[str]] = {task_id: [] for task_id in recorded}
         void = self._void_confirmations()
         for entry in self._trace:
             if not isinstance(entry.what, Fact) or entry.index in void:
@@ -240,7 +264,10 @@ class Invariants:
                 told.setdefault(task_id, []).append(entry.what.name)
         for task_id, facts in told.items():
             ordered = facts == [fact for fact in FACTS if fact in facts]
-            self._check(ordered, RECORDED_FIRST, f"The log of {task_id}: {', '.join(facts)}.", about=(task_id,))
+            seen = f"The log of {task_id}: {', '.join(facts)}."
+            self._check(ordered, RECORDED_FIRST, seen, about=(task_id,))
+            complete = self._process_ended or set(facts) >= ALWAYS_LOGGED
+            self._check(complete, ALL_LOGGED, seen, about=(task_id,))
 
     def _void_confirmations(self) -> set[int]:
         """Return the trace's entries of confirmations that nobody got: their actor crashed before it answered."""

@@ -125,7 +125,7 @@ class SimulatedRuntime:
         self.dispatcher.kill()
         self._timers.cancel_all()
         self._agents.close()
-        self.invariants.runs.clear()
+        self.invariants.process_ends()
         waits, self._waits = self._waits, {}
         for wait in waits:
             self._simulation.scheduler.end(wait)
