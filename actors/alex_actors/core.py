@@ -57,6 +57,7 @@ class Core:
     store: pykka.ActorRef[TaskStoreActor]
     session: pykka.ActorRef[SessionActor]
     launcher: AgentLauncher
+    followings: Followings
 
     def __init__(
         self,
@@ -76,12 +77,10 @@ class Core:
         ask_timeout: float,
         cancel_grace: float,
         failed: Supervisor,
-        broadcaster_restarted: Callable[[pykka.ActorRef[BroadcasterActor]], None] = lambda _ref: None,
     ) -> None:
         """Take who runs the broadcaster, the store, and all other actors; the last two numbers are seconds.
 
-        ``failed`` is told of an actor that crashes more often than it is restarted. ``broadcaster_restarted``
-        has everybody who listens subscribe again.
+        ``failed`` is told of an actor that crashes more often than it is restarted.
         """
         self._broadcasting = broadcasting
         self._storing = storing
@@ -98,7 +97,6 @@ class Core:
         self._ask_timeout = ask_timeout
         self._cancel_grace = cancel_grace
         self._failed = failed
-        self._broadcaster_restarted = broadcaster_restarted
         self._incarnations = itertools.count(1)
         self._sessions_started = False
         self.condition = StoreCondition()
@@ -111,10 +109,11 @@ class Core:
         Raises SQLAlchemyError if the store cannot be read, or not be written.
         """
         self.broadcaster = self._broadcasting.spawn(
-            _and_at_restarts(self.make_broadcaster, lambda: self._broadcaster_restarted(self.broadcaster)),
+            _and_at_restarts(self.make_broadcaster, lambda: self.followings.resubscribe_all()),
             supervisor=self._failed,
             restart=self.restarts["broadcaster"],
         )
+        self.followings = self.followings_class(reader=self._reader, broadcaster=self.broadcaster)
         self.store = self._storing.spawn(
             _and_at_restarts(self.make_store, self._store_restarted),
             supervisor=self._failed,
@@ -146,10 +145,6 @@ class Core:
             health=health,
             ready=ready,
         )
-
-    def make_followings(self) -> Followings:
-        """Make what keeps who listens. The core must have been started."""
-        return self.followings_class(reader=self._reader, broadcaster=self.broadcaster)
 
     # What is made.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import BroadcasterMessage, Publish
-from alex_actors.core import Core
 from alex_actors.events import RecordedEvent
 from alex_actors.following import Following, Followings
 
@@ -46,12 +45,11 @@ class StaysRegistered(Followings):
         pass
 
 
-class NobodySubscribesAgain(Core):
-    """A core in which a broadcaster that was restarted has no listeners."""
+class NobodySubscribesAgain(Followings):
+    """Leaves a broadcaster that was restarted without listeners."""
 
-    def start(self) -> None:
-        self._broadcaster_restarted = lambda _ref: None
-        super().start()
+    def resubscribe_all(self) -> None:
+        pass
 
 
 class LastFirst(BroadcasterActor):

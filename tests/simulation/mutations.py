@@ -283,7 +283,7 @@ MUTATIONS = (
     Mutation(
         "nobody subscribes again",
         "Streams do not subscribe again with a broadcaster that was restarted.",
-        streams.NobodySubscribesAgain,
+        server(followings=streams.NobodySubscribesAgain),
         (EACH_ONCE,),
     ),
     Mutation(

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pykka
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.actor import PooledActor
-from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.core import Core
 from alex_actors.dispatchers import Observer, Spawner
@@ -183,7 +181,6 @@ class ProtocolSystem:
         *,
         observer: Observer | None = None,
         max_unfinished: int = 100,
-        broadcaster_restarted: Callable[[pykka.ActorRef[BroadcasterActor]], None] = lambda _ref: None,
     ) -> None:
         """The observer is told of each message before it is handled; if it raises, the actor crashes on it."""
         self.store = store
@@ -203,7 +200,6 @@ class ProtocolSystem:
             reader=store.actors_reader, executor=self.executor, timers=self.timers, clock=self.clock,
             ids=self.ids, log=self.log.logger, max_unfinished=max_unfinished, max_running=100,
             ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, failed=self.failures.append,
-            broadcaster_restarted=broadcaster_restarted,
         )  # fmt: skip
         core.start()
         self.condition = core.condition

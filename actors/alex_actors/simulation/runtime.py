@@ -113,10 +113,10 @@ class SimulatedRuntime:
             reader=self.reader, executor=self._agents, timers=self._timers, clock=simulation.clock,
             ids=simulation.ids, log=self.log, max_unfinished=self._max_unfinished,
             max_running=self._max_running, ask_timeout=self._ask_timeout, cancel_grace=self._cancel_grace,
-            failed=self._failed, broadcaster_restarted=lambda _ref: self.followings.resubscribe_all(),
+            failed=self._failed,
         )  # fmt: skip
         self.core.start()
-        self.followings = self.core.make_followings()
+        self.followings = self.core.followings
         self.runtime = self.core.runtime(health=dict, ready=lambda: True)
         self._begun_with = sizes_of(self._singletons())
 
