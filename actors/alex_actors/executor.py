@@ -101,9 +101,9 @@ class AsyncioRun:
             return Failed(failure_line(error))
 
     def _finished(self, job: asyncio.Task[Outcome]) -> None:
-        self._report_news(Aborted() if job.cancelled() else job.result())
         self._stopped = True
-        self._executor.forget(self)
+        self._executor.forget(self)  # before its actor, which may pass on the turn at once, hears of it
+        self._report_news(Aborted() if job.cancelled() else job.result())
         if self._then is not None:
             self._then()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import shlex
@@ -25,6 +26,9 @@ DEFAULT_SEEDS = 200
 GRACE = 60
 """Seconds that a test with ``--sim-seconds`` has besides those: for its last run, and to reduce what it finds."""
 
+LONGEST = 1_000_000
+"""Seconds that ``--sim-seconds`` may be at most: eleven days."""
+
 LONGEST_NAME = 150
 """Characters of a file name: file systems allow 255 bytes."""
 
@@ -46,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--sim-seconds",
-        type=float,
+        type=_some_seconds,
         metavar="T",
         help="explore other seeds in each run, for T seconds a test; its time limit is extended by as much",
     )
@@ -199,14 +203,16 @@ class Explorer:
         from alex_actors.simulation.diagram_html import html
         from alex_actors.simulation.diagram_mermaid import mermaid
 
-        directory.mkdir(parents=True, exist_ok=True)
-        name = "".join(
-            letter if letter.isalnum() or letter == "_" else "-" for letter in self._item.nodeid.rpartition("/")[2]
-        )
-        path = directory / f"{name[:LONGEST_NAME]}-{which}"
+        name = "".join(letter if letter.isalnum() or letter == "_" else "-" for letter in self._item.nodeid)
+        path = directory / f"{name[-LONGEST_NAME:]}-{which}"
         page = html(found.trace, shown=found.shown(), title=found.headline, notes=found.notes)
-        path.with_suffix(".html").write_text(page, encoding="utf-8")
-        path.with_suffix(".mmd").write_text(mermaid(found.trace, shown=found.shown()), encoding="utf-8")
+        drawn = mermaid(found.trace, shown=found.shown())
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            path.with_suffix(".html").write_text(page, encoding="utf-8")
+            path.with_suffix(".mmd").write_text(drawn, encoding="utf-8")
+        except OSError as error:  # what was found is worth more than its picture
+            self._say(f"the report could not be written: {error}")
 
 
 @pytest.fixture
@@ -220,8 +226,17 @@ def _is_found(error: type[BaseException]) -> bool:
     return exploring is not None and issubclass(error, exploring.Report)
 
 
+def _some_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < LONGEST:
+        msg = f"{text} is no number of seconds above 0 and below {LONGEST:,}"
+        raise argparse.ArgumentTypeError(msg)
+    return seconds
+
+
 def _at_least_one(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise ValueError(text)
+        msg = f"{text} is no whole number of 1 or more"
+        raise argparse.ArgumentTypeError(msg)
     return number

@@ -208,7 +208,7 @@ def test_the_options_say_how_many_seeds_or_which(pytester: pytest.Pytester) -> N
 
     many.stdout.fnmatch_lines(["*: 7 runs, *"])
     one.stdout.fnmatch_lines(["*: 1 runs, *"])
-    wrong.stderr.fnmatch_lines(["*argument --sim-seeds: invalid*"])
+    wrong.stderr.fnmatch_lines(["*argument --sim-seeds: 0 is no whole number*"])
 
 
 def test_seconds_explore_other_seeds_and_extend_the_time_limit(pytester: pytest.Pytester) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TypeVar
 
+from alex_actors.simulation.exhaustive import NotExplorableError
+
 T = TypeVar("T")
 
 FINE = 1_000_000
@@ -54,19 +56,21 @@ class Decisions:
         return low + (high - low) * self.pick(FINE) / FINE
 
 
-class PlainDecisions(Decisions):
-    """Leaves nothing to chance: always the plainest choice, but of who goes on, for which there is a strategy.
+class NoDecisions(Decisions):
+    """Decides nothing but who goes on, for which there is a strategy.
 
-    For a search of all orders, in which whoever asks first must not be decided differently for it.
+    For a search of all orders: what is drawn would depend on who asks first, which no step says of itself.
     """
 
     def __init__(self) -> None:
         super().__init__(0)
 
-    def pick(self, count: int) -> int:  # noqa: ARG002 - as Decisions has it
-        """Return 0."""
-        return 0
+    def pick(self, count: int) -> int:
+        """Raise NotExplorableError."""
+        msg = f"The scenario leaves to chance which of {count} it is: a search of all orders has no chance in it."
+        raise NotExplorableError(msg)
 
-    def chance(self, probability: float) -> bool:  # noqa: ARG002 - as Decisions has it
-        """Return False."""
-        return False
+    def chance(self, probability: float) -> bool:
+        """Raise NotExplorableError."""
+        msg = f"The scenario leaves to chance ({probability}) what happens: a search of all orders has none in it."
+        raise NotExplorableError(msg)

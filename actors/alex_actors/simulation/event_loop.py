@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import math
 import sys
+import warnings
 import weakref
 from asyncio import _get_running_loop, _set_running_loop  # made for event loops, as its documentation says
 from collections import deque
@@ -126,7 +127,8 @@ class VirtualEventLoop(UnconnectedEventLoop):
         self._closed = True
         for handle in tuple(self._timers.values()):
             handle.cancel()
-        with self._as_running():
+        with self._as_running(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of what is begun in a ``finally``
             for task in sorted(
                 asyncio.all_tasks(self), key=hash
             ):  # by number: in the order in which they were made
@@ -254,6 +256,8 @@ class VirtualEventLoop(UnconnectedEventLoop):
         **options: Any,  # Any: a later Python's
     ) -> asyncio.Task[T]:
         """Return a task. Without a name it is called ``Task-1``, ``Task-2``, … on each loop."""
+        if self._closed:
+            coro.close()  # or Python complains that it was never awaited
         self._check_open()
         number = next(self._task_numbers)
         name = f"Task-{number}" if name is None else name

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from alex_actors.simulation.decisions import PlainDecisions
+from alex_actors.simulation.decisions import NoDecisions
 from alex_actors.simulation.exhaustive import Choose, Exhausted, FoundFailure, StepRecord, exhaust
 from alex_actors.simulation.exploring import Report, Scenario, note_failure, without_collection
 from alex_actors.simulation.world import Simulation
@@ -42,9 +42,9 @@ def explore_every_order(scenario: Scenario, *, interrupted: bool = False, limit:
     """Run ``scenario`` once for every order of its steps that can make a difference; of ``limit`` runs at most.
 
     A step is the handling of one message, whole; or, if it can be ``interrupted``, up to each message that it
-    sends. Time passes only when nobody can go on. Nothing is left to chance: what the scenario itself has decided
-    is always the plainest choice. Raises FoundInSearch for the first order in which something is wrong, and
-    NotExplorableError if the scenario does not do the same in the same order.
+    sends. Time passes only when nobody can go on: what is due at the same moment comes after them.
+    Nothing is left to chance. Raises FoundInSearch for the first order in which something is wrong, and
+    NotExplorableError if the scenario does not do the same in the same order, or draws.
     """
     __tracebackhide__ = True  # pytest's: the report says where
     trace: Trace | None = None
@@ -71,7 +71,7 @@ def begin(choose: Choose, *, interrupted: bool) -> tuple[Simulation, Callable[[]
     """Return a run in which ``choose`` says who is next, and what returns the records of its steps."""
     strategy = Chosen(choose)
     simulation = Simulation(
-        decisions=PlainDecisions(), strategy=strategy, interruptions=float(interrupted), record_steps=True
+        decisions=NoDecisions(), strategy=strategy, interruptions=float(interrupted), record_steps=True
     )
     strategy.steps = simulation.scheduler.steps
     return simulation, strategy.steps.records

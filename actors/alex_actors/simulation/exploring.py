@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from alex_actors.simulation.decisions import Decisions
 from alex_actors.simulation.diagram import diagram_lines
-from alex_actors.simulation.findings import Crash, Finding, Violation
+from alex_actors.simulation.findings import Crash, Finding, Livelock, Violation
 from alex_actors.simulation.located import innermost, located
 from alex_actors.simulation.shrinking import Enough, shrink
 from alex_actors.simulation.strategies import Plain, strategy_of
@@ -22,6 +22,9 @@ Scenario: TypeAlias = Callable[[Simulation], None]
 
 MOST_STEPS = 300_000
 """Steps that all the runs that make a failure plainer may take: some 10 seconds, should each be a long one."""
+
+LAST_OF_MANY = 60
+"""Entries that a report of a run without end shows: the same few happen again and again."""
 
 MOST_DELAYS = 6
 """Lines of a report that say who had to wait: with more, the picture tells more."""
@@ -134,6 +137,9 @@ def explore(
     __tracebackhide__ = True  # pytest's: the report says where
     begun = time.perf_counter()
     runs = steps = 0
+    if isinstance(seeds, int) and seeds < 1:
+        msg = f"{seeds} seeds explore nothing: 1 or more do."
+        raise ValueError(msg)
     for seed in range(seeds) if isinstance(seeds, int) else seeds:
         if seconds is not None and runs and time.perf_counter() - begun >= seconds:
             break
@@ -176,7 +182,8 @@ def reduced(
         return Found(seed=seed, played=first, replay=replay, notes=(ANOTHER_TIME,))
     before, after = (sum(map(bool, played.decisions)) for played in (first, plainest))
     fewer = f", and from {first.steps} steps to {plainest.steps}" if plainest.steps < first.steps else ""
-    summary = f"Reduced from {before} choices out of the ordinary to {after}{fewer}, in {runs} runs."
+    choices = "choice" if before == 1 else "choices"
+    summary = f"Reduced from {before} {choices} out of the ordinary to {after}{fewer}, in {runs} runs."
     return Found(seed=seed, played=plainest, replay=replay, notes=(summary, *_delays(plainest)))
 
 
@@ -194,6 +201,8 @@ def past_of(trace: Trace, error: Exception | None) -> set[int]:
     """Return the indices of what led to a failure: all that happened before it and may have to do with it."""
     if isinstance(error, Crash):
         return trace.causes_of({error.index})
+    if isinstance(error, Livelock):
+        return set(range(max(0, len(trace) - LAST_OF_MANY), len(trace)))
     about = error.about if isinstance(error, Violation) else ()
     concerned = {entry.index for entry in trace if any(name in f"{entry.who} {entry}" for name in about)}
     if isinstance(error, Violation) and concerned:

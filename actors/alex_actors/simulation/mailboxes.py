@@ -34,7 +34,7 @@ class SimulatedEnvelope(Envelope[Any]):  # Any: Pykka's envelopes carry any mess
 
 
 class SimulatedMailbox(Mailbox):
-    """A mailbox that writes down what goes through it, and lets others go on before something is put into it."""
+    """A mailbox that writes down what goes through it, and lets others go on before and after each put."""
 
     __slots__ = ("_started", "label", "scheduler", "strand")
 
@@ -64,6 +64,8 @@ class SimulatedMailbox(Mailbox):
             envelope.reply_to.asked(who, self.label, envelope.message, sent, scheduler)
         scheduler.steps.touch(f"mailbox:{self.label}", write=True)
         super().put(SimulatedEnvelope(envelope, sent))
+        if not scheduler.steps.on:  # what the sender does after it has sent may come after what that sets off
+            scheduler.perhaps_pause()
 
     def drain(self) -> None:
         """Answer everything that waits for an actor that has stopped."""
@@ -102,6 +104,8 @@ class SimulatedFuture(pykka.Future[Any]):  # Any: of whatever answer
     @property
     def done(self) -> bool:
         """Whether the answer is there."""
+        if self._scheduler is not None:
+            self._scheduler.steps.touch(self._wait.resource, write=False)
         return self._wait.over
 
     def asked(self, asker: str, asked: str, question: object, sent: int, scheduler: Scheduler) -> None:

@@ -77,6 +77,7 @@ class Scheduler:
         self._strategy = strategy
         self._most_steps = most_steps
         self._ranks = itertools.count()
+        self._names: dict[str, int] = {}
         self._ready: list[Strand] = []  # in the order in which they became able to go on
         self._waiting: dict[Strand, Wait] = {}  # in the order in which they began to wait
         self._test = Strand(TEST, lambda: None)
@@ -84,6 +85,11 @@ class Scheduler:
         self._looking = False
         self._hub = getcurrent()  # who runs the scheduler: strands leave to it
         self._thread = threading.get_ident()
+
+    def unique(self, name: str) -> str:
+        """Return a name for a strand that no other has: the search for every order tells them by it."""
+        count = self._names[name] = self._names.get(name, 0) + 1
+        return name if count == 1 else f"{name}#{count}"
 
     # Who can go on.
 

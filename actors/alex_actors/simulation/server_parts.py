@@ -10,11 +10,12 @@ import pykka
 from alex_actors.events import AnyEvent
 from alex_actors.executor import AsyncioExecutor, AsyncioRun
 from alex_actors.messages import Tell, tell
-from alex_actors.ports import Yielded
+from alex_actors.ports import Outcome, Yielded
 from alex_actors.simulation.event_loop import VirtualEventLoop
 from alex_actors.simulation.invariants import Invariants, run_resource
 from alex_actors.simulation.loop_strand import AGENTS, event_loop_on
 from alex_actors.simulation.steps import StepLog
+from alex_actors.simulation.strands import stops_the_run
 from alex_actors.simulation.virtual_time import VirtualTimer, VirtualTimers
 from alex_actors.tasks import Task
 
@@ -54,6 +55,16 @@ class ProcessTimers:
 class WatchedRun(AsyncioRun):
     """A run that says when its actor and its agent look at the same: what is committed, what is awaited."""
 
+    async def _outcome(self) -> Outcome:
+        """Let the agent run to its end; and what is for who runs the simulation, a time limit say, end the run."""
+        try:
+            return await super()._outcome()
+        except BaseException as error:
+            executor = self._executor
+            if stops_the_run(error) and isinstance(executor, WatchedExecutor):
+                executor.stops(error)
+            raise
+
     def _get(self, name: str) -> int:
         self._touch(write=False)
         value: int = self.__dict__[name]
@@ -82,6 +93,7 @@ class WatchedExecutor(AsyncioExecutor):
     """What the search for all orders calls what it has in memory."""
     invariants: Invariants
     steps: StepLog
+    stops: Callable[[BaseException], None]
     run_class = WatchedRun
 
     def start(
@@ -179,4 +191,8 @@ class AgentLoops:
             loop=loop, agent_for=self._agent_for, clock=simulation.clock, log=self._log, max_ahead=self._max_ahead
         )
         executor.name, executor.invariants, executor.steps = name, self._invariants, simulation.scheduler.steps
+        executor.stops = self._stop_run
         return executor
+
+    def _stop_run(self, error: BaseException) -> None:
+        self._simulation.scheduler.failure = error

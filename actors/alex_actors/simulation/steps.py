@@ -7,12 +7,17 @@ from alex_actors.simulation.exhaustive import StepRecord
 STORE = "store"
 """The resource that transactions change and reads look at."""
 
+EVERYTHING = "everything"
+"""The resource that steps access if each is to depend on each other."""
+
 
 class StepLog:
     """Keeps a record of each step, if it is to."""
 
     def __init__(self, *, on: bool) -> None:
         self.on = on
+        self.all_depend = False
+        """Whether every step is taken to depend on every other."""
         self._process = ""
         self._accesses: set[tuple[str, bool]] = set()
         self._causes: set[int] = set()
@@ -46,6 +51,8 @@ class StepLog:
 
     def _finish(self) -> None:
         if self._process:
+            if self.all_depend:
+                self._accesses.add((EVERYTHING, True))
             self._records.append(
                 StepRecord(
                     process=self._process,

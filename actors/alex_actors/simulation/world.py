@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
@@ -13,7 +14,7 @@ from alex_actors.simulation.dispatcher import SimulatedDispatcher
 from alex_actors.simulation.event_loop import VirtualEventLoop
 from alex_actors.simulation.faults import Faults
 from alex_actors.simulation.findings import Violation
-from alex_actors.simulation.loop_strand import event_loop_on
+from alex_actors.simulation.loop_strand import AGENTS, event_loop_on
 from alex_actors.simulation.names import ReadableIds
 from alex_actors.simulation.scheduler import Scheduler
 from alex_actors.simulation.strands import Strand, Wait
@@ -32,7 +33,7 @@ class Client(Generic[R]):
     """Somebody outside of the actors who does a job, and may wait: an HTTP worker, a user, a test."""
 
     def __init__(self, name: str, job: Callable[[], R], *, scheduler: Scheduler) -> None:
-        self.name = name
+        self.name = name = scheduler.unique(name)
         self._job = job
         self._scheduler = scheduler
         self._end = Wait(f"the end of {name}", of=name)
@@ -43,6 +44,7 @@ class Client(Generic[R]):
     @property
     def ended(self) -> bool:
         """Whether its job is done."""
+        self._scheduler.steps.touch(self._end.resource, write=False)
         return bool(self._results)
 
     def result(self) -> R:
@@ -51,9 +53,20 @@ class Client(Generic[R]):
         return self._results[0]
 
     def _work(self) -> None:
-        self._results.append(self._job())
+        self._results.append(_done(self._job(), self.name))
         cause = self._scheduler.trace.add("stopped", self.name, "", cause=self._scheduler.take_cause())
         self._scheduler.end(self._end, cause=cause)
+
+
+def _done(result: R, name: str) -> R:
+    """Return what a job returned. Raises TypeError if none of it has been done yet."""
+    if inspect.iscoroutine(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+        if not inspect.isasyncgen(result):
+            result.close()
+        kind = type(result).__name__.replace("_", " ")
+        msg = f"{name} returned a {kind}: nothing of it was run. A job is a plain function."
+        raise TypeError(msg)
+    return result
 
 
 class Simulation:
@@ -109,7 +122,7 @@ class Simulation:
 
     def event_loop(self) -> VirtualEventLoop:
         """Return a new asyncio event loop in which agents run, on virtual time."""
-        loop = event_loop_on(self.scheduler)
+        loop = event_loop_on(self.scheduler, name=self.scheduler.unique(AGENTS))
         self.on_close(loop.close)
         return loop
 
@@ -147,7 +160,12 @@ class Simulation:
         self.scheduler.failure = violation
 
     def always(self, invariant: str, holds: Callable[[], object]) -> None:
-        """Check after each step that ``holds`` returns something true."""
+        """Check after each step that ``holds`` returns something true.
+
+        In a search for every order each step is then taken to depend on each other: none of the states in between
+        is left out.
+        """
+        self.scheduler.steps.all_depend = True
         self.scheduler.after_step.append(lambda: self.check(holds(), invariant))
 
     def at_the_end(self, check: Callable[[], None]) -> None:
