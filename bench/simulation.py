@@ -172,15 +172,26 @@ def measure_mutations(servers: Servers, sizes: Sizes, write: Callable[[str], obj
 
 
 def measure_orders(store: SimulatedStore, sizes: Sizes, write: Callable[[str], object]) -> None:
-    """Write how many orders the smallest scenarios have."""
-    write(f"{'every order':<36}{'orders':>24}{'run':>10}{'abandoned':>12}{'seconds':>10}")
-    for name, scenario in SCENARIOS.items():
-        begun = time.perf_counter()
-        done = explore_every_order(lambda sim, play=scenario: play(sim, store), limit=sizes.orders)  # type: ignore[misc] # mypy does not infer a default
-        seconds = time.perf_counter() - begun
-        orders = "too many to count" if done.interleavings is None else number(done.interleavings)
-        given_up = "  given up" if done.limited else ""
-        write(f"{name:<36}{orders:>24}{done.executions:>10,}{done.redundant:>12,}{seconds:>10.1f}{given_up}")
+    """Write how many orders the smallest scenarios have: of whole messages, and of steps up to each send."""
+    for steps, interrupted in (("whole messages", False), ("up to each send", True)):
+        write(f"{f'every order, {steps}':<36}{'orders':>24}{'run':>10}{'abandoned':>12}{'seconds':>10}")
+        for name in SCENARIOS:
+            measure_order(name, store, sizes, write, interrupted=interrupted)
+        write("")
+
+
+def measure_order(
+    name: str, store: SimulatedStore, sizes: Sizes, write: Callable[[str], object], *, interrupted: bool
+) -> None:
+    """Write how many orders one of them has."""
+    begun = time.perf_counter()
+    done = explore_every_order(
+        lambda sim: SCENARIOS[name](sim, store), interrupted=interrupted, limit=sizes.orders
+    )
+    seconds = time.perf_counter() - begun
+    orders = "too many to count" if done.interleavings is None else number(done.interleavings)
+    given_up = "  given up" if done.limited else ""
+    write(f"{name:<36}{orders:>24}{done.executions:>10,}{done.redundant:>12,}{seconds:>10.1f}{given_up}")
 
 
 def number(count: int) -> str:

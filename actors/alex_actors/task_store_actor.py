@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from alex_actors.actor import PooledActor
-from alex_actors.agent_protocol import Recorded, RecordRefused, RecordsMissing
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.messages import Promise, tell
-from alex_actors.session_protocol import Settled, Stock, TaskEnded, UnfinishedTask
+from alex_actors.session_protocol import Settled, Stock, UnfinishedTask
+from alex_actors.store.answers import Answers
 from alex_actors.store.database import cause_of
 from alex_actors.store.staging import FACTS, Keys, LiveTask, Staging, live_task
 from alex_actors.task_store_protocol import (
@@ -29,7 +29,7 @@ from alex_actors.task_store_protocol import (
     _Commit,
     _Probe,
 )
-from alex_actors.values import Context, TaskId, Timestamp, Value, timestamp
+from alex_actors.values import Context, Timestamp, Value, timestamp
 
 if TYPE_CHECKING:
     import pykka
@@ -41,15 +41,29 @@ if TYPE_CHECKING:
     from alex_actors.projection import Progress
     from alex_actors.store.reader import StoreReader
     from alex_actors.store.writer import StoreWriter
-    from alex_actors.tasks import Status, Task
+    from alex_actors.tasks import Task
 
 
 RETRY_AFTER = 5.0
 """Seconds until what the store could not do, and nobody else would ask for again, is tried again."""
 
+UNRECORDABLE = "The store could not record what became of the task."
+"""The error of a task that is ended for that; the log has what was raised."""
 
-Change: TypeAlias = Create | Record | RecordCrash | MakeSession
+
+class Dropped(Value, frozen=True):
+    """Ends the task of a change that was dropped, and answers its sender."""
+
+    context: Context
+    change: Record | RecordCrash
+
+
+Change: TypeAlias = Create | Record | RecordCrash | MakeSession | Dropped
 """What is written."""
+
+
+class Poisoned(Exception):
+    """Putting a transaction together failed for its cause: a fault of a change, or of the code that takes it."""
 
 
 class Pending(Value, frozen=True):
@@ -76,7 +90,8 @@ class TaskStoreActor(PooledActor):
 
     The first change after a commit has the actor tell itself to commit: what waits in the mailbox by then
     goes into the same transaction. If the transaction fails for one of the changes, each is tried in one of
-    its own, so that one that cannot be recorded does not take the others with it.
+    its own, so that one that cannot be recorded does not take the others with it. One that fails before it gets
+    to the database would fail whenever it came again: it is dropped, and its task is ended.
 
     One that takes the place of another that crashed begins with what is committed: it publishes what was not
     published any more. What was not committed is gone: who asked for it is told so, and agents and the session
@@ -99,22 +114,18 @@ class TaskStoreActor(PooledActor):
         super().__init__()
         self._writer = writer
         self._reader = reader  # reading never waits for another program's lock, as the writer does
+        self._answers = Answers(reader=reader)
         self._broadcaster = broadcaster
         self._clock = clock
         self._timers = timers
         self._log = log
         self._condition = condition
+        last_session, last_event = reader.last_keys()
         if condition.published is None:
-            with writer.transaction() as transaction:
-                _, condition.published = transaction.last_keys()
-        with writer.transaction() as transaction:
-            last_session, last_event = transaction.last_keys()
-            unfinished = transaction.unfinished()
-            self._unpublished = transaction.events_after(condition.published)
+            condition.published = last_event
+        self._unpublished = reader.events_after(condition.published)
         self._keys = Keys(last_session=last_session, last_event=last_event)
-        self._live: dict[TaskId, LiveTask] = {}
-        for task, recorded in unfinished:
-            self._live[task.task_id] = live_task(task, recorded)
+        self._live = {task.task_id: live_task(task, recorded) for task, recorded in reader.unfinished()}
         self._pending: list[Pending] = []
         self._probing = False
 
@@ -171,10 +182,12 @@ class TaskStoreActor(PooledActor):
             return
         try:
             self._write(group)
-        except SQLAlchemyError as error:
+        except OperationalError as error:
             # Locked, full, broken: it would be the same for each alone, and each would wait for as long.
-            if isinstance(error, OperationalError) or len(group) == 1:
-                self._give_up(group, error)
+            self._give_up(group, error)
+        except (SQLAlchemyError, Poisoned) as error:
+            if len(group) == 1:
+                self._give_up_one(group[0], error)
             else:
                 self._write_one_by_one(group)
 
@@ -185,22 +198,27 @@ class TaskStoreActor(PooledActor):
             except OperationalError as error:
                 self._give_up(group[position:], error)
                 return
-            except SQLAlchemyError as error:
-                self._give_up([one], error)
+            except (SQLAlchemyError, Poisoned) as error:
+                self._give_up_one(one, error)
 
     def _write(self, group: list[Pending]) -> None:
         now = timestamp(self._clock.now())
         named = {one.change.session_id for one in group if isinstance(one.change, Create | MakeSession)}
         with self._writer.transaction() as transaction:
-            keys = transaction.session_keys(named)
-            staging = self.staging_class(live=self._live, session_keys=keys, keys=self._keys)
-            answers = [self._stage(staging, one, now) for one in group]
-            transaction.write(staging.batch)
+            try:
+                keys = transaction.session_keys(named)
+                staging = self.staging_class(live=self._live, session_keys=keys, keys=self._keys)
+                answers = [self._stage(staging, one, now) for one in group]
+                transaction.write(staging.batch)
+            except SQLAlchemyError:
+                raise
+            except Exception as error:  # a crash would take the others with it, and come again
+                raise Poisoned from error
         self._committed(staging)
         for one, answer in zip(group, answers, strict=True):
             try:
                 answer()
-            except SQLAlchemyError as error:  # the commit stands; see "Answers"
+            except SQLAlchemyError as error:  # the commit stands
                 self._log.error("store.read_failed", error=str(error))
                 self._repeat_later(one.change)
 
@@ -213,10 +231,13 @@ class TaskStoreActor(PooledActor):
                 return _answer(one, staging.make_session(session_id, now, metadata))
             case Record() as record:
                 count = staging.record(record)
-                return lambda: self._answer_record(record, count)
+                return lambda: self._answers.recorded(record, count)
             case RecordCrash() as crash:
                 status = staging.crash(crash, now)
-                return lambda: self._answer_crash(crash, status)
+                return lambda: self._answers.ended(crash, status)
+            case Dropped(change=change):
+                status = staging.end(change.task_id, now, error=UNRECORDABLE)
+                return lambda: self._answers.ended(change, status)
 
     def _committed(self, staging: Staging) -> None:
         """Make the transaction's state this actor's, log its facts, publish its events; in this order."""
@@ -255,18 +276,29 @@ class TaskStoreActor(PooledActor):
         if isinstance(error, OperationalError):  # else it was one row that was refused: the store works
             self._note_failure(cause)
         for one in group:
-            context = one.change.context
-            self._log.error(
-                "store.commit_failed",
-                change=type(one.change).__name__,
-                task_id=context.task_id,
-                session_id=context.session_id,
-                trace_id=context.trace_id,
-                error=cause,
-            )
+            ids = _ids(one.change.context)
+            self._log.error("store.commit_failed", change=type(one.change).__name__, **ids, error=cause)
             if one.promise is not None:
                 one.promise.fail(StoreFailure(cause))
             self._repeat_later(one.change)
+
+    def _give_up_one(self, one: Pending, error: SQLAlchemyError | Poisoned) -> None:
+        if isinstance(error, Poisoned):
+            self._drop(one, error.__cause__)
+        else:
+            self._give_up([one], error)
+
+    def _drop(self, one: Pending, cause: BaseException | None) -> None:
+        """Give up a change that would fail whenever it came again, and end the task that it was about."""
+        change, context = one.change, one.change.context
+        what = {"receiver": "TaskStoreActor", "type": type(change).__name__}
+        self._log.error("message.dropped", **what, **_ids(context), exc_info=cause)
+        if one.promise is not None:
+            one.promise.fail(StoreFailure(f"It cannot be recorded: {cause!r}"))
+        if isinstance(change, Record | RecordCrash):
+            self._write_one_by_one([Pending(Dropped(context, change), None)])
+        elif isinstance(change, Dropped):  # its end cannot be recorded either: that is left to the next start
+            self._answers.ended(change.change, "failed")
 
     def _note_failure(self, cause: str) -> None:
         """Say that the store fails, and see to it that it is said when it does no more."""
@@ -293,26 +325,11 @@ class TaskStoreActor(PooledActor):
 
     def _repeat_later(self, change: Change) -> None:
         """Try a change again that nobody else would send again: an agent that crashed is gone."""
-        if isinstance(change, RecordCrash):
-            self._timers.after(RETRY_AFTER, self.actor_ref, change)
+        sent = change.change if isinstance(change, Dropped) else change
+        if isinstance(sent, RecordCrash):
+            self._timers.after(RETRY_AFTER, self.actor_ref, sent)
 
-    # Answers. Reading may fail where writing did: then there is no answer yet, and the message comes again.
-
-    def _answer_record(self, record: Record, count: int | None) -> None:
-        context = record.context.sent_by("TaskStoreActor")
-        if count is not None and count < record.first:
-            tell(record.agent, RecordsMissing(context=context, count=count))
-        elif count is not None:
-            tell(record.agent, Recorded(context=context, count=count))
-        elif (task := self._reader.task(record.task_id)) is not None:
-            tell(record.agent, RecordRefused(context=context, status=task.status))
-
-    def _answer_crash(self, crash: RecordCrash, status: Status | None) -> None:
-        if status is None:
-            task = self._reader.task(crash.task_id)
-            status = "failed" if task is None else task.status
-        context = crash.context.sent_by("TaskStoreActor")
-        tell(crash.session, TaskEnded(context=context, task_id=crash.task_id, status=status))
+    # Revoking, and taking stock.
 
     def _revoke(self, message: Revoke) -> None:
         for one in self._pending:
@@ -342,9 +359,7 @@ class TaskStoreActor(PooledActor):
         self._condition.incarnation = message.incarnation
         self._commit()
         try:
-            with self._writer.transaction() as transaction:
-                found = transaction.unfinished()
-                last_place = transaction.last_place()
+            found, last_place = self._reader.unfinished(), self._reader.last_place()
         except SQLAlchemyError as error:
             self._note_failure(cause_of(error))
             self._timers.after(RETRY_AFTER, self.actor_ref, message)
@@ -359,14 +374,19 @@ class TaskStoreActor(PooledActor):
 
     def _interrupt_unfinished(self) -> RecoveredStore:
         now = timestamp(self._clock.now())
+        staging = Staging(live={}, session_keys={}, keys=self._keys)
+        found = self._reader.unfinished()
+        for task, recorded in found:
+            staging.interrupt(live_task(task, recorded), now)
         with self._writer.transaction() as transaction:
-            staging = Staging(live={}, session_keys={}, keys=self._keys)
-            found = transaction.unfinished()
-            for task, recorded in found:
-                staging.interrupt(live_task(task, recorded), now)
             transaction.write(staging.batch)
         self._committed(staging)
         return RecoveredStore(len(found))
+
+
+def _ids(context: Context) -> dict[str, str]:
+    """Return what the log says of whose work a message is."""
+    return {"task_id": context.task_id, "session_id": context.session_id, "trace_id": context.trace_id}
 
 
 def _answer(one: Pending, answer: object) -> Callable[[], None]:

@@ -42,8 +42,11 @@ class ItBroke(Exception):
 class StoreUnderTest:
     """A store actor over a real file, and stand-ins for everybody whom it answers."""
 
-    def __init__(self, path: Path, *, restarted: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, restarted: bool = False, store_class: type[TaskStoreActor] = TaskStoreActor
+    ) -> None:
         """``restarted``: after a crash, as in the server. Without, a crash is the test's."""
+        self._store_class = store_class
         self.store = Store(path)
         self.log = CapturedLog()
         self.condition = StoreCondition()
@@ -59,7 +62,7 @@ class StoreUnderTest:
         self.places = 0
 
     def _make(self) -> TaskStoreActor:
-        self.actor = TaskStoreActor(
+        self.actor = self._store_class(
             writer=self.store.writer,
             reader=self.store.actors_reader,
             broadcaster=self.broadcaster.ref,

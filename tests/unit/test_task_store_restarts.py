@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,13 @@ def under(tmp_path: Path) -> Iterator[StoreUnderTest]:
     under.run()
     yield under
     under.close()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Return another program's connection to the store."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "alex.sqlite3", isolation_level=None)) as connection:
+        yield connection
 
 
 def stock(under: StoreUnderTest) -> Stock:
@@ -106,7 +115,32 @@ def test_a_store_that_failed_before_the_crash_is_probed_after_it(under: StoreUnd
     assert probes == 1
 
 
+def test_a_restart_does_not_wait_for_another_programs_lock(
+    under: StoreUnderTest, other: sqlite3.Connection
+) -> None:
+    under.created("a")
+    other.execute("BEGIN IMMEDIATE")
+
+    under.revoke("a")
+    under.crash()
+
+    (settled,) = under.session.received
+    assert settled.task == under.store.task(TaskId("a"))
+
+
 # Taking stock.
+
+
+def test_stock_is_taken_though_another_program_holds_the_lock(
+    under: StoreUnderTest, other: sqlite3.Connection
+) -> None:
+    under.created("a")
+    other.execute("BEGIN IMMEDIATE")
+
+    under.take_stock(1)
+    under.run()
+
+    assert [one.task.task_id for one in stock(under).unfinished] == ["a"]
 
 
 def test_stock_is_what_is_unfinished_in_the_order_of_its_places(under: StoreUnderTest) -> None:
@@ -155,12 +189,13 @@ def test_it_is_remembered_across_a_crash_who_took_stock_last(under: StoreUnderTe
         ask_result(stale)
 
 
-def test_stock_that_cannot_be_taken_is_tried_again(under: StoreUnderTest) -> None:
+def test_stock_that_cannot_be_taken_is_tried_again(under: StoreUnderTest, other: sqlite3.Connection) -> None:
     under.created("a")
-    under.store.writer.fail_next(True)
+    other.execute("ALTER TABLE tasks RENAME TO gone")
     under.take_stock(1)
     under.run()
     before = list(under.session.received)
+    other.execute("ALTER TABLE gone RENAME TO tasks")
 
     under.dispatcher.advance(RETRY_AFTER)
 
@@ -168,10 +203,13 @@ def test_stock_that_cannot_be_taken_is_tried_again(under: StoreUnderTest) -> Non
     assert [one.task.task_id for one in stock(under).unfinished] == ["a"]
 
 
-def test_stock_is_not_taken_again_for_a_session_actor_that_is_gone(under: StoreUnderTest) -> None:
-    under.store.writer.fail_next(True)
+def test_stock_is_not_taken_again_for_a_session_actor_that_is_gone(
+    under: StoreUnderTest, other: sqlite3.Connection
+) -> None:
+    other.execute("ALTER TABLE tasks RENAME TO gone")
     under.take_stock(1)
     under.run()
+    other.execute("ALTER TABLE gone RENAME TO tasks")
     under.take_stock(2)
     under.run()
 

@@ -34,6 +34,13 @@ class StoreReader:
             row = connection.execute(queries.ONE_TASK, {"task_id": task_id}).one_or_none()
         return None if row is None else task_of_row(row)
 
+    def unfinished(self) -> list[tuple[Task, int]]:
+        """Return the tasks without an end, in their order, each with the number of its events."""
+        with self._engine.connect() as connection:
+            counts = {row[0]: row[1] for row in connection.execute(queries.EVENT_COUNTS)}
+            rows = connection.execute(queries.UNFINISHED_TASKS).all()
+        return [(task, counts[task.place]) for task in map(task_of_row, rows)]
+
     def ended(self, task_ids: Collection[TaskId]) -> tuple[tuple[TaskId, Status], ...]:
         """Return those of the tasks that have ended, with their status."""
         with self._engine.connect() as connection:
@@ -66,6 +73,24 @@ class StoreReader:
             queries.EVENTS_OF_SESSION,
             {"after": after, "limit": limit},
         )
+
+    def events_after(self, event_id: int) -> list[RecordedEvent]:
+        """Return all events with an id above ``event_id``, in order."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(queries.EVENTS_AFTER, {"after": event_id})
+            return [RecordedEvent(*row) for row in rows]
+
+    def last_place(self) -> int:
+        """Return the last place that was given, 0 if none was."""
+        with self._engine.connect() as connection:
+            last: int | None = connection.execute(queries.LAST_PLACE).scalar_one()
+        return last or 0
+
+    def last_keys(self) -> tuple[int, int]:
+        """Return the last session key and the last event id ever used, also by rows that are gone."""
+        with self._engine.connect() as connection:
+            used = {row[0]: row[1] for row in connection.execute(queries.LAST_KEYS)}
+        return used.get("sessions", 0), used.get("events", 0)
 
     def _events(
         self, owner: Select[int], named: _Parameters, page: Select[Any], wanted: _Parameters

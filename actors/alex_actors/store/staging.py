@@ -147,11 +147,15 @@ class Staging:
 
     def crash(self, message: RecordCrash, at: Timestamp) -> Status | None:
         """End a task whose agent crashed. Returns its terminal status; None if it ended before."""
-        task = self._live(message.task_id)
+        return self.end(message.task_id, at, error=message.error)
+
+    def end(self, task_id: TaskId, at: Timestamp, *, error: str) -> Status | None:
+        """End a task as failed, unless it has ended. Returns its terminal status; None if it ended before."""
+        task = self._live(task_id)
         if task is None:
             return None
         if not task.progress.ended:
-            task = self.fail(task, at, error=message.error, reason="error")
+            task = self.fail(task, at, error=error, reason="error")
         return task.progress.status
 
     def interrupt(self, task: LiveTask, at: Timestamp) -> None:

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Insert, Table, Update, bindparam, insert, select, update
 
-from alex_actors.events import RecordedEvent
 from alex_actors.projection import Progress
-from alex_actors.store import queries
-from alex_actors.store.rows import task_of_row
 from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
 
 if TYPE_CHECKING:
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Dialect, Engine
 
-    from alex_actors.tasks import Task
     from alex_actors.values import SessionId, Timestamp
 
 _find_sessions = select(sessions.c.session_id, sessions.c.session_key).where(
@@ -141,27 +137,6 @@ class Transaction:
         if not session_ids:
             return {}
         return {row[0]: row[1] for row in self._connection.execute(_find_sessions, {"ids": list(session_ids)})}
-
-    def unfinished(self) -> list[tuple[Task, int]]:
-        """Return the tasks without an end, in their order, each with the number of its events."""
-        counts = {row[0]: row[1] for row in self._connection.execute(queries.EVENT_COUNTS)}
-        rows = self._connection.execute(queries.UNFINISHED_TASKS)
-        return [(task, counts[task.place]) for task in map(task_of_row, rows)]
-
-    def events_after(self, event_id: int) -> list[RecordedEvent]:
-        """Return all events with an id above ``event_id``, in order."""
-        rows = self._connection.execute(queries.EVENTS_AFTER, {"after": event_id})
-        return [RecordedEvent(*row) for row in rows]
-
-    def last_place(self) -> int:
-        """Return the last place that was given, 0 if none was."""
-        last: int | None = self._connection.execute(queries.LAST_PLACE).scalar_one()
-        return last or 0
-
-    def last_keys(self) -> tuple[int, int]:
-        """Return the last session key and the last event id ever used, also by rows that are gone."""
-        used = {row[0]: row[1] for row in self._connection.execute(queries.LAST_KEYS)}
-        return used.get("sessions", 0), used.get("events", 0)
 
 
 class StoreWriter:
