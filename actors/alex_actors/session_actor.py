@@ -174,9 +174,8 @@ class SessionActor(PooledActor):
         place.turn_ended = launched.stopped
         if launched.stopped or launched.crash is not None:
             self._record_crash(place, launched.crash or GONE)
-            if not launched.stopped:  # what its actor left running still takes room
-                place.granted = True
-                self._running += 1
+            if not launched.stopped:
+                self._take_room(place)
             return
         place.agent = launched.agent
         if unfinished is None:  # it has an end: its agent is to stop, also if it was launched after it
@@ -197,8 +196,7 @@ class SessionActor(PooledActor):
         if place is None or place.task_id not in self._unheard:
             return
         if message.granted:
-            place.granted = True
-            self._running += 1
+            self._take_room(place)
         if message.status is not None:
             self._set_status(place, message.status)
         self._heard_of(place)
@@ -301,16 +299,18 @@ class SessionActor(PooledActor):
             self._grant(place)
 
     def _grant(self, place: Place) -> None:
-        if place.agent is None or place.crash is not None or self._unheard:
-            return
-        if place.granted or place.cancelling:
+        if place.agent is None or place.crash is not None or place.granted or place.cancelling or self._unheard:
             return
         if self._running >= self._max_running:
             self._ready[place.task_id] = place
             return
-        self._running += 1
-        place.granted = True
+        self._take_room(place)
         tell(place.agent, TurnGranted(context=place.context))
+
+    def _take_room(self, place: Place) -> None:
+        """Count a place among those that run: also one whose actor crashed and may have left its agent running."""
+        place.granted = True
+        self._running += 1
 
     def _turn_ended(self, message: TurnEnded) -> None:
         place = self._lines.find(message.task_id)
@@ -336,6 +336,8 @@ class SessionActor(PooledActor):
     def _agent_crashed(self, message: AgentCrashed) -> None:
         place = self._lines.find(message.task_id)
         if place is not None:
+            if place.task_id in self._unheard:
+                self._take_room(place)
             self._record_crash(place, message.error)
             self._heard_of(place)
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from alex_actors.agent_actor import AgentActor, Interruption
+from alex_actors.agent_protocol import AgentMessage, RecordsMissing
 from alex_actors.core import Core
 from alex_actors.events import AnyEvent
 from alex_actors.messages import tell
@@ -38,6 +39,32 @@ class NeverInterrupts(AgentActor):
         if self._interruption is None:
             self._interruption = interruption
             self._end_as_interrupted()
+
+
+class NeverTimesOut(AgentActor):
+    """Takes no notice of its deadline."""
+
+    def _interrupt(self, interruption: Interruption) -> None:
+        if interruption != "timeout":
+            super()._interrupt(interruption)
+
+
+class FillsNoGaps(AgentActor):
+    """Sends again what is missing only when that is due."""
+
+    def on_receive(self, message: AgentMessage) -> None:
+        if isinstance(message, RecordsMissing):
+            self._recorded(message.count)
+        else:
+            super().on_receive(message)
+
+
+class TellsBeforeItNotes(AgentActor):
+    """Notes that nothing of it runs any more when it has told so."""
+
+    def _tell_turn_ended(self) -> None:
+        tell(self._session, TurnEnded(context=self._context, task_id=self._task.task_id))
+        self._note_stopped()
 
 
 class NeverSendsAgain(AgentActor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,16 @@ from alex_actors.messages import tell
 from alex_actors.replies import AlreadyEnded, Cancelled, CancelReply, SessionBusy, TooManyTasks
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
-from alex_actors.session_protocol import Confirmed, Settle, Stock, TaskEnded
+from alex_actors.session_protocol import (
+    AgentCrashed,
+    Confirm,
+    Confirmed,
+    RequestTurn,
+    Settle,
+    Stock,
+    TaskEnded,
+    UnfinishedTask,
+)
 from alex_actors.tasks import NewTask, Task
 from alex_actors.values import Context, TaskId
 
@@ -118,6 +128,41 @@ class OverlooksTheUnrecorded(SessionActor):
         self._recorded_only = RecordedOnly()
 
 
+class InterruptsNobody(SessionActor):
+    """Lets a task that is to interrupt others wait for them."""
+
+    def _give_turn(self, place: Place) -> None:
+        if place.strategy == "interrupt":
+            place.strategy = "enqueue"
+        super()._give_turn(place)
+
+
+class RejectsNothing(SessionActor):
+    """Lets a task wait that is to be refused."""
+
+    def _confirm(self, message: Confirm) -> Confirmed | SessionBusy | TooManyTasks:
+        if message.strategy == "reject":
+            message = msgspec.structs.replace(message, strategy="enqueue")
+        return super()._confirm(message)
+
+
+class ParallelInLine(SessionActor):
+    """Lets a parallel task wait for those before it."""
+
+    def _give_turn(self, place: Place) -> None:
+        if place.strategy == "parallel":
+            place.strategy = "enqueue"
+        super()._give_turn(place)
+
+
+class TakesAnyNumber(SessionActor):
+    """Refuses no task because there are too many."""
+
+    def _confirm(self, message: Confirm) -> Confirmed | SessionBusy | TooManyTasks:
+        self._max_unfinished = sys.maxsize
+        return super()._confirm(message)
+
+
 class PassesOnAtTheEnd(SessionActor):
     """Passes the turn on when a task's end is recorded, without waiting for its agent to stop."""
 
@@ -180,3 +225,39 @@ class ForgetsTheUnfinished(SessionActor):
 
     def _take_stock(self, stock: Stock) -> None:
         super()._take_stock(msgspec.structs.replace(stock, unfinished=()))
+
+
+class OverlooksTheCrashed(SessionActor):
+    """Counts an agent only if its actor has said that it runs."""
+
+    def _agent_crashed(self, message: AgentCrashed) -> None:
+        place = self._lines.find(message.task_id)
+        if place is not None:
+            self._record_crash(place, message.error)
+            self._heard_of(place)
+
+
+class FailsTheUnlaunched(SessionActor):
+    """Takes any task without an agent for one whose agent is gone."""
+
+    def _take_up_without_agent(self, place: Place, task: Task, unfinished: UnfinishedTask | None) -> None:
+        del unfinished
+        super()._take_up_without_agent(place, task, None)
+
+
+class RevokesOnce(SessionActor):
+    """Does not ask a store that was restarted again what became of a task."""
+
+    def _tell_store_again(self) -> None:
+        settling = [place for place in self._lines if place.settling]
+        for place in settling:
+            place.settling = False
+        super()._tell_store_again()
+
+
+class LeavesLateAgents(SessionActor):
+    """Says nothing to an agent that was launched after its task had ended."""
+
+    def _request_turn(self, message: RequestTurn) -> None:
+        if self._lines.find(message.task_id) is not None:
+            super()._request_turn(message)

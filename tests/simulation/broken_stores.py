@@ -19,6 +19,7 @@ from alex_actors.store.writer import Batch, StoreWriter, Transaction
 from alex_actors.task_store_actor import Change, Pending, TaskStoreActor
 from alex_actors.task_store_protocol import Create, Record, RecordCrash, TakeStock
 from alex_actors.values import Context, Timestamp
+from tests.simulation.broken_sessions import ForgetsTheUnfinished
 
 # Too early.
 
@@ -204,3 +205,9 @@ class RecoversNothing(Core):
 
     def recover(self) -> None:
         pass
+
+
+class ForgetsItsTasks(RecoversNothing):
+    """A core that takes no notice of what is unfinished when it starts."""
+
+    session_class = ForgetsTheUnfinished

@@ -2,88 +2,31 @@
 
 from __future__ import annotations
 
-from alex_actors.agent_actor import AgentActor
-from alex_actors.agent_launcher import AgentLauncher
-from alex_actors.broadcaster_actor import BroadcasterActor
-from alex_actors.core import Core
-from alex_actors.following import Following, Followings
-from alex_actors.runtime import ActorRuntime
-from alex_actors.session_actor import SessionActor
 from alex_actors.simulation.invariants import (
     ALL_LOGGED,
     ALL_TOLD,
     ASKED_FOR,
     EACH_ONCE,
     IN_LINE,
+    INTERRUPTED,
+    NEVER_FAILED_UNSTARTED,
     NOTHING_LEFT,
     NOTHING_LOST,
     ONE_END,
     ONE_SESSION,
     RECORDED_BEFORE_TOLD,
     RECORDED_FIRST,
+    REJECTED,
 )
-from alex_actors.store.staging import Staging
-from alex_actors.task_store_actor import TaskStoreActor
-from alex_actors.values import Value
 from tests.simulation import broken_agents as agents
 from tests.simulation import broken_sessions as sessions
 from tests.simulation import broken_stores as stores
 from tests.simulation import broken_streams as streams
+from tests.simulation.after_the_run import FILLED_AT_ONCE, IN_TIME, NOT_IN_LINE, TURN_ONCE
 from tests.simulation.chancy_agent import RECORDED_BEFORE_EFFECT
+from tests.simulation.mutation import Mutation, server
 from tests.simulation.original_bug import HandMadeCore
-from tests.simulation.whole_system import ANSWERED, NOT_TOO_MANY, TURN_COMES, TURN_ONCE
-
-
-class Mutation(Value, frozen=True):
-    """The server with one thing broken."""
-
-    name: str
-    broken: str
-    """What is broken, in words."""
-    core: type[Core]
-    violates: tuple[str, ...]
-    """The invariants of which a finding violates one."""
-
-
-def server(
-    *,
-    runtime: type[ActorRuntime] = ActorRuntime,
-    session: type[SessionActor] = SessionActor,
-    launcher: type[AgentLauncher] | None = None,
-    agent: type[AgentActor] = AgentActor,
-    store: type[TaskStoreActor] | None = None,
-    staging: type[Staging] = Staging,
-    broadcaster: type[BroadcasterActor] = BroadcasterActor,
-    followings: type[Followings] | None = None,
-    following: type[Following] = Following,
-) -> type[Core]:
-    """Return a core with these parts exchanged."""
-
-    class Launcher(AgentLauncher):
-        agent_class = agent
-
-    class Store(TaskStoreActor):
-        staging_class = staging
-
-    class Kept(Followings):
-        following_class = following
-
-    class Broken(Core):
-        runtime_class = runtime
-        session_class = session
-        launcher_class = launcher or Launcher
-        store_class = store or Store
-        broadcaster_class = broadcaster
-        followings_class = followings or Kept
-
-    return Broken
-
-
-class ForgetsItsTasks(stores.RecoversNothing):
-    """A core that takes no notice of what is unfinished when it starts."""
-
-    session_class = sessions.ForgetsTheUnfinished
-
+from tests.simulation.whole_system import ANSWERED, NOT_TOO_MANY, NOT_TOO_MANY_UNFINISHED, TURN_COMES
 
 ORIGINAL_BUG = Mutation(
     "original bug",
@@ -160,7 +103,7 @@ MUTATIONS = (
         "turn ended before the end",
         "An agent's actor says that its turn is over when it has given its agent up.",
         server(agent=agents.SaysSoTooEarly),
-        (IN_LINE, NOT_TOO_MANY),
+        (IN_LINE, NOT_TOO_MANY, NEVER_FAILED_UNSTARTED),
     ),
     Mutation(
         "end of turn not told",
@@ -173,6 +116,30 @@ MUTATIONS = (
         "A task that has ended still counts among those that run.",
         server(session=sessions.KeepsTheRoom),
         (TURN_COMES,),
+    ),
+    Mutation(
+        "interrupt interrupts nobody",
+        "A task that is to `interrupt` waits for those before it, and cancels none.",
+        server(session=sessions.InterruptsNobody),
+        (INTERRUPTED,),
+    ),
+    Mutation(
+        "reject taken",
+        "A `reject` task is taken although another one of its session is unfinished.",
+        server(session=sessions.RejectsNothing),
+        (REJECTED,),
+    ),
+    Mutation(
+        "parallel in line",
+        "A `parallel` task waits until those before it have ended.",
+        server(session=sessions.ParallelInLine),
+        (NOT_IN_LINE,),
+    ),
+    Mutation(
+        "too many unfinished",
+        "As many tasks are taken as come.",
+        server(session=sessions.TakesAnyNumber),
+        (NOT_TOO_MANY_UNFINISHED,),
     ),
     # Cancels.
     Mutation(
@@ -198,6 +165,12 @@ MUTATIONS = (
         "A cancel that meets a finish ends the task twice, and the store takes both.",
         server(agent=agents.EndsTwice, store=stores.TakesMoreAfterTheEnd),
         (ONE_END, RECORDED_BEFORE_TOLD),
+    ),
+    Mutation(
+        "timeout forgotten",
+        "A task runs on when its timeout is over.",
+        server(agent=agents.NeverTimesOut),
+        (IN_TIME,),
     ),
     # What is recorded.
     Mutation(
@@ -228,13 +201,19 @@ MUTATIONS = (
         "gaps recorded",
         "A Record is taken although one before it was lost.",
         server(staging=stores.TakesGaps),
-        (NOTHING_LOST, RECORDED_BEFORE_EFFECT),
+        (NOTHING_LOST, RECORDED_BEFORE_EFFECT, NEVER_FAILED_UNSTARTED),
     ),
     Mutation(
         "lost record not sent again",
         "What was sent to a store that crashed is not sent again.",
         server(agent=agents.NeverSendsAgain),
         (TURN_COMES, NOTHING_LOST, NOTHING_LEFT),
+    ),
+    Mutation(
+        "gap filled later",
+        "An agent's actor that hears that records are missing waits until it is time to send again.",
+        server(agent=agents.FillsNoGaps),
+        (FILLED_AT_ONCE,),
     ),
     Mutation(
         "two commits",
@@ -337,8 +316,47 @@ MUTATIONS = (
     Mutation(
         "recovery forgets tasks",
         "What a process that was killed left unfinished stays so.",
-        ForgetsItsTasks,
+        stores.ForgetsItsTasks,
         (TURN_COMES, NOTHING_LOST, ONE_END, IN_LINE),
+    ),
+    Mutation(
+        "revoke not said again",
+        "What the session actor asked of a store that crashed, about a worker that gave up, is lost.",
+        server(session=sessions.RevokesOnce),
+        (
+            TURN_COMES,
+            NOTHING_LEFT,
+        ),
+    ),
+    Mutation(
+        "late agent left waiting",
+        "An agent that is launched after its task has ended waits for its turn for ever.",
+        server(session=sessions.LeavesLateAgents),
+        (
+            NOTHING_LEFT,
+            TURN_COMES,
+        ),
+    ),
+    Mutation(
+        "unlaunched task failed",
+        "A session actor that was restarted fails a recorded task whose agent was not launched yet.",
+        server(session=sessions.FailsTheUnlaunched),
+        (NEVER_FAILED_UNSTARTED, NOTHING_LEFT),
+    ),
+    Mutation(
+        "stop told before it is noted",
+        "An agent's actor says that its turn is over, and only then notes that its agent has stopped.",
+        server(agent=agents.TellsBeforeItNotes),
+        (
+            NOTHING_LEFT,
+            TURN_COMES,
+        ),
+    ),
+    Mutation(
+        "crashed agent takes no room",
+        "A session actor that was restarted forgets an agent that runs, because its actor has crashed meanwhile.",
+        server(session=sessions.OverlooksTheCrashed),
+        (NOT_TOO_MANY,),
     ),
     # What is left behind.
     Mutation(

@@ -10,21 +10,23 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.actor import PooledActor
 from alex_actors.agent_actor import AgentActor
-from alex_actors.agent_protocol import TurnGranted
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.core import Core
 from alex_actors.mailbox import acting
 from alex_actors.session_actor import SessionActor
+from alex_actors.session_protocol import RequestTurn, TaskEnded
 from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LOST, ONE_END
 from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.simulation.store import SimulatedStore, disk_error, row_error
 from alex_actors.simulation.world import Simulation
 from alex_actors.task_store_actor import TaskStoreActor
+from alex_actors.task_store_protocol import Revoke
 from alex_actors.tasks import UNFINISHED
 from alex_actors.values import SessionId, TaskId
 from alex_http.errors import TaskHasEnded
+from tests.simulation.after_the_run import AfterTheRun
 from tests.simulation.chancy_agent import ChancyAgent
 from tests.simulation.http_clients import HttpSide, SimulatedServer
 from tests.simulation.telling_actors import telling
@@ -41,6 +43,15 @@ LATEST_CRASH = 60
 CRASHING = ((AgentActor, 0.2), (SessionActor, 0.4), (TaskStoreActor, 0.2), (BroadcasterActor, 0.2))
 """Which actors crash, and in which share of the runs: to rebuild the lines of tasks is hardest."""
 
+MANY = 100
+"""More tasks than any run has."""
+
+GRACE = 5.0
+"""Virtual seconds that an agent has to stop."""
+
+TOLD = RequestTurn | TaskEnded | Revoke
+"""What actors are made to crash of: when agents come and go, and of what is lost if it comes twice."""
+
 AT_ONCE = 0.001
 """Virtual seconds: with it, a worker gives up at any moment, if time passes although others could go on."""
 
@@ -52,8 +63,7 @@ UNFINISHED_TASKS = "SELECT task_id FROM tasks WHERE status IN ('pending', 'runni
 
 ANSWERED = "A client is answered, and with success unless something is wrong."
 NOT_TOO_MANY = "No more agents run than may."
-ONLY_WHAT_IS_WANTED = "Nothing crashes but what the run wants to crash."
-TURN_ONCE = "A turn is granted once, also when who grants it crashed in between."
+NOT_TOO_MANY_UNFINISHED = "No more tasks are unfinished than may be."
 TURN_COMES = "Whoever waits for its turn gets it when nobody runs."
 
 
@@ -82,17 +92,19 @@ class WholeSystem:
         self.decisions = decisions = simulation.decisions
         self.store = store
         self._dies_at = NEVER
-        self._crashes_after_commit = self._crashes_handled = 0
+        self._crashes_after_commit = self._crashes_handled = self._crashes_told = 0
         self._answered: set[str] = set()
         crashes_handled = faults and decisions.chance(0.15)
         if crashes_handled:
             core = telling(core, self._after_message)
         agent = ChancyAgent(simulation, store)
-        self._most = most = decisions.choose((100, 1, 2))
+        self._most = most = decisions.choose((MANY, 1, 2))
+        self._most_unfinished = decisions.choose((MANY, 3))
+        self._killed = self._hurries = False
         self._watches: list[Watch] = []
         self.server = SimulatedServer(
             simulation, store=store, agent_for=lambda _task: agent, core=core, http=http,
-            max_unfinished=decisions.choose((100, 3)), max_running=most,
+            max_unfinished=self._most_unfinished, max_running=most, cancel_grace=GRACE,
             max_ahead=decisions.choose((64, 1, 3)), failed=lambda _error: self._die(),
             ask_timeout=decisions.choose((10.0, 10.0, AT_ONCE)),
         )  # fmt: skip
@@ -112,8 +124,13 @@ class WholeSystem:
             if decisions.chance(often):
                 self._smooth = False
                 self._crash_later(actor)
+        if decisions.chance(0.25):
+            self._smooth = False
+            self._crashes_told = 2
+            system.dispatcher.observers.append(self._before_message)
         if decisions.chance(0.3):
             self._smooth = False
+            self._hurries = True
             self.simulation.hurry(0.02)
         system.reader.looked = self.simulation.scheduler.perhaps_pause
         system.writer.committed = self._after_commit
@@ -152,6 +169,12 @@ class WholeSystem:
             self._crashes_after_commit -= 1
             raise InjectedCrash
 
+    def _before_message(self, _actor: PooledActor, message: object) -> None:
+        """Have who is told something crash of it."""
+        if self._crashes_told and isinstance(message, TOLD) and self.simulation.faults.happens(0.4):
+            self._crashes_told -= 1
+            raise InjectedCrash
+
     def _after_message(self, _actor: PooledActor) -> None:
         """Have an actor crash with its message handled, and not answered."""
         if self._crashes_handled and self.simulation.faults.happens(0.03):
@@ -161,6 +184,7 @@ class WholeSystem:
     def _perhaps_die(self) -> None:
         if self.simulation.trace.step >= self._dies_at and not self.simulation.faults.calm and self.server.up:
             self._dies_at = NEVER
+            self._killed = True
             self.server.kill()
             self.simulation.hurry(0.0)  # or the start, too, may take longer than it may
             self.simulation.client("operator", self._restart)
@@ -195,12 +219,29 @@ class WholeSystem:
         for watcher in watchers:
             watcher.result()
         self.server.system.settle()
-        self._look_at_turns()
-        self._look_at_crashes()
+        self._look_at_it_all()
         if self._smooth:
             recorded = {row[0] for row in self._rows("SELECT task_id FROM tasks")}
             untold = recorded - self._answered
             self.simulation.check(not untold, ANSWERED, f"Nobody was told of {untold}.", about=untold)
+
+    def _look_at_it_all(self) -> None:
+        look = AfterTheRun(self.simulation, self.store)
+        look.look_at_turns()
+        look.look_at_crashes()
+        if not self._killed:
+            look.look_at_promptness(room=self._most >= MANY)
+        if not self._hurries:
+            look.look_at_timeouts(grace=GRACE)
+        if self._most_unfinished < MANY:
+            self._look_at_limit()
+
+    def _look_at_limit(self) -> None:
+        for confirmed in self.server.system.invariants.confirmations():
+            beside = confirmed.unfinished
+            seen = f"{confirmed.task_id} is confirmed while {len(beside)} tasks are unfinished: {beside}."
+            allowed = len(beside) < self._most_unfinished
+            self.simulation.check(allowed, NOT_TOO_MANY_UNFINISHED, seen, about=(confirmed.task_id, *beside))
 
     def _visit(self, name: str) -> list[Any]:  # Any: clients of any result
         """Submit something a few times, and look after it."""
@@ -300,17 +341,6 @@ class WholeSystem:
         recorded = [event_id for event_id in self._recorded(watch.topic) if event_id > watch.start]
         seen = f"After {watch.start} of {watch.topic}: got {watch.received}; recorded is {recorded}."
         self.simulation.check(watch.received == recorded, EACH_ONCE, seen)
-
-    def _look_at_turns(self) -> None:
-        granted = [e.peer for e in self.simulation.trace if e.kind == "sent" and isinstance(e.what, TurnGranted)]
-        twice = {agent for agent in granted if granted.count(agent) > 1}
-        self.simulation.check(not twice, TURN_ONCE, f"{sorted(twice)} had it twice.", about=twice)
-
-    def _look_at_crashes(self) -> None:
-        for entry in self.simulation.trace:
-            if entry.kind == "crashed":
-                wanted = isinstance(entry.what, InjectedCrash | SQLAlchemyError)
-                self.simulation.check(wanted, ONLY_WHAT_IS_WANTED, f"{entry}", about=(entry.who,))
 
     def _is_answer(self, status: int, expected: set[int]) -> bool:
         return status in expected or (not self._smooth and (status == 503 or self._crashed(status)))

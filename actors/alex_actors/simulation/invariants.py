@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from alex_actors.agent_protocol import CancelTask, TurnGranted
 from alex_actors.events import EVENT_TYPES, TERMINAL, AnyEvent
 from alex_actors.projection import Progress, advance
+from alex_actors.session_protocol import RequestTurn
 from alex_actors.simulation.store import event_resource, task_resource
 from alex_actors.simulation.trace import Fact
 from alex_actors.tasks import UNFINISHED, Status
@@ -33,6 +35,9 @@ ALL_LOGGED = "The log leaves out nothing that has happened to a task."
 IN_LINE = "A task never runs beside one of its session that was confirmed before it, unless it is `parallel`."
 NOTHING_LOST = "A task that was answered for is recorded, and stays so; what its agent said is recorded in order."
 ASKED_FOR = "A task is cancelled only if somebody asks for it: a client, or a later task that is to `interrupt`."
+INTERRUPTED = "A task that is to `interrupt` starts when each before it was asked to stop, or had ended by itself."
+REJECTED = "A `reject` task is confirmed only if each of its session that was recorded before has ended."
+NEVER_FAILED_UNSTARTED = "A task fails before it has started only if its actor crashes, or the process is killed."
 NOTHING_LEFT = "What has ended leaves nothing behind: no actor, no timer, no entry in any table."
 
 TERMINAL_TYPES = frozenset(EVENT_TYPES[event] for event in TERMINAL)
@@ -58,6 +63,20 @@ STATE = (
 def run_resource(task_id: str) -> str:
     """Return the resource that says whether a task's agent runs."""
     return f"run:{task_id}"
+
+
+class Confirmation(Value, frozen=True):
+    """How a task that is recorded was confirmed."""
+
+    task_id: str
+    strategy: str
+    session_key: int
+    index: int
+    """Where in the trace."""
+    before: tuple[Confirmation, ...]
+    """Those before it in its session's line, in order."""
+    unfinished: tuple[str, ...]
+    """The tasks, of whatever session, that were confirmed before it and had no end committed yet."""
 
 
 class Seen(Value, frozen=True):
@@ -92,6 +111,8 @@ class Invariants:
         self._told: list[int] = []
         self._telling: Sequence[RecordedEvent] = ()
         self._process_ended = False
+        self._ended: dict[str, int] = {}
+        """How long the trace was when a task's end was committed."""
 
     # While it runs.
 
@@ -172,7 +193,8 @@ class Invariants:
     def written(self, task_ids: Collection[str]) -> None:
         """Look at tasks whose state was committed just now."""
         for task_id in task_ids:
-            self._look_at_state(task_id)
+            if self._look_at_state(task_id) not in UNFINISHED:
+                self._ended.setdefault(task_id, len(self._trace))
 
     def _touch_task(self, task_id: str) -> None:
         """Say that this depends on the task's record, and on whether its agent runs."""
@@ -213,6 +235,7 @@ class Invariants:
             self._check(recorded.get(task_id) == task.session_id, ONE_SESSION, seen, about=(task_id,))
         self._look_at_log(recorded)
         self._look_at_cancels()
+        self._look_at_lines()
         if not self._process_ended:
             rows = self._raw.execute("SELECT event_id FROM events ORDER BY event_id").fetchall()
             seen = f"Told are {self._told}; recorded are {rows}."
@@ -225,6 +248,9 @@ class Invariants:
         self._check(first, RECORDED_FIRST, seen, about=about)
         started = types.count("task_started") <= 1 and (len(types) < 3 or types[1] == "task_started")
         self._check(started, NOTHING_LOST, seen, about=about)
+        if types[1:] == ["task_failed"] and not self._process_ended:
+            crashed = any(one.kind == "crashed" and one.who == f"AgentActor({task_id})" for one in self._trace)
+            self._check(crashed, NEVER_FAILED_UNSTARTED, seen, about=about)
         ends = [kind for kind in types if kind in TERMINAL_TYPES]
         self._check(len(ends) == 1 and ends == types[-1:], ONE_END, seen, about=about)
         recorded = [body for kind, _, body in self._events(task_id) if kind not in OWN_TYPES]
@@ -233,8 +259,8 @@ class Invariants:
         whole = types[-1:] == ["task_completed"]
         self._check(recorded == (said if whole else said[: len(recorded)]), NOTHING_LOST, seen, about=about)
 
-    def _look_at_state(self, task_id: str) -> None:
-        """A task's state is what its recorded events make of it."""
+    def _look_at_state(self, task_id: str) -> Status:
+        """A task's state is what its recorded events make of it. Returns what these make its status."""
         row = self._raw.execute(
             f"SELECT {', '.join(STATE)} FROM tasks WHERE task_id = ?",  # noqa: S608 - the names above
             (task_id,),
@@ -246,6 +272,7 @@ class Invariants:
             expected = getattr(progress, name)
             seen = f"{task_id} has {name} {value!r}; its events make it {expected!r}."
             self._check(value == expected, RECORDED_BEFORE_TOLD, seen, about=(task_id,))
+        return progress.status
 
     def _look_at_log(self, recorded: dict[str, str]) -> None:
         """The log tells each fact once, in the order of cause and effect, with the IDs that are recorded."""
@@ -295,6 +322,55 @@ class Invariants:
         )
         for (task_id,) in cancelled.fetchall():
             self._check(task_id in asked, ASKED_FOR, f"Nobody asked for {task_id}'s end.", about=(task_id,))
+
+    def confirmations(self) -> list[Confirmation]:
+        """Return how each task that is recorded was confirmed, in the order of their places."""
+        stated = {  # of one that was confirmed again, after a crash: the last time
+            entry.what.fields["task_id"]: entry.index
+            for entry in self._trace
+            if entry.kind == "logged" and isinstance(entry.what, Fact) and entry.what.name == "session.confirmed"
+        }
+        never = len(self._trace)
+        found: list[Confirmation] = []
+        rows = self._raw.execute("SELECT task_id, strategy, session_key FROM tasks ORDER BY place").fetchall()
+        for task_id, strategy, key in rows:
+            if (index := stated.get(task_id)) is not None:
+                line = tuple(other for other in found if other.session_key == key)
+                open_ = tuple(other.task_id for other in found if self._ended.get(other.task_id, never) > index)
+                found.append(Confirmation(task_id, strategy, key, index, line, open_))
+        return found
+
+    def _look_at_lines(self) -> None:
+        confirmations = self.confirmations()
+        for one in confirmations:
+            if one.strategy == "reject":
+                beside = [other.task_id for other in one.before if other.task_id in one.unfinished]
+                seen = f"{one.task_id} is confirmed beside {', '.join(beside)}."
+                self._check(not beside, REJECTED, seen, about=(one.task_id, *beside))
+        if any(one.strategy == "interrupt" and one.before for one in confirmations):
+            self._look_at_interruptions(confirmations)
+
+    def _look_at_interruptions(self, confirmations: Collection[Confirmation]) -> None:
+        """Not of what is granted after a crash of the session actor: then it may have been asked for twice."""
+        requested: dict[str, int] = {}
+        cancelled: set[str] = set()
+        crashed: set[str] = set()
+        lines = {one.task_id: one.before for one in confirmations if one.strategy == "interrupt"}
+        for entry in self._trace:
+            kind, what = entry.kind, entry.what
+            if kind == "crashed":
+                crashed.add(entry.who)
+            elif kind == "handled" and isinstance(what, RequestTurn):
+                requested[what.task_id] = entry.index
+            elif kind == "sent" and isinstance(what, CancelTask):
+                cancelled.add(what.context.task_id)
+            elif kind == "sent" and isinstance(what, TurnGranted) and entry.who not in crashed:
+                task_id = what.context.task_id
+                for other in (one.task_id for one in lines.get(task_id, ()) if one.task_id not in cancelled):
+                    ended = self._ended.get(other, entry.index) <= requested.get(task_id, 0)
+                    seen = f"{task_id} starts; nobody asked {other} to stop."
+                    fine = ended or f"AgentActor({other})" in crashed
+                    self._check(fine, INTERRUPTED, seen, about=(task_id, other))
 
     def _events(self, task_id: str) -> list[tuple[str, str, bytes]]:
         """Return the type, time and body of a task's recorded events, in order."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import Publish, Topic
 from alex_actors.core import Core
@@ -192,7 +194,14 @@ class SimulatedRuntime:
                 wait = Wait(f"the next event of {topic}")
                 self._waits[wait] = None
                 scheduler.steps.touch(STREAMS, write=True)
-                if events := following.take(100):
+                try:
+                    events = following.take(100)
+                except SQLAlchemyError:  # nothing is lost, but nobody wakes
+                    self._simulation.sleep(1.0)
+                    if dispatcher.killed:
+                        raise ConnectionLost from None
+                    continue
+                if events:
                     yield from events
                     continue
                 if self._streams_end:

@@ -195,4 +195,5 @@ class AgentLoops:
         return executor
 
     def _stop_run(self, error: BaseException) -> None:
-        self._simulation.scheduler.failure = error
+        if not self._simulation.scheduler.abandoning:  # else it is how an agent of a killed process is dropped
+            self._simulation.scheduler.failure = error

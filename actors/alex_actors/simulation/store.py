@@ -163,11 +163,11 @@ class SimulatedWriter(StoreWriter):
 
 
 class SimulatedReader(StoreReader):
-    """A reader whose looks at tasks fail when the simulation wants it."""
+    """A reader whose looks fail when the simulation wants it."""
 
     _steps: StepLog
     fails: Callable[[], SQLAlchemyError | None]
-    """Asked at each look at a task; what it returns is raised."""
+    """Asked at each look; what it returns is raised."""
 
     looked: Callable[[], None]
     """Called after each look at events, before anybody knows of what was seen."""
@@ -180,51 +180,55 @@ class SimulatedReader(StoreReader):
 
     def task(self, task_id: TaskId) -> Task | None:
         """Return one task, or None."""
-        self._steps.touch(task_resource(task_id), write=False)
-        error = self.fails()
-        if error is not None:
-            raise error
+        self._look_at(task_resource(task_id))
         return super().task(task_id)
 
     def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a task's events, or None."""
-        self._steps.touch(task_resource(task_id), write=False)
+        self._look_at(task_resource(task_id))
         events = super().events(task_id, after=after, limit=limit)
         self.looked()
         return events
 
     def session_events(self, session_id: SessionId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a session's events, or None."""
-        self._steps.touch(STORE, write=False)
+        self._look_at(STORE)
         events = super().session_events(session_id, after=after, limit=limit)
         self.looked()
         return events
 
     def ended(self, task_ids: Collection[TaskId]) -> tuple[tuple[TaskId, Status], ...]:
         """Return those of the tasks that have ended."""
-        for task_id in task_ids:
-            self._steps.touch(task_resource(task_id), write=False)
+        self._look_at(*map(task_resource, task_ids))
         return super().ended(task_ids)
 
     def last_ended(self, limit: int) -> tuple[tuple[TaskId, Status], ...]:
         """Return the tasks that ended last."""
-        self._steps.touch(STORE, write=False)
+        self._look_at(STORE)
         return super().last_ended(limit)
 
     def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
         """Return a page of tasks."""
-        self._steps.touch(STORE, write=False)
+        self._look_at(STORE)
         return super().tasks(limit=limit, offset=offset, session_id=session_id, status=status)
 
     def session(self, session_id: SessionId) -> SessionDetail | None:
         """Return one session with its tasks, or None."""
-        self._steps.touch(STORE, write=False)
+        self._look_at(STORE)
         return super().session(session_id)
 
     def sessions(self, *, limit: int, offset: int) -> Sessions:
         """Return a page of sessions."""
-        self._steps.touch(STORE, write=False)
+        self._look_at(STORE)
         return super().sessions(limit=limit, offset=offset)
+
+    def _look_at(self, *resources: str) -> None:
+        """Say what is looked at, and fail if it is to."""
+        for resource in resources:
+            self._steps.touch(resource, write=False)
+        error = self.fails()
+        if error is not None:
+            raise error
 
 
 def disk_error() -> OperationalError:
