@@ -97,6 +97,7 @@ class System:
 
         def stop_storing() -> None:
             if storing.stop(timeout=self._stop_within):  # else its thread uses the connection: closing is a crash
+                readers.dispose()  # first: the last to close empties the log of SQLite, if it may write
                 writer.dispose()
 
         self._stops.callback(stop_storing)

@@ -83,7 +83,7 @@ def pytest_runtest_makereport(
     if call.excinfo is not None and _is_found(call.excinfo.type):
         shown = call.excinfo.getrepr(style="value", chain=False)
         if shown.reprcrash is not None:  # what the summary at the end says of it
-            shown.reprcrash.message = str(call.excinfo.value)
+            shown.reprcrash.message = str(call.excinfo.value).partition("\n")[0]
         report.longrepr = shown
     return report
 
