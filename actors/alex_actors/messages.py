@@ -16,6 +16,8 @@ from alex_actors.values import Context, Value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pykka._types import OptExcInfo  # private, and pinned: what a future takes
+
 A = TypeVar("A", bound=pykka.Actor)
 R = TypeVar("R")
 
@@ -96,6 +98,43 @@ class ReplyFuture(pykka.ThreadingFuture[Any]):  # Any: as above
             value.bind(self)
         else:
             super().set(value)
+
+
+class AwaitedAnswer(ReplyFuture, Generic[R]):
+    """The answer of an ask that no thread waits for: ``wake`` is called when it is there, on whatever thread."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def set(self, value: Any | None = None) -> None:  # Any: as Pykka declares it
+        """Set the answer, now or when the promise is fulfilled."""
+        super().set(value)
+        if not isinstance(value, Promise):
+            self._wake()
+
+    def set_exception(self, exc_info: OptExcInfo | None = None) -> None:
+        """Set why there is no answer."""
+        super().set_exception(exc_info)
+        self._wake()
+
+    def poll(self) -> R | None:
+        """Return the answer, None if it is not there yet. Raises as ``ask`` does."""
+        try:
+            answer: R = self.get(timeout=0)
+        except pykka.Timeout:
+            return None
+        return answer
+
+
+def ask_later(to: pykka.ActorRef[A], message: Ask[A, R], *, wake: Callable[[], None]) -> AwaitedAnswer[R]:
+    """Send ``message`` and go on; ``wake`` is called, perhaps before this returns, when there is an answer.
+
+    It is called on the answering actor's thread: it must not block, nor raise.
+    """
+    answer: AwaitedAnswer[R] = AwaitedAnswer(wake)
+    mailbox_of(to).put(Envelope(message, reply_to=answer))
+    return answer
 
 
 def ask(to: pykka.ActorRef[A], message: Ask[A, R], *, timeout: float) -> R:

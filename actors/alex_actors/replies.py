@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -10,12 +11,26 @@ from alex_actors.events import RecordedEvent
 from alex_actors.tasks import NewTask, Session, Status, Task
 from alex_actors.values import Context, SessionId, TaskId, Value
 
+R = TypeVar("R")
+
 
 class Unavailable(Exception):
     """The work could not be done now; later it may be. Nothing is left open.
 
     Its text says what was not available, and what may have been done all the same, for people.
     """
+
+
+class Awaited(Generic[R]):
+    """A reply that comes later, and that no thread has to wait for."""
+
+    def __init__(self, poll: Callable[[], R | None], *, within: float = 0.0, late: str = "") -> None:
+        self.poll = poll
+        """Return the reply, None if it is not there yet. May raise Unavailable."""
+        self.within = within
+        """Seconds for which it is worth waiting."""
+        self.late = late
+        """What to say if it has not come by then."""
 
 
 class Submitted(Value, frozen=True):
@@ -99,8 +114,11 @@ class Runtime(Protocol):
     def submit(self, new: NewTask, context: Context) -> SubmitReply:
         """Confirm the session, record the task, start its agent; in this order."""
 
-    def cancel(self, task_id: TaskId, context: Context) -> CancelReply:
-        """Ask a task's agent to stop, and wait until the cancellation is recorded."""
+    def cancel(self, task_id: TaskId, context: Context, *, wake: Callable[[], None]) -> Awaited[CancelReply]:
+        """Ask a task's agent to stop. The reply comes when the cancellation is recorded.
+
+        ``wake`` is called once it is there, on whatever thread and perhaps at once: it must not block, nor raise.
+        """
 
     def make_session(
         self, session_id: SessionId | None, metadata: dict[str, str], context: Context

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import pykka
 from sqlalchemy.exc import SQLAlchemyError
 
-from alex_actors.messages import ask, tell
+from alex_actors.messages import ask, ask_later, tell
 from alex_actors.replies import (
     AlreadyEnded,
+    Awaited,
     CancelReply,
     Component,
     SessionBusy,
@@ -141,25 +142,23 @@ class ActorRuntime:
             tell(self._session, Settle(context=context, task_id=task_id))
             raise
 
-    def cancel(self, task_id: TaskId, context: Context) -> CancelReply:
-        """Ask a task's agent to stop, and wait until its end is recorded."""
+    def cancel(self, task_id: TaskId, context: Context, *, wake: Callable[[], None]) -> Awaited[CancelReply]:
+        """Ask a task's agent to stop. The reply comes when its end is recorded."""
         task = self.task(task_id)
-        if task is None:
-            return UnknownTask()
-        if task.status not in UNFINISHED:
-            return AlreadyEnded(task.status)
+        if task is None or task.status not in UNFINISHED:
+            known = _no_agent(task)
+            return Awaited(lambda: known)
         cancel = Cancel(context=context.about(task_id, task.session_id), task_id=task_id)
-        with self._unavailable():
-            try:
-                reply = ask(self._session, cancel, timeout=self._cancel_timeout)
-            except pykka.Timeout as error:
-                msg = "The task was asked to stop, and its end is not recorded yet. Look at its status."
-                raise Unavailable(msg) from error
-        if not isinstance(reply, UnknownTask):
-            return reply
-        # It has left its line since it was read: its end is recorded, or it never came to be.
-        task = self.task(task_id)
-        return UnknownTask() if task is None else AlreadyEnded(task.status)
+        answer = ask_later(self._session, cancel, wake=wake)
+
+        def poll() -> CancelReply | None:
+            with self._unavailable():
+                reply = answer.poll()
+            # It may have left its line since it was read: its end is recorded, or it never came to be.
+            return _no_agent(self.task(task_id)) if isinstance(reply, UnknownTask) else reply
+
+        late = "The task was asked to stop, and its end is not recorded yet. Look at its status."
+        return Awaited(poll, within=self._cancel_timeout, late=late)
 
     def make_session(
         self, session_id: SessionId | None, metadata: dict[str, str], context: Context
@@ -219,3 +218,7 @@ class ActorRuntime:
                 tell(self._store, ReadFailed(context=Context("", sender="http"), error=cause_of(error)))
             msg = f"The store cannot be used at the moment. {advice}"
             raise Unavailable(msg) from error
+
+
+def _no_agent(task: Task | None) -> UnknownTask | AlreadyEnded:
+    return UnknownTask() if task is None else AlreadyEnded(task.status)

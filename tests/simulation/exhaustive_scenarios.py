@@ -58,7 +58,7 @@ def submit_and_cancel(simulation: Simulation, store: SimulatedStore) -> None:
     system = server(simulation, store)
     replies = []
     simulation.client("alice", lambda: system.submit(session_id="home"))
-    simulation.client("bob", lambda: replies.append(system.runtime.cancel(ALICES, system.context())))
+    simulation.client("bob", lambda: replies.append(system.cancel(ALICES)))
 
     def check() -> None:
         task = system.runtime.task(ALICES)

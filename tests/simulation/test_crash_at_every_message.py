@@ -157,7 +157,7 @@ class Clients:
     def _cancel(self, task: Task) -> None:
         told: str | None = None
         for _ in range(TRIES):
-            match self._answer(lambda: self._system.runtime.cancel(task.task_id, self._system.context())):
+            match self._answer(lambda: self._system.cancel(task.task_id)):
                 case Cancelled():
                     told = "cancelled"
                 case AlreadyEnded(status=told):

@@ -9,9 +9,11 @@ from sqlalchemy import Engine
 
 from alex_actors.actor import PooledActor
 from alex_actors.broadcaster_actor import BroadcasterActor
-from alex_actors.replies import Submitted
+from alex_actors.replies import CancelReply, Submitted
 from alex_actors.runtime import ActorRuntime
 from alex_actors.simulation import Client
+from alex_actors.simulation.runtime import wait_for_reply
+from alex_actors.simulation.scheduler import Wait
 from alex_actors.store.reader import StoreReader
 from alex_actors.tasks import Task
 from alex_actors.values import TaskId
@@ -79,6 +81,13 @@ class Server:
         assert isinstance(reply, Submitted)
         self.dispatcher.run()
         return reply.task
+
+    def cancel(self, task_id: TaskId, *, runtime: ActorRuntime | None = None) -> CancelReply:
+        """Cancel a task, and wait for the reply."""
+        called = runtime or self.runtime
+        wait = Wait("the reply to a cancel")
+        scheduler = self.dispatcher.scheduler
+        return wait_for_reply(scheduler, wait, lambda wake: called.cancel(task_id, CONTEXT, wake=wake))
 
     def run_of(self, task: Task) -> ScriptedRun:
         return self.system.executor.runs[task.task_id]

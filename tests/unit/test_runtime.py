@@ -215,7 +215,7 @@ def test_a_cancel_of_a_running_task_is_answered_when_its_agent_has_stopped(stepp
     assert isinstance(submitted, Submitted)
     task = submitted.task
 
-    cancel = stepped.worker(lambda: stepped.runtime.cancel(task.task_id, CONTEXT))
+    cancel = stepped.worker(lambda: stepped.cancel(task.task_id))
     stepped.dispatcher.run()
     waits = cancel.waits
     stepped.run_of(task).stops()
@@ -230,7 +230,7 @@ def test_a_cancel_of_a_running_task_is_answered_when_its_agent_has_stopped(stepp
 def test_a_cancel_of_an_agent_that_will_not_die_is_answered_after_the_grace(server: Server) -> None:
     task = server.submit()
 
-    reply = server.runtime.cancel(task.task_id, CONTEXT)
+    reply = server.cancel(task.task_id)
     cancelled_at = server.system.clock.monotonic()
     still_running = server.system.executor.live()
     server.run_of(task).stops()
@@ -247,7 +247,7 @@ def test_a_cancel_and_a_finish_that_meet_have_one_end_and_both_an_answer(stepped
     assert isinstance(submitted, Submitted)
     task_id = submitted.task.task_id
 
-    cancels = [stepped.worker(lambda: stepped.runtime.cancel(task_id, CONTEXT)) for _ in range(2)]
+    cancels = [stepped.worker(lambda: stepped.cancel(task_id)) for _ in range(2)]
     stepped.run_of(submitted.task).finishes()
     replies = [cancel.complete() for cancel in cancels]
 
@@ -261,8 +261,8 @@ def test_a_cancel_of_a_task_that_has_ended_or_never_was(server: Server) -> None:
     task = server.submit()
     server.finish(task)
 
-    assert server.runtime.cancel(task.task_id, CONTEXT) == AlreadyEnded("completed")
-    assert server.runtime.cancel(TaskId("never"), CONTEXT) == UnknownTask()
+    assert server.cancel(task.task_id) == AlreadyEnded("completed")
+    assert server.cancel(TaskId("never")) == UnknownTask()
 
 
 def test_a_cancel_of_a_task_that_leaves_its_line_meanwhile_is_told_its_end(server: Server, tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_cancel_of_a_task_that_leaves_its_line_meanwhile_is_told_its_end(serve
     engine = open_readers(tmp_path / "alex.sqlite3", connections=1)
     runtime = server.runtime_with(StaleReader(engine=engine, stale=task))
 
-    reply = runtime.cancel(task.task_id, CONTEXT)
+    reply = server.cancel(task.task_id, runtime=runtime)
     engine.dispose()
 
     assert reply == AlreadyEnded("completed")
@@ -282,7 +282,7 @@ def test_a_cancel_whose_end_cannot_be_recorded_in_time_is_not_answered_with_an_e
     server.store.writer.fail_if(bool)
 
     with pytest.raises(Unavailable, match="not recorded yet"):
-        server.runtime.cancel(task.task_id, CONTEXT)
+        server.cancel(task.task_id)
     server.store.writer.fail_next()
     server.run_of(task).stops()
     server.dispatcher.advance(2 * RESEND_AT_LEAST_EVERY)
@@ -351,7 +351,7 @@ def test_reads_of_a_store_that_cannot_be_read_are_unavailable(server: Server, tm
         lambda: runtime.events(TaskId("a"), after=0, limit=1),
         lambda: runtime.session(SessionId("s")),
         lambda: runtime.sessions(limit=1, offset=0),
-        lambda: runtime.cancel(TaskId("a"), CONTEXT),
+        lambda: server.cancel(TaskId("a"), runtime=runtime),
     ]
 
     for read in reads:

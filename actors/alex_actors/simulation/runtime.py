@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,7 +11,7 @@ from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import Publish, Topic
 from alex_actors.core import Core
 from alex_actors.mailbox import mailbox_of
-from alex_actors.replies import SubmitReply, Submitted
+from alex_actors.replies import Awaited, CancelReply, SubmitReply, Submitted, Unavailable
 from alex_actors.simulation.dispatcher import SimulatedDispatcher
 from alex_actors.simulation.findings import Crash, Finding
 from alex_actors.simulation.invariants import NOTHING_LEFT, Invariants, Seen
@@ -22,16 +22,19 @@ from alex_actors.simulation.server_parts import AgentLoops, ProcessTimers
 from alex_actors.simulation.traced import log_into
 from alex_actors.supervision import Supervisor
 from alex_actors.tasks import NewTask, Strategy
-from alex_actors.values import Context, SessionId
+from alex_actors.values import Context, SessionId, TaskId
 
 if TYPE_CHECKING:
     import pykka
 
     from alex_actors.events import RecordedEvent
     from alex_actors.ports import Agent
+    from alex_actors.simulation.scheduler import Scheduler
     from alex_actors.simulation.store import SimulatedStore
     from alex_actors.simulation.world import Simulation
     from alex_actors.tasks import Task
+
+R = TypeVar("R")
 
 AgentFor: TypeAlias = Callable[["Task"], "Agent"]
 
@@ -175,6 +178,23 @@ class SimulatedRuntime:
             self.invariants.answered(Seen(task.task_id, task.session_id, task.status, 0, 0))
         return reply
 
+    def cancel(self, task_id: TaskId) -> CancelReply:
+        """Cancel a task and wait for the answer. Raises Unavailable; ConnectionLost if the process is killed."""
+        return self.reply_to(lambda wake: self.runtime.cancel(task_id, self.context(), wake=wake))
+
+    def reply_to(self, call: Callable[[Callable[[], None]], Awaited[R]]) -> R:
+        """Make a call whose reply comes later, given what wakes its caller; wait for it, and return it."""
+        dispatcher, wait = self.dispatcher, Wait("a reply")
+        self._waits[wait] = None
+        try:
+            return wait_for_reply(self._simulation.scheduler, wait, call)
+        except Unavailable:
+            if dispatcher.killed:
+                raise ConnectionLost from None
+            raise
+        finally:
+            self._waits.pop(wait, None)
+
     def context(self) -> Context:
         """Return the context of a new request."""
         return Context(self._simulation.ids.trace(), sender=self._simulation.scheduler.speaker)
@@ -272,3 +292,14 @@ class SimulatedRuntime:
             text = f"The scenario ended while {' and '.join(working)} ran: wait for it, with follow() or settle()."
             raise Finding(text, self._simulation.trace, failed=text)
         self.invariants.at_the_end()
+
+
+def wait_for_reply(scheduler: Scheduler, wait: Wait, call: Callable[[Callable[[], None]], Awaited[R]]) -> R:
+    """Make a call whose reply comes later, and wait for it. Raises Unavailable if it is late."""
+    awaited = call(lambda: scheduler.end(wait))
+    if awaited.within:
+        scheduler.wait_for(wait, timeout=awaited.within)
+    reply = awaited.poll()
+    if reply is None:
+        raise Unavailable(awaited.late)
+    return reply
