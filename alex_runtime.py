@@ -36,8 +36,11 @@ from alex_config import Settings
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
 from alex_http.command_line import CANNOT_START, commands, say
-from alex_http.server import Server
+from alex_http.operations import PROBES
+from alex_http.refusals import Refusals
 from alex_http.shutdown import Shutdown
+from alex_http.transport import Server
+from alex_http.transport.server import FEED_READERS
 
 __version__ = "0.1.0"
 
@@ -86,7 +89,8 @@ class System:
         """The database, and the thread of the actor that writes it; and the timers."""
         settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
-        readers = open_readers(self._data.database, connections=settings.server.threads + 1)  # and the store's
+        # Each of the server's threads, the probes' among them, and the store actor's.
+        readers = open_readers(self._data.database, connections=settings.server.threads + FEED_READERS + 2)
         self._stops.callback(readers.dispose)
         self._writer, self._reader = StoreWriter(engine=writer), StoreReader(engine=readers)
         self._timers = ThreadTimers(clock=self._clock, log=log)
@@ -153,14 +157,17 @@ class System:
         runtime = core.runtime(
             health=health.components, ready=lambda: not shutdown.requested and core.condition.failure is None
         )
+        http, max_body = settings.server, settings.server.max_body_bytes
         app = create_app(
             runtime=runtime, catalog=_catalog(settings), ids=self._ids, clock=self._clock, log=self._log,
-            version=__version__, max_body=settings.server.max_body_bytes,
+            version=__version__, max_body=max_body,
         )  # fmt: skip
         server = Server(
-            app=app, host=settings.server.host, port=settings.server.port, ids=self._ids, clock=self._clock,
-            log=self._log, workers=settings.server.threads, connections=settings.server.max_connections,
-            max_body=settings.server.max_body_bytes, grace=4 * self._stop_within,
+            app=app, refuse=Refusals(ids=self._ids, log=self._log, max_body=max_body), probes=PROBES,
+            host=http.host, port=http.port, clock=self._clock, log=self._log, workers=http.threads,
+            connections=http.max_connections, streams=settings.limits.max_streams,
+            streams_per_address=settings.limits.max_streams_per_client, max_body=max_body,
+            grace=4 * self._stop_within,
         )  # fmt: skip
         self._stops.callback(server.close)
         return server

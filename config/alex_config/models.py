@@ -60,6 +60,8 @@ class LimitsSettings(_Section):
 
     max_unfinished_tasks: Annotated[int, Field(ge=1, le=1_000_000)]
     max_running_tasks: Annotated[int, Field(ge=1, le=1_000_000)]
+    max_streams: Annotated[int, Field(ge=1, le=1_000_000)]
+    max_streams_per_client: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class AgentsSettings(_Section):

@@ -12,11 +12,12 @@ from alex_actors.ports import Clock, Ids
 from alex_actors.replies import Runtime, Unavailable
 from alex_http import errors
 from alex_http.catalog import Catalog
-from alex_http.exchange import Request, for_log
+from alex_http.event_streams import EventStreams, NamedSessionEvents, SessionEvents, TaskEvents
+from alex_http.exchange import Later, Request, for_log
 from alex_http.middleware import Gate
 from alex_http.operations import Health, Readiness
 from alex_http.sessions import SessionCollection, SessionItem
-from alex_http.tasks import TaskCancellation, TaskCollection, TaskEvents, TaskItem
+from alex_http.tasks import TaskCancellation, TaskCollection, TaskItem
 
 _Params = dict[str, Any]  # Falcon's type of a route's parameters
 
@@ -32,13 +33,17 @@ def create_app(
     max_body: int,
 ) -> falcon.App[Request, falcon.Response]:
     """Return the WSGI application. ``max_body`` is in bytes, ``version`` that of this program."""
+    streams = EventStreams(runtime=runtime, log=log)
+    of_session = SessionEvents(runtime=runtime, streams=streams)
     routes: dict[str, object] = {
         "/api/tasks": TaskCollection(runtime=runtime, catalog=catalog, max_body=max_body),
         "/api/tasks/{task_id}": TaskItem(runtime=runtime),
         "/api/tasks/{task_id}/cancel": TaskCancellation(runtime=runtime, max_body=max_body),
-        "/api/tasks/{task_id}/events": TaskEvents(runtime=runtime),
+        "/api/tasks/{task_id}/events": TaskEvents(runtime=runtime, streams=streams),
         "/api/sessions": SessionCollection(runtime=runtime, max_body=max_body),
         "/api/sessions/{session_id}": SessionItem(runtime=runtime),
+        "/api/sessions/{session_id}/events": of_session,
+        "/api/sse": NamedSessionEvents(of_session=of_session),
         "/health": Health(runtime=runtime, version=version),
         "/ready": Readiness(runtime=runtime),
     }
@@ -48,6 +53,7 @@ def create_app(
         app.add_route(path.replace("_id}", "_id:name}"), resource)
 
     replies = ErrorReplies(log=log, routes=tuple(routes))
+    app.add_error_handler(Later, replies.later)
     app.add_error_handler(errors.Problem, replies.problem)
     app.add_error_handler(Unavailable, replies.unavailable)
     app.add_error_handler(falcon.HTTPError, replies.falcon_error)
@@ -69,6 +75,10 @@ class ErrorReplies:
     def __init__(self, *, log: FilteringBoundLogger, routes: tuple[str, ...]) -> None:
         self._log = log
         self._routes = routes
+
+    def later(self, req: Request, _resp: falcon.Response, _later: Later, _params: _Params) -> None:
+        """Write nothing: this call of the application is not the one that answers."""
+        req.later = True
 
     def problem(self, _req: Request, resp: falcon.Response, problem: errors.Problem, _params: _Params) -> None:
         """Write a problem."""

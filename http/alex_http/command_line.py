@@ -14,7 +14,7 @@ from alex_actors.data_directory import DirectoryError
 from alex_actors.store.database import DatabaseError
 from alex_config import Settings, SettingsError, load
 from alex_http.hosts import CannotExpose, check_host
-from alex_http.server import CannotListen
+from alex_http.transport import CannotListen
 
 EXIT_CANNOT_START = 2
 CANNOT_START = (SettingsError, CannotExpose, DirectoryError, DatabaseError, CannotListen)

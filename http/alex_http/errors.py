@@ -16,7 +16,7 @@ Problem
 │   ├── UnknownTask
 │   └── UnknownSession
 ├── MethodNotAllowed 405     with Allow
-├── NotAcceptable 406        only an event stream would do
+├── NotAcceptable 406        nothing that is there is accepted
 ├── Conflict 409
 │   ├── SessionIsBusy        and the strategy is reject
 │   └── TaskHasEnded         too late to cancel it
@@ -27,6 +27,7 @@ Problem
 ├── InternalError 500        a fault of the server; its log tells more
 ├── UnknownTransferCoding 501
 └── ServiceUnavailable 503   with Retry-After
+    ├── TooManyStreams       in all, or from one address
     └── NotReady             starting, stopping, or its store cannot be written
 
 All are written as ``application/problem+json`` (RFC 9457). Their ``type`` is ``about:blank``: the status says what
@@ -241,11 +242,8 @@ class NotAcceptable(Problem):
     status = 406
     title = "Not Acceptable"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The event stream, which is what this address answers with by default, is not there in this"
-            " version yet. Ask with 'Accept: application/json' for the recorded events."
-        )
+    def __init__(self, there: Sequence[str]) -> None:
+        super().__init__(f"The header Accept excludes what there is here: {' and '.join(there)}.")
 
 
 class Conflict(Problem):
@@ -353,6 +351,16 @@ class ServiceUnavailable(Problem):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
+
+
+class TooManyStreams(ServiceUnavailable):
+    """As many streams are open as the configuration allows."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "As many event streams are open as this server allows, in all or for one client address. Close some,"
+            " or raise limits.max_streams and limits.max_streams_per_client in its settings."
+        )
 
 
 class NotReady(ServiceUnavailable):

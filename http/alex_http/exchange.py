@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import falcon
 
 from alex_actors.ports import Ids
+from alex_actors.replies import Awaited, Unavailable
 from alex_actors.values import Context, SessionId, TaskId
+from alex_http.transport import HOLD, Hold
+
+R = TypeVar("R")
 
 LONGEST_LOGGED = 1000
 """Characters of what a client sent that a log line has. A path or a method may be as long as all headers."""
@@ -21,11 +26,28 @@ _TRACEPARENT = re.compile(
 )
 
 
+class Later(Exception):
+    """The request is answered by a later call of the application: it waits, and no thread with it."""
+
+
+class Kept:
+    """What a request has from one call of the application to the next."""
+
+    __slots__ = ("awaited", "began", "request_id", "trace_id", "watching")
+
+    def __init__(self, began: float, request_id: str, trace_id: str) -> None:
+        self.began = began
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.awaited: Awaited[Any] | None = None  # Any: whatever was asked for
+        self.watching = False
+
+
 class Request(falcon.Request):
     """A request, and what its log line will tell of it."""
 
     # Falcon's base has a __dict__ as well; slots only make these faster and known to type checkers.
-    __slots__ = ("began", "request_id", "session_id", "task_id", "trace_id")
+    __slots__ = ("began", "later", "request_id", "session_id", "task_id", "trace_id")
 
     def __init__(
         self,
@@ -39,6 +61,64 @@ class Request(falcon.Request):
         self.trace_id = ""
         self.task_id: str | None = None
         self.session_id: str | None = None
+        self.later = False
+        """Whether it is not answered by this call of the application."""
+
+    @property
+    def hold(self) -> Hold:
+        """What keeps this request over several calls of the application."""
+        hold: Hold = self.env[HOLD]
+        return hold
+
+    def reply_to(self, call: Callable[[Callable[[], None]], Awaited[R]]) -> R:
+        """Make a call whose reply comes later, given what wakes its caller, and return the reply.
+
+        Raises Later while it is not there: the responder is called again. Raises Unavailable if it does not come.
+        """
+        hold = self.hold
+        kept = self._kept()
+        if kept.awaited is None:
+            kept.awaited = call(hold.wake)
+        awaited: Awaited[R] = kept.awaited
+        reply = awaited.poll()
+        if reply is not None:
+            return reply
+        if hold.overdue:
+            raise Unavailable(awaited.late)
+        hold.wait(awaited.within)
+        raise Later
+
+    def wait_for_news(self, seconds: float, watch: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
+        """Raise Later, to be called again when there is news; but return when so many seconds are over.
+
+        ``watch`` is given what is to be called when there is news, and returns what ends the watching.
+        """
+        hold = self.hold
+        if hold.overdue or hold.ending:
+            return
+        kept = self._kept()
+        if not kept.watching:
+            kept.watching = True
+            hold.at_the_end = watch(hold.wake)
+        hold.wait(seconds)
+        raise Later
+
+    def identify(self, ids: Ids, now: float) -> None:
+        """Give the request its IDs: the client's, or new ones; those of the first call if this is another one."""
+        hold: Hold | None = self.env.get(HOLD)
+        kept = None if hold is None else hold.kept
+        if isinstance(kept, Kept):
+            self.began, self.request_id, self.trace_id = kept.began, kept.request_id, kept.trace_id
+            return
+        self.began = now
+        self.request_id = request_id(self.env.get("HTTP_X_REQUEST_ID"), ids)
+        self.trace_id = trace_id(self.env.get("HTTP_TRACEPARENT"), ids)
+
+    def _kept(self) -> Kept:
+        hold = self.hold
+        if not isinstance(hold.kept, Kept):
+            hold.kept = Kept(self.began, self.request_id, self.trace_id)
+        return hold.kept
 
     def about(self) -> Context:
         """Return the context of the messages that this request causes."""

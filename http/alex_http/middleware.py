@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from alex_actors.ports import Clock, Ids
 from alex_http.errors import ForeignHost, ForeignOrigin, MethodNotAllowed, MissingHost, NotSupportedYet
-from alex_http.exchange import Request, common_headers, for_log, request_id, trace_id
+from alex_http.exchange import Request, common_headers, for_log
 from alex_http.hosts import LOOPBACK
 
 HOSTS = tuple(f"[{name}]" if ":" in name else name for name in LOOPBACK)
@@ -33,7 +33,7 @@ class Gate:
 
     def process_request(self, req: Request, _resp: falcon.Response) -> None:
         """Let a request in, or raise the Problem that keeps it out."""
-        self._identify(req)
+        req.identify(self._ids, self._clock.monotonic())
         env = req.env
         host = env.get("HTTP_HOST")
         if not host:
@@ -63,8 +63,10 @@ class Gate:
         _req_succeeded: bool,  # noqa: FBT001 - Falcon's signature
     ) -> None:
         """Put the headers of every reply on it, and log it."""
+        if req.later:
+            return
         if not req.began:  # Falcon refused it before process_request
-            self._identify(req)
+            req.identify(self._ids, self._clock.monotonic())
         resp.set_headers(common_headers(req.request_id, req.trace_id))
         if req.method == "OPTIONS" and resource is not None:
             resp.set_header("Allow", _allowed(resource))  # Falcon leaves OPTIONS out here, and names it in a 405
@@ -81,12 +83,6 @@ class Gate:
             trace_id=req.trace_id,
             **about,
         )
-
-    def _identify(self, req: Request) -> None:
-        env = req.env
-        req.began = self._clock.monotonic()
-        req.request_id = request_id(env.get("HTTP_X_REQUEST_ID"), self._ids)
-        req.trace_id = trace_id(env.get("HTTP_TRACEPARENT"), self._ids)
 
 
 def _allowed(resource: object) -> str:

@@ -10,6 +10,9 @@ from alex_http.exchange import Request
 from alex_http.query import Query
 from alex_http.wire import ReadyOut, encode, health_out
 
+PROBES = frozenset({"/health", "/ready"})
+"""The paths that are answered while all workers are busy."""
+
 
 class Health:
     """``/health``."""

@@ -7,13 +7,17 @@ from typing import cast, get_args
 
 from alex_actors.tasks import Status
 from alex_actors.values import SessionId
-from alex_http.errors import BadParameters, FieldError, NotSupportedYet, Problem, listed
+from alex_http.errors import BadParameters, FieldError, Problem, listed
 from alex_http.exchange import Request
 from alex_http.wire import ID_PATTERN
 
 LARGEST = 2**63 - 1
 """The largest integer that the store has."""
 
+LONGEST_WAIT = 60
+"""Seconds. Proxies tend to give up on a reply after as much."""
+
+_SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10})?")
 _ID = re.compile(ID_PATTERN)
 _STATUSES: tuple[str, ...] = get_args(Status)
 
@@ -33,6 +37,7 @@ class Query:
                 raise _bad(name, f"is there {len(value)} times; send it once")
             if not value:
                 raise _bad(name, "is empty; give it a value, or leave it out")
+        self._req = req
         self._given = cast(dict[str, str], given)  # every value was seen to be one
 
     def limit(self, default: int) -> int:
@@ -46,6 +51,19 @@ class Query:
     def after(self) -> int:
         """Return the event ID above which to begin."""
         return self._integer("after", 0, least=0, most=LARGEST)
+
+    def position(self) -> int:
+        """Return the event ID above which a stream begins: the header Last-Event-ID beats ``after``."""
+        after = self.after()  # also if it is not used: what is wrong is said
+        header = self._req.env.get("HTTP_LAST_EVENT_ID")
+        return _integer_of("Last-Event-ID", header, least=0, most=LARGEST) if header else after
+
+    def wait(self) -> float:
+        """Return for how many seconds the reply may be held back: 0 to 60."""
+        text = self._given.get("wait", "0")
+        if not _SECONDS.fullmatch(text) or float(text) > LONGEST_WAIT:
+            raise _bad("wait", f"must be a number of seconds from 0 to {LONGEST_WAIT}, such as 30 or 2.5")
+        return float(text)
 
     def session_id(self) -> SessionId | None:
         """Return the session to which the answer is limited, None for all."""
@@ -64,19 +82,26 @@ class Query:
             raise _bad("status", f"must be one of {listed(_STATUSES)}")
         return cast("Status | None", text)  # it is one of the five, which no type checker can see
 
+    def required_session_id(self) -> SessionId:
+        """Return the session that is asked for."""
+        session_id = self.session_id()
+        if session_id is None:
+            raise _bad("session_id", "is missing; it says whose events are wanted")
+        return session_id
+
     def _integer(self, name: str, default: int, *, least: int, most: int) -> int:
         text = self._given.get(name)
-        if text is None:
-            return default
-        # int() alone would take '1_000', ' 5' and the digits of other scripts.
-        if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST)) and least <= int(text) <= most:
-            return int(text)
-        raise _bad(name, f"must be an integer from {least} to {most}")
+        return default if text is None else _integer_of(name, text, least=least, most=most)
+
+
+def _integer_of(name: str, text: str, *, least: int, most: int) -> int:
+    # int() alone would take '1_000', ' 5' and the digits of other scripts.
+    if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST)) and least <= int(text) <= most:
+        return int(text)
+    raise _bad(name, f"must be an integer from {least} to {most}")
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> Problem:
-    if name == "wait":
-        return NotSupportedYet("the query parameter 'wait'", "Ask for the task again until it has ended.")
     if not known:
         return _bad(name, "is not known here: this call takes no query parameters")
     return _bad(name, f"is not known here; the query parameters are {listed(known)}")

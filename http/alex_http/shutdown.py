@@ -9,7 +9,7 @@ from types import FrameType
 
 from alex_actors.log import Log
 from alex_actors.text import failure_line
-from alex_http.server import Server
+from alex_http.transport import Server
 
 EXIT_CRASHED = 70
 """EX_SOFTWARE of sysexits.h: a part goes on crashing, and what watches over the server should start it again."""

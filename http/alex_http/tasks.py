@@ -1,12 +1,10 @@
-"""Tasks over HTTP: submit, list, read, cancel, and the events that were recorded."""
+"""Tasks over HTTP: submit, list, read, cancel."""
 
 from __future__ import annotations
 
 from typing import assert_never
 
 import falcon
-from falcon.errors import InvalidMediaRange, InvalidMediaType
-from falcon.util import mediatypes
 
 from alex_actors.replies import (
     AlreadyEnded,
@@ -17,13 +15,14 @@ from alex_actors.replies import (
     TooManyTasks,
     UnknownTask,
 )
+from alex_actors.tasks import UNFINISHED
 from alex_actors.values import TaskId
 from alex_http import errors
 from alex_http.bodies import Body
 from alex_http.catalog import Catalog
 from alex_http.exchange import Request
 from alex_http.query import Query
-from alex_http.wire import CancelledOut, EmptyIn, SubmitIn, TasksOut, encode, events_out, task_out
+from alex_http.wire import CancelledOut, EmptyIn, SubmitIn, TasksOut, encode, task_out
 
 
 class TaskCollection:
@@ -74,13 +73,15 @@ class TaskItem:
         self._runtime = runtime
 
     def on_get(self, req: Request, resp: falcon.Response, task_id: str) -> None:
-        """Read one task."""
-        Query(req)
+        """Read one task; with ``wait``, not before it has ended or that many seconds are over."""
+        wait = Query(req, "wait").wait()
 
         task = self._runtime.task(TaskId(task_id))
         if task is None:
             raise errors.UnknownTask(task_id)
         req.concerns(task.task_id, task.session_id)
+        if wait and task.status in UNFINISHED:
+            req.wait_for_news(wait, lambda wake: self._runtime.watch_end(task.task_id, wake=wake))
         resp.data = encode(task_out(task))
 
     on_head = on_get
@@ -98,7 +99,7 @@ class TaskCancellation:
         Query(req)
         self._body.read_untyped(req)
 
-        match self._runtime.cancel(TaskId(task_id), req.about()):
+        match req.reply_to(lambda wake: self._runtime.cancel(TaskId(task_id), req.about(), wake=wake)):
             case Cancelled():
                 req.concerns(TaskId(task_id), None)
                 resp.data = encode(CancelledOut(task_id=task_id))
@@ -109,33 +110,3 @@ class TaskCancellation:
                 raise errors.UnknownTask(task_id)
             case reply:
                 assert_never(reply)
-
-
-class TaskEvents:
-    """``/api/tasks/{task_id}/events``."""
-
-    def __init__(self, *, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    def on_get(self, req: Request, resp: falcon.Response, task_id: str) -> None:
-        """Read a page of a task's recorded events, oldest first."""
-        if not _prefers_json(req.accept):
-            raise errors.NotAcceptable
-        query = Query(req, "after", "limit")
-        after, limit = query.after(), query.limit(100)
-
-        events = self._runtime.events(TaskId(task_id), after=after, limit=limit)
-        if events is None:
-            raise errors.UnknownTask(task_id)
-        req.concerns(TaskId(task_id), None)
-        resp.data = encode(events_out(events, after))
-
-    on_head = on_get
-
-
-def _prefers_json(accept: str) -> bool:
-    """Return whether JSON is asked for. Without a preference, this address means its event stream."""
-    try:
-        return mediatypes.quality("application/json", accept) > mediatypes.quality("text/event-stream", accept)
-    except (InvalidMediaRange, InvalidMediaType):
-        return False

@@ -20,7 +20,7 @@ from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import RequestTurn, SessionMessage
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Create, TaskStoreMessage
-from alex_http.server import Server
+from alex_http.transport import Server
 
 
 class Broken(Exception):

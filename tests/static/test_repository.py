@@ -14,7 +14,11 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "actors", ROOT / "http", ROOT / "config", ROOT / "alex_runtime.py"]
 
 LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"}
-MAY_LOCK = {"actors/alex_actors/mailbox.py", "http/alex_http/server.py", "http/alex_http/channels.py"}
+TRANSPORT = "http/alex_http/transport"
+MAY_LOCK = {
+    "actors/alex_actors/mailbox.py",
+    *(f"{TRANSPORT}/{name}.py" for name in ("channels", "holds", "server", "streams")),
+}
 """The dispatcher's mailbox and the HTTP transport: each use there has its reason beside it."""
 
 

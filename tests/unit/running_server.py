@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from alex_http.server import Server
+from alex_http.operations import PROBES
+from alex_http.refusals import Refusals
+from alex_http.transport import Server
 from tests.unit.fake_runtime import CountedIds, FakeRuntime, HeldClock, Log, application
 
 LIMIT = 64 * 1024
@@ -94,18 +96,22 @@ def bind(
     clock: HeldClock | None = None,
     workers: int = 1,
     connections: int = 100,
+    streams: int = 100,
     grace: float = 5.0,
 ) -> Server:
     """Return a server that does not serve yet."""
     return Server(
         app=app,
+        refuse=Refusals(ids=CountedIds(), log=(log or Log()).logger, max_body=LIMIT),
+        probes=PROBES,
         host=host,
         port=port,
-        ids=CountedIds(),
         clock=clock or HeldClock(),
         log=(log or Log()).logger,
         workers=workers,
         connections=connections,
+        streams=streams,
+        streams_per_address=streams,
         max_body=LIMIT,
         grace=grace,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from alex_http.server import CannotListen
+from alex_http.transport import CannotListen
 from tests.unit.fake_runtime import HeldClock, Log
 from tests.unit.running_server import POST, TASK, bind, exchange, rest, running
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from alex_actors.values import Context
-from alex_http.channels import Channel
-from alex_http.server import CannotListen
+from alex_http.transport.channels import Channel
+from alex_http.transport import CannotListen
 from alex_http.wire import SubmitIn
 from tests.unit.fake_runtime import CATALOG
 from tests.unit.running_server import LIMIT, POST, TASK, Reply, Running, bind, exchange, rest, running

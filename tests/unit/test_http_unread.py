@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alex_http import channels
+from alex_http.transport import channels
 from tests.unit.fake_runtime import HeldClock, Log
 from tests.unit.running_server import Reply, bind
 

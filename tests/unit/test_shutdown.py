@@ -10,7 +10,7 @@ import pytest
 
 from alex_actors.clock import SystemClock
 from alex_actors.log import Log
-from alex_http.server import Server
+from alex_http.transport import Server
 from alex_http.shutdown import EXIT_CRASHED, Shutdown
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

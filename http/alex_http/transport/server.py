@@ -2,59 +2,61 @@
 
 from __future__ import annotations
 
-import errno
-import resource
 import socket
-from collections.abc import Callable
-from threading import RLock
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from threading import RLock, Thread
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # waitress has no types
 from waitress.wasyncore import loop  # type: ignore[import-untyped]  # waitress has no types
 
-from alex_actors.ports import Clock, Ids
-from alex_http.channels import Listener, Workers
+from alex_actors.ports import Clock
+from alex_http.transport.channels import Refuse
+from alex_http.transport.listener import Listener
+from alex_http.transport.sockets import BACKLOG, allow_descriptors, listening
+from alex_http.transport.streams import Streams
+from alex_http.transport.workers import Workers
 
 MAX_HEADERS = 64 * 1024
 """Bytes of a request line with its headers. Browsers and proxies send up to 32 kB."""
-HIGHEST_PORT = 65_535
-BACKLOG = 1024
-"""Connections that wait to be accepted. The kernel caps it (4096 on Linux)."""
 LONGEST_TURN = 1.0
 """Seconds that the loop waits for something to happen. It is woken for all that it must see; this is how often
 it looks for silent connections."""
-RESERVE = 200
-"""Descriptors for all that is no connection of a client. The database takes two for each thread, of which there
-are at most 64; the rest is for the logs, and for what tools open."""
+SHORT_TURN = 0.05
+"""Seconds between two looks whether all streams have ended, at a stop."""
 STRAGGLERS = 0.25
 """Seconds that workers have, after the grace, to notice that their connections are closed: that takes no I/O."""
-
-
-class CannotListen(Exception):
-    """The server cannot be reached as the settings want it; the text says why, and what would be right."""
+FEED_READERS = 2
+"""Threads that read for feeds that block. SQLite reads one page after the other about as fast as two at once."""
 
 
 class Server:
     """Serves a WSGI application on one address.
 
-    The socket listens from construction on: who connects before ``serve`` is answered then. ``grace`` is how
-    many seconds requests have to finish when it is stopped. Raises CannotListen.
+    The socket listens from construction on: who connects before ``serve`` is answered then. What its parser
+    refuses is answered by ``refuse``. ``probes`` are paths that are answered while all ``workers`` are busy.
+    ``connections`` and ``streams`` are how many there may be at once, each of them; ``max_body`` is in bytes;
+    ``grace`` is how many seconds requests have to finish when it is stopped. Raises CannotListen.
     """
 
     def __init__(
         self,
         *,
         app: Callable[..., Any],  # a WSGI application
+        refuse: Refuse,
         host: str,
         port: int,
-        ids: Ids,
         clock: Clock,
         log: FilteringBoundLogger,
         workers: int,
         connections: int,
+        streams: int,
+        streams_per_address: int,
         max_body: int,
         grace: float,
+        probes: Collection[str] = (),
     ) -> None:
         self._clock = clock
         self._log = log
@@ -63,19 +65,30 @@ class Server:
         self._closed = False
         self._waking = RLock()
         """Held to use or close the trigger. A signal handler may come while its own thread holds it."""
-        allow_descriptors(connections)
-        sock = _bound(host, port)
+        allow_descriptors(connections + streams)
+        sock = listening(host, port)
         self.host, self.port = sock.getsockname()[:2]
-        self._workers = Workers()
+        self._workers = Workers(probes=probes)
+        self._feed_readers = ThreadPoolExecutor(FEED_READERS, thread_name_prefix="feeds")
+        self.streams = Streams(
+            now=clock.monotonic,
+            read=self._feed_readers.submit,
+            log=log,
+            most=streams,
+            most_per_address=streams_per_address,
+        )
         self._listener = Listener(
             app=app,
             sock=sock,
             adj=_adjustments(sock, workers=workers, connections=connections, max_body=max_body),
             workers=self._workers,
-            ids=ids,
+            streams=self.streams,
+            refuse=refuse,
             clock=clock,
             log=log,
         )
+        self._sending = Thread(target=self.streams.run, name="streams", daemon=True)
+        self._sending.start()
         self._workers.start(workers)
 
     @property
@@ -111,6 +124,9 @@ class Server:
         self._stopping = True
         self._listener.stop_accepting()
         self._listener.close_all()
+        self.streams.close()
+        self._sending.join(timeout=STRAGGLERS)
+        self._feed_readers.shutdown(wait=False, cancel_futures=True)
         self._workers.shutdown(timeout=STRAGGLERS)
         if running := self._workers.running:
             # They may still pull the trigger: its descriptors must not come to be those of another file.
@@ -121,33 +137,18 @@ class Server:
             self._listener.trigger.close()
 
     def _turn(self, timeout: float) -> None:
+        timeout = min(timeout, self._listener.remind_due())
         loop(timeout=timeout, use_poll=True, map=self._listener.sockets, count=1)
 
     def _drain(self) -> None:
         self._listener.stop_accepting()
+        self.streams.end_all()
         deadline = self._clock.monotonic() + self._grace
-        while self._listener.close_idle() and (left := deadline - self._clock.monotonic()) > 0:
-            self._turn(min(left, LONGEST_TURN))
+        while self._unfinished() and (left := deadline - self._clock.monotonic()) > 0:
+            self._turn(min(left, SHORT_TURN if len(self.streams) else LONGEST_TURN))
 
-
-def allow_descriptors(connections: int) -> None:
-    """Raise this process's soft limit of descriptors as far as ``connections`` need.
-
-    Raises CannotListen if the hard limit is lower: connections would be refused long before their limit, and
-    commands and files of tools would fail with them.
-    """
-    needed = connections + RESERVE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    except (ValueError, OSError) as error:
-        raise CannotListen(
-            f"Cannot serve {connections} connections: they and the rest need {needed} open files, and this"
-            f" process may have {hard if hard != resource.RLIM_INFINITY else soft}. Lower server.max_connections"
-            " in the settings, or raise the limit (ulimit -n, LimitNOFILE= of systemd)."
-        ) from error
+    def _unfinished(self) -> bool:
+        return self._listener.close_idle() or len(self.streams) > 0
 
 
 def _adjustments(
@@ -165,34 +166,3 @@ def _adjustments(
         ident=None,  # no Server header: what runs here is nobody's business
         expose_tracebacks=False,
     )
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, so that an address in use is found before anything is said of it."""
-    where = f"{host}:{port}"
-    if not 0 <= port <= HIGHEST_PORT:  # getaddrinfo would take it modulo 65536
-        raise CannotListen(f"Cannot listen on {where}: a port is a number from 0 to {HIGHEST_PORT}.")
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        # Where a name has both, as localhost does, every client finds IPv4.
-        family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except socket.gaierror as error:
-        raise CannotListen(
-            f"Cannot listen on {where}: {host!r} is not the name or address of a network interface"
-            f" ({error.strerror}). 127.0.0.1 is this machine."
-        ) from error
-    except OSError as error:
-        raise CannotListen(f"Cannot listen on {where}: {_advice(error)}") from error
-
-
-def _advice(error: OSError) -> str:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return "another program does. Stop it, or choose another port; 0 takes any that is free."
-        case errno.EACCES:
-            return "this user may not. Choose a port above 1023."
-        case errno.EADDRNOTAVAIL:
-            return "that address is not one of this machine. 127.0.0.1 always is."
-        case _:
-            return f"{error.strerror}."

@@ -1,0 +1,136 @@
+"""What an event stream sends: the frames of server-sent events, as WHATWG HTML defines them (section 9.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic
+from alex_actors.replies import Runtime, Unavailable
+
+if TYPE_CHECKING:
+    from alex_actors.events import RecordedEvent
+    from alex_actors.following import Following
+    from alex_actors.values import SessionId, TaskId
+    from alex_http.transport.streams import Reason
+
+RETRY_MILLISECONDS = 1000
+"""How long an ``EventSource`` waits before it connects again. Browsers alone take three to five seconds."""
+
+HEARTBEAT = b": heartbeat\n\n"
+"""A comment, which readers ignore."""
+
+PAGE = 64
+"""Events that are taken at a time."""
+
+MOST_FRAMES = 1024
+"""Frames that are kept for the next reader: what is new is wanted by all who follow it, at about the same time."""
+LARGEST_KEPT = 16_384
+"""Bytes of the largest of them: together they take 16 MiB at most, and a larger one is made for each reader."""
+
+encode = msgspec.json.Encoder().encode
+
+
+class Frames:
+    """Makes each event's frame, once for all readers who want it about now. Any thread."""
+
+    def __init__(self) -> None:
+        self._frames: dict[int, bytes] = {}
+
+    def of(self, event: RecordedEvent) -> bytes:
+        """Return an event's frame."""
+        frame = self._frames.get(event.event_id)
+        if frame is None:
+            body = bytes(event.json())
+            frame = b"id: %d\nevent: %b\ndata: %b\n\n" % (event.event_id, event.event_type.encode(), body)
+            self._keep(event.event_id, frame)
+        return frame
+
+    def _keep(self, event_id: int, frame: bytes) -> None:
+        if len(frame) > LARGEST_KEPT:
+            return
+        while len(self._frames) >= MOST_FRAMES:  # the oldest goes; another thread may have been faster
+            self._frames.pop(next(iter(tuple(self._frames)), 0), None)
+        self._frames[event_id] = frame
+
+
+class EventFeed:
+    """The events of a task or session above an id: those recorded, then each new one, up to the end."""
+
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        frames: Frames,
+        task_id: TaskId | None,
+        session_id: SessionId,
+        after: int,
+        closed: Callable[[Reason, int], None],
+    ) -> None:
+        """Without a task, of all tasks of the session.
+
+        ``closed`` is told why the stream is over, and how many events it sent.
+        """
+        self._runtime = runtime
+        self._frames = frames
+        self._task_id = task_id
+        self._session_id = session_id
+        self._after = after
+        self._closed = closed
+        self._following: Following | None = None
+        self._greeted = False
+        self._events = 0
+        self.ended = False
+
+    @property
+    def blocking(self) -> bool:
+        """Whether the store is read next."""
+        return self._greeted and (self._following is None or self._following.behind)
+
+    def begin(self, wake: Callable[[], None]) -> None:
+        """Follow the events from now on."""
+        topic = SessionTopic(self._session_id) if self._task_id is None else TaskTopic(self._task_id)
+        self._following = self._runtime.follow(topic, after=self._after, wake=wake)
+
+    def take(self) -> bytes:
+        """Return the next frames; nothing if nothing is there, or the store cannot be read now."""
+        if not self._greeted:
+            self._greeted = True
+            return self._greeting()
+        following = self._following
+        if following is None:
+            return b""
+        try:
+            events = self._runtime.take(following, limit=PAGE)
+        except Unavailable:  # it is logged, and tried again at the next heartbeat
+            return b""
+        self._events += len(events)
+        self.ended = following.ended
+        if len(events) == 1:
+            return self._frames.of(events[0])  # the very object that all readers share
+        if events:
+            return b"".join(map(self._frames.of, events))
+        if following.session_deleted and not self.ended:
+            self.ended = True
+            return _frame("session_deleted", {"session_id": self._session_id})
+        return b""
+
+    def heartbeat(self) -> bytes:
+        """Return a comment."""
+        return HEARTBEAT
+
+    def closed(self, reason: Reason) -> None:
+        """Follow no more."""
+        if self._following is not None:
+            self._runtime.unfollow(self._following)
+        self._closed(reason, self._events)
+
+    def _greeting(self) -> bytes:
+        where = {"task_id": self._task_id, "session_id": self._session_id, "after": self._after}
+        return b"retry: %d\n%b" % (RETRY_MILLISECONDS, _frame("connected", where))
+
+
+def _frame(event: str, data: object) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), encode(data))

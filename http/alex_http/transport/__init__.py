@@ -1,0 +1,19 @@
+"""A waitress that gives its workers back: streams, and replies that wait, take a connection and no thread.
+
+For any WSGI application. It finds a ``Hold`` in the environment of each request, as ``environ[HOLD]``:
+
+* ``hold.stream(feed)`` makes the reply a stream. The application returns the headers and no body; from then on
+  what the ``Feed`` gives is sent, by one thread for all streams.
+* ``hold.wait(seconds)`` has the request answered later: what the application returns is dropped, and it is called
+  again for the same request after ``hold.wake()``, which may come from any thread, or when the time is over.
+
+Needs waitress and nothing else of this package but the types of a clock and of a structured logger.
+"""
+
+from alex_http.transport.channels import Refusal, RefusedRequest
+from alex_http.transport.holds import HOLD, Hold
+from alex_http.transport.server import Server
+from alex_http.transport.sockets import CannotListen
+from alex_http.transport.streams import Feed
+
+__all__ = ["HOLD", "CannotListen", "Feed", "Hold", "Refusal", "RefusedRequest", "Server"]

@@ -1,0 +1,313 @@
+"""Where a connection differs from waitress': how it refuses, drains, closes, and waits.
+
+waitress answers what its parser refuses as plain text, resets the connection of a client that is still sending,
+never closes one that stopped reading, has no way to stop that lets requests finish, and keeps a worker until a
+reply is complete. Its classes are made to be subclassed (``channel_class``, ``task_class``, ``error_task_class``,
+``parser_class``); what is private of it and used here is why its minor version is pinned.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from waitress.channel import HTTPChannel  # type: ignore[import-untyped]  # waitress has no types
+from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]  # waitress has no types
+from waitress.task import ErrorTask, WSGITask  # type: ignore[import-untyped]  # waitress has no types
+
+from alex_http.transport.holds import HOLD, Hold
+
+PATIENCE = 30.0
+"""Seconds for which a worker waits for a client that has more than 16 MiB to read before it goes on."""
+
+LINGER = 5
+"""Seconds for which what a refused client still sends is read and dropped, so that it gets to read its reply.
+
+Up to ``cleanup_interval`` more, since that is how often waitress looks.
+"""
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """A parser that refuses a target such as ``http://[``, at which waitress' own drops the connection."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Parse the request line and the headers. Raises ParsingError."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError:
+            raise ParsingError("Its target or its Content-Length cannot be read") from None
+        if self.chunked and "CONTENT_LENGTH" in self.headers:  # RFC 9112, section 6.1: somebody is smuggling
+            raise ParsingError("It has both a Content-Length and a Transfer-Encoding")
+        if self.proxy_netloc:  # RFC 9112, section 3.2.2: the target's host, if it names one, is the host
+            self.headers["HOST"] = self.proxy_netloc
+
+
+class Parked(BaseException):
+    """Leaves waitress' ``service``, which would end the request. No ``Exception``: those it catches."""
+
+
+class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """One call of the application for a request."""
+
+    def get_environment(self) -> dict[str, Any]:  # a WSGI environment has values of many types
+        """Return the WSGI environment, with the path as it was sent: waitress makes one slash of several."""
+        environ: dict[str, Any] = super().get_environment()
+        environ["PATH_INFO"] = self.request.path
+        environ[HOLD] = self.channel.hold
+        return environ
+
+    def build_response_header(self) -> bytes:
+        """Return the status line and the headers; the last ones on this connection if the server is stopping."""
+        if self.channel.server.draining:
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        if self.channel.hold.feed is not None:
+            # The end of a stream is the end of its connection: what is sent is then the same for each reader.
+            self.chunked_response = False
+            header = header.replace(b"\r\nTransfer-Encoding: chunked", b"")
+        return header
+
+    def write(self, data: bytes) -> None:
+        """Write what the application returned, unless it wants to be called again for its reply."""
+        if not self.channel.hold.waits:
+            super().write(data)
+
+    def execute(self) -> None:
+        """Call the application. Raises Parked if the request goes on."""
+        hold = self.channel.hold
+        hold.called()
+        super().execute()
+        if hold.waits:
+            raise Parked
+        if hold.feed is not None:
+            if not self.wrote_header:
+                self.write(b"")
+            raise Parked
+
+
+class Refusal(NamedTuple):
+    """What a client is told whose request the HTTP parser refused."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class RefusedRequest(NamedTuple):
+    """A request that the HTTP parser refused, or at which the application itself broke."""
+
+    code: int
+    reason: str
+    headers: Mapping[str, str]
+    """As far as they were read, by names as WSGI has them, without ``HTTP_``."""
+
+
+Refuse: TypeAlias = Callable[[RefusedRequest], Refusal]
+
+
+class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
+    """A request that the HTTP parser refused, or at which the application itself broke."""
+
+    def execute(self) -> None:
+        """Answer, and close the connection: where the next request begins is not known."""
+        error = self.request.error
+        refusal = self.channel.server.refuse(RefusedRequest(error.code, str(error.body), self.request.headers))
+        self.status = refusal.status
+        self.response_headers += refusal.headers
+        self.content_length = len(refusal.body)
+        self.set_close_on_finish()
+        self.channel.linger_when_flushed = True
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else refusal.body)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    """A connection. It goes through: open, then closing or lingering, then closed."""
+
+    task_class = RequestTask
+    error_task_class = RefusalTask
+    parser_class = Parser
+
+    linger_when_flushed = False
+    """A request on it was refused before it was read to the end. Closing at once would reset the connection,
+    and the reply with it."""
+    lingering = False
+    """All is said; what still comes is dropped."""
+
+    behind = False
+    """A worker wrote more than the socket took: the loop must send the rest."""
+
+    connected: bool
+    socket: Any  # as wasyncore has it: a socket, or None
+
+    hold: Hold | None = None
+    """Of the request that is being answered."""
+    parked = False
+    """Nobody works on that request: it waits, and all that can happen is that its client goes."""
+    leaving = False
+    """The reply is a stream, and its headers are still being sent."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request on it is being answered, or a reply is on its way."""
+        return bool(self.requests or (self.total_outbufs_len and not self.lingering))
+
+    @property
+    def ending(self) -> bool:
+        """Whether the server is stopping."""
+        return bool(self.server.draining)
+
+    def again(self) -> None:
+        """Have the application called once more for the request. From any thread."""
+        self.server.add_task(self)
+
+    def remind(self, hold: Hold, seconds: float) -> None:
+        """Tell a hold in so many seconds that its time is over."""
+        self.server.remind(hold, seconds)
+
+    def forget(self, hold: Hold) -> None:
+        """Do not, if it was not told yet."""
+        self.server.forget(hold)
+
+    def room_for_stream(self) -> bool:
+        """Return whether one more stream may be opened from here; if so, it counts from now on."""
+        return bool(self.server.streams.admit(self.addr[0]))
+
+    def answer_now(self) -> None:
+        """Have a request that waits looked at, since the server is stopping."""
+        if self.parked and self.hold is not None:
+            self.hold.wake()
+
+    def service(self) -> None:
+        """Call the application for a request, for the first time or once more. For a worker."""
+        hold = self.hold
+        if self.parked and hold is not None:
+            self.parked = False
+            self.requests[0].get_body_stream().seek(0)  # the application may read it again
+        else:
+            self.hold = hold = Hold(self)
+        try:
+            super().service()
+        except Parked:
+            if hold.feed is None:
+                self.parked = True
+                hold.park()
+            else:
+                self.server.trigger.pull_trigger(self._leave)
+            return
+        hold.over()
+
+    def send_continue(self) -> None:
+        """Ask for the body that a client holds back, if there is one and it will be taken.
+
+        waitress alone asks for a body that it refused already, and for one that is not to come.
+        """
+        if self.request.error is None and self.request.body_rcv is not None:
+            super().send_continue()
+        else:
+            self.request.expect_continue = False
+
+    def readable(self) -> bool:
+        """Return whether to wait for data."""
+        if self.parked:  # that its client goes can only be read; what that sends ahead is read once
+            return not self.will_close and len(self.requests) <= 1
+        return self.lingering or bool(super().readable())
+
+    def writable(self) -> bool:
+        """Return whether to wait until something can be sent.
+
+        A worker sends what it writes itself, without the GIL but with the lock. waitress would find the socket
+        writable all the while and the lock taken, and spin: a worker then gets the GIL back after the switch
+        interval of 5 ms, which took a server at 64 connections from 4000 requests a second to 200.
+        """
+        if self.requests and not self.behind:
+            return bool(self.will_close or self.close_when_flushed)
+        return bool(super().writable())
+
+    def write_soon(self, data: bytes) -> int:
+        """Send or keep what a worker wrote; return how many bytes that were. Raises ClientDisconnected."""
+        written: int = super().write_soon(data)
+        self.behind = self.total_outbufs_len > 0
+        if self.behind:
+            self.server.pull_trigger()  # again: the loop may have looked before it could see that
+        return written
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        """Wait until the client has taken enough of what was written, but not for ever.
+
+        waitress waits without an end: as many clients as there are workers, which ask for much and read nothing,
+        would be the end of the server.
+        """
+        most = self.adj.outbuf_high_watermark
+        if self.total_outbufs_len <= most:
+            return
+        deadline = time.monotonic() + PATIENCE
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
+            while self.connected and self.total_outbufs_len > most:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self.cancel()
+                    return
+                self.behind = True
+                self.server.pull_trigger()
+                self.outbuf_lock.wait(left)
+
+    def handle_read(self) -> None:
+        """Take what came. At its end, ``recv`` closes the channel."""
+        if not self.lingering:
+            super().handle_read()
+            return
+        try:
+            self.recv(self.adj.recv_bytes)
+        except OSError:
+            self.handle_close()
+
+    def handle_write(self) -> None:
+        """Send what there is, and close if that was asked for."""
+        if not (self.linger_when_flushed and self.close_when_flushed):
+            super().handle_write()
+            if self.leaving and self.connected:
+                self._leave()
+            return
+        self._flush_exception(self._flush_some)
+        if self.will_close:
+            self.handle_close()
+        elif not self.total_outbufs_len:
+            self._linger()
+
+    def handle_close(self) -> None:
+        """Close, and say so to whoever waits to answer."""
+        super().handle_close()
+        if self.leaving:
+            self._leave()
+        elif self.hold is not None:
+            self.hold.over()
+
+    def _leave(self) -> None:
+        """Give the socket to the streams once the headers are sent: this channel is over. On the loop's thread."""
+        hold = self.hold
+        if hold is None or hold.feed is None:
+            return
+        self.leaving = bool(self.connected and self.total_outbufs_len)
+        if self.leaving:
+            return
+        sock, self.socket = self.socket, None
+        if self.connected:
+            self.del_channel()
+            self.connected = False
+            self.server.streams.adopt(sock, hold.feed, self.addr[0])
+        else:
+            self.server.streams.drop(hold.feed, self.addr[0])
+        hold.feed = None
+        hold.over()
+
+    def _linger(self) -> None:
+        self.close_when_flushed = False
+        self.lingering = True
+        self.last_activity = time.time() - self.adj.channel_timeout + LINGER  # waitress' clock
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:  # the client is gone
+            self.handle_close()
