@@ -137,6 +137,7 @@ class Core:
             session=self.session,
             store=self.store,
             reader=self._reader,
+            followings=self.followings,
             launch_agent=self.launcher.launch,
             ids=self._ids,
             log=self._log,

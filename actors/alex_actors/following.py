@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from alex_actors.broadcaster_protocol import Topic
     from alex_actors.events import RecordedEvent
     from alex_actors.store.reader import StoreReader
+    from alex_actors.values import TaskId
 
 LARGEST_STRETCH = 65_536
 """Bytes of events' bodies that wait to be taken. 10,000 followers that do not take, of a topic each, hold 655 MB
@@ -88,6 +89,8 @@ class Following:
         """Whether this was a task's topic, and its terminal event is taken or at most at the position."""
         self.missing = False
         """Whether the store had no such task or session when it was last read."""
+        self.session_deleted = False
+        """Whether the session was deleted: nothing more will come."""
         self._reader = reader
         self._wake = wake
         self._stretch: _Stretch | None = None  # written by the broadcaster alone
@@ -96,6 +99,11 @@ class Following:
         self._silent = False
 
     # Called by its owner.
+
+    @property
+    def behind(self) -> bool:
+        """Whether ``take`` reads the store next, which takes its time."""
+        return self._stretch is None or self._stretch is not self._joined
 
     def take(self, limit: int) -> tuple[RecordedEvent, ...]:
         """Return what comes next, at least one event and at most ``limit`` (1 or more), or nothing.
@@ -191,6 +199,31 @@ class Following:
             self._wake()
 
 
+class EndWatch:
+    """Waits for the end of a task: who is woken looks in the store whether it has come."""
+
+    def __init__(self, *, topic: TaskTopic, wake: Callable[[], None]) -> None:
+        self.topic = topic
+        self._wake = wake
+
+    def silence(self) -> None:
+        """Wake nobody any more."""
+        self._wake = _nobody
+
+    def subscribed(self) -> None:
+        """Wake: it may have ended before this."""
+        self._wake()
+
+    def published(self, event: RecordedEvent, /) -> None:
+        """Wake if that was the end."""
+        if event.event_type in TERMINAL_TYPES:
+            self._wake()
+
+
+def _nobody() -> None:
+    pass
+
+
 class Followings:
     """All followings, subscribed with the broadcaster; any number of threads.
 
@@ -203,7 +236,7 @@ class Followings:
     def __init__(self, *, reader: StoreReader, broadcaster: pykka.ActorRef[BroadcasterActor]) -> None:
         self._reader = reader
         self._broadcaster = broadcaster
-        self._open: dict[Following, None] = {}
+        self._open: dict[Following | EndWatch, None] = {}
 
     def follow(self, topic: Topic, *, after: int, wake: Callable[[], None]) -> Following:
         """Follow a topic's events with an id above ``after`` (0: all). To be closed with ``close``.
@@ -215,11 +248,18 @@ class Followings:
         self._subscribe(following)
         return following
 
-    def close(self, following: Following) -> None:
-        """Stop following. Closing twice is no failure."""
-        following.silence()
-        self._open.pop(following, None)
-        self._unsubscribe(following)
+    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> EndWatch:
+        """Have ``wake`` called when a task may have ended. To be closed with ``close``."""
+        watch = EndWatch(topic=TaskTopic(task_id), wake=wake)
+        self._open[watch] = None
+        self._subscribe(watch)
+        return watch
+
+    def close(self, listener: Following | EndWatch) -> None:
+        """Stop following, or watching. Closing twice is no failure."""
+        listener.silence()
+        self._open.pop(listener, None)
+        self._unsubscribe(listener)
 
     def resubscribe_all(self) -> None:
         """Subscribe each again: for a broadcaster that was rebuilt under the same ref, without listeners."""
@@ -232,11 +272,11 @@ class Followings:
         """Return how many there are."""
         return len(self._open)
 
-    def _subscribe(self, following: Following) -> None:
+    def _subscribe(self, following: Following | EndWatch) -> None:
         message = Subscribe(context=_context(following.topic), topic=following.topic, listener=following)
         tell(self._broadcaster, message)
 
-    def _unsubscribe(self, following: Following) -> None:
+    def _unsubscribe(self, following: Following | EndWatch) -> None:
         message = Unsubscribe(context=_context(following.topic), topic=following.topic, listener=following)
         tell(self._broadcaster, message)
 

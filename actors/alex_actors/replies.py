@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from alex_actors.events import RecordedEvent
 from alex_actors.tasks import NewTask, Session, Status, Task
 from alex_actors.values import Context, SessionId, TaskId, Value
+
+if TYPE_CHECKING:
+    from alex_actors.broadcaster_protocol import Topic
+    from alex_actors.following import Following
 
 R = TypeVar("R")
 
@@ -139,6 +143,24 @@ class Runtime(Protocol):
 
     def sessions(self, *, limit: int, offset: int) -> Sessions:
         """Return a page of sessions, last used first."""
+
+    def has_session(self, session_id: SessionId) -> bool:
+        """Return whether there is such a session."""
+
+    def follow(self, topic: Topic, *, after: int, wake: Callable[[], None]) -> Following:
+        """Follow the events of a task or session above the id ``after``, from the store and then live.
+
+        ``wake`` is called, on whatever thread, when after nothing there may be something to take.
+        """
+
+    def take(self, following: Following, *, limit: int) -> tuple[RecordedEvent, ...]:
+        """Return what comes next, at least one event and at most ``limit``, or nothing."""
+
+    def unfollow(self, following: Following) -> None:
+        """Follow no more."""
+
+    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> Callable[[], None]:
+        """Have ``wake`` called, on whatever thread, when a task may have ended. Returns what ends that."""
 
     def health(self) -> dict[str, Component]:
         """Return the health of every component, by name. Never raises, never waits."""

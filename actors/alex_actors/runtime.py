@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from alex_actors.broadcaster_protocol import Topic
     from alex_actors.events import RecordedEvent
+    from alex_actors.following import Following, Followings
     from alex_actors.ports import Ids
     from alex_actors.replies import SessionDetail, Sessions, Tasks
     from alex_actors.session_actor import SessionActor
@@ -66,6 +68,7 @@ class ActorRuntime:
         session: pykka.ActorRef[SessionActor],
         store: pykka.ActorRef[TaskStoreActor],
         reader: StoreReader,
+        followings: Followings,
         launch_agent: LaunchAgent,
         ids: Ids,
         log: FilteringBoundLogger,
@@ -77,6 +80,7 @@ class ActorRuntime:
         self._session = session
         self._store = store
         self._reader = reader
+        self._followings = followings
         self._launch_agent = launch_agent
         self._ids = ids
         self._log = log
@@ -200,6 +204,31 @@ class ActorRuntime:
         """Return a page of sessions, last used first."""
         with self._unavailable():
             return self._reader.sessions(limit=limit, offset=offset)
+
+    def has_session(self, session_id: SessionId) -> bool:
+        """Return whether there is such a session."""
+        with self._unavailable():
+            return self._reader.session_key(session_id) is not None
+
+    # What happens, as it happens.
+
+    def follow(self, topic: Topic, *, after: int, wake: Callable[[], None]) -> Following:
+        """Follow the events of a task or session above the id ``after``, from the store and then live."""
+        return self._followings.follow(topic, after=after, wake=wake)
+
+    def take(self, following: Following, *, limit: int) -> tuple[RecordedEvent, ...]:
+        """Return what comes next, as ``Following.take`` does."""
+        with self._unavailable():
+            return following.take(limit)
+
+    def unfollow(self, following: Following) -> None:
+        """Follow no more."""
+        self._followings.close(following)
+
+    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> Callable[[], None]:
+        """Have ``wake`` called, on whatever thread, when a task may have ended. Returns what ends that."""
+        watch = self._followings.watch_end(task_id, wake=wake)
+        return lambda: self._followings.close(watch)
 
     @contextmanager
     def _unavailable(self, advice: str = "Try again in a moment.") -> Iterator[None]:

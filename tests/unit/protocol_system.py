@@ -210,7 +210,8 @@ class ProtocolSystem:
     def runtime_with(self, reader: StoreReader) -> ActorRuntime:
         """Return a runtime over these actors that reads elsewhere."""
         return ActorRuntime(
-            session=self.session_ref, store=self.store_ref, reader=reader, launch_agent=self.launcher.launch,
+            session=self.session_ref, store=self.store_ref, reader=reader, followings=self.core.followings,
+            launch_agent=self.launcher.launch,
             ids=self.ids, log=self.log.logger, ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, health=dict,
             ready=lambda: True,
         )  # fmt: skip

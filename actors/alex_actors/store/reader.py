@@ -74,6 +74,14 @@ class StoreReader:
             {"after": after, "limit": limit},
         )
 
+    def session_key(self, session_id: SessionId) -> int | None:
+        """Return the key of a session, None if there is none of that ID."""
+        with self._engine.connect() as connection:
+            key: int | None = connection.execute(
+                queries.KEY_OF_SESSION, {"session_id": session_id}
+            ).scalar_one_or_none()
+        return key
+
     def events_after(self, event_id: int) -> list[RecordedEvent]:
         """Return all events with an id above ``event_id``, in order."""
         with self._engine.connect() as connection:
