@@ -62,7 +62,7 @@ async def asynchronous() -> None:
 
 def wrongly(alex: Client, task: Task) -> None:
     alex.submit("a", strategy="sometimes")  # type: ignore[arg-type] # no such strategy
-    alex.submit("a", "demo")  # type: ignore[misc] # options have names
+    alex.submit("a", "demo")  # type: ignore[call-arg] # options have names
     alex.submit("a", metadata={"a": 1})  # type: ignore[dict-item] # of strings alone
     alex.submit("a", sesion_id="demo")  # type: ignore[call-arg] # a slip of the pen
     alex.tasks(status="done")  # type: ignore[arg-type] # no such status

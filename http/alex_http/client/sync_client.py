@@ -1,0 +1,268 @@
+"""The client that blocks."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from types import TracebackType
+from typing import Self, TypeVar, overload
+
+import httpx
+from httpx_sse import EventSource
+
+from alex_http.client.calls import Call, Calls
+from alex_http.client.following import Follower, Following
+from alex_http.client.over_httpx import (
+    Address,
+    content_type,
+    failure_from,
+    limits,
+    reply_from,
+    stream_ended,
+)
+from alex_http.client.values import (
+    Event,
+    EventPage,
+    Health,
+    Session,
+    SessionDetail,
+    SessionPage,
+    Status,
+    Strategy,
+    Task,
+    TaskPage,
+)
+
+T = TypeVar("T")
+
+
+class Client:
+    """A client of one server. Any number of threads may share it; `close` it, or use it in a ``with``.
+
+    * ``token`` is sent as ``Authorization: Bearer``.
+    * ``timeout``: seconds for a connection, and for a reply to begin or go on.
+    * ``give_up_after``: seconds for which `wait` and `events` try to reach a server that is away; None: for ever.
+    * ``silence``: seconds without a byte after which an event stream counts as cut. The server sends one every 10.
+    * ``http``: is used instead of a client of its own, and not closed.
+    * ``sleep``, ``monotonic``, ``chance`` (a number from 0 to 1): for tests.
+
+    Raises ValueError for a ``base_url`` that is none, or a ``token`` that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8080",
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        give_up_after: float | None = 300.0,
+        silence: float = 45.0,
+        http: httpx.Client | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._address = Address(base_url, token=token, timeout=timeout, silence=silence)
+        self._calls = Calls(monotonic=monotonic, random=chance, timeout=timeout, give_up_after=give_up_after)
+        self._sleep = sleep
+        self._borrowed = http
+        self._http = http or httpx.Client(limits=limits(), trust_env=self._address.trust_env)
+
+    def close(self) -> None:
+        """Close its connections, unless ``http`` was given."""
+        if self._borrowed is None:
+            self._http.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    # Tasks.
+
+    def submit(
+        self,
+        task: str,
+        *,
+        session_id: str | None = None,
+        agent_preset: str | None = None,
+        tool_preset: str | None = None,
+        strategy: Strategy | None = None,
+        timeout_seconds: float | None = None,
+        max_iterations: int | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Task:
+        """Submit a task, and return it as it was recorded. None means the server's default.
+
+        Sent once: after a ConnectionFailed look among the tasks before you submit it again. Raises BadRequest,
+        SessionIsBusy, TooManyRequests, Unavailable.
+        """
+        return self._run(
+            self._calls.submit(
+                task,
+                session_id=session_id,
+                agent_preset=agent_preset,
+                tool_preset=tool_preset,
+                strategy=strategy,
+                timeout_seconds=timeout_seconds,
+                max_iterations=max_iterations,
+                model=model,
+                metadata=metadata,
+            )
+        )
+
+    def task(self, task_id: str) -> Task:
+        """Return a task as it is now. Raises UnknownTask."""
+        return self._run(self._calls.task(task_id))
+
+    def tasks(
+        self, *, limit: int = 10, offset: int = 0, session_id: str | None = None, status: Status | None = None
+    ) -> TaskPage:
+        """Return some tasks, newest first: those of a session or in a status, if given. ``limit``: 1 to 1000."""
+        return self._run(self._calls.tasks(limit, offset, session_id, status))
+
+    def wait(self, task_id: str, *, timeout: float | None = None) -> Task:
+        """Wait until a task has ended, and return it. Lives through restarts of the server.
+
+        ``timeout`` in seconds; None: as long as it takes. Raises WaitTimedOut, UnknownTask, GaveUp.
+        """
+        return self._run(self._calls.wait(task_id, timeout))
+
+    def cancel(self, task_id: str) -> None:
+        """Cancel a task; return when that is recorded. Raises TaskHasEnded, UnknownTask."""
+        self._run(self._calls.cancel(task_id))
+
+    def recorded_events(self, task_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
+        """Return the events of a task after ``after``, at most ``limit`` (1 to 1000). Raises UnknownTask."""
+        return self._run(self._calls.recorded_events(task_id, after, limit))
+
+    # Events, live.
+
+    @overload
+    def events(self, *, task_id: str, after: int = 0) -> EventStream: ...
+    @overload
+    def events(self, *, session_id: str, after: int = 0) -> EventStream: ...
+    def events(self, *, task_id: str | None = None, session_id: str | None = None, after: int = 0) -> EventStream:
+        """Follow a task until it has ended, or a session until it is deleted: events with ids above ``after``.
+
+        The first `next` connects. Raises ValueError unless exactly one of the two is given.
+        """
+        following = self._calls.events(task_id=task_id, session_id=session_id, after=after)
+        return EventStream(following=following, http=self._http, address=self._address, sleep=self._sleep)
+
+    # Sessions.
+
+    def make_session(self, session_id: str | None = None, *, metadata: Mapping[str, str] | None = None) -> Session:
+        """Make a session, or return it as it is if it exists. Sent once."""
+        return self._run(self._calls.make_session(session_id, metadata))
+
+    def session(self, session_id: str) -> SessionDetail:
+        """Return a session, with its conversation and its tasks. Raises UnknownSession."""
+        return self._run(self._calls.session(session_id))
+
+    def sessions(self, *, limit: int = 10, offset: int = 0) -> SessionPage:
+        """Return some sessions, last used first. ``limit``: 1 to 1000."""
+        return self._run(self._calls.sessions(limit, offset))
+
+    def delete_session(self, session_id: str) -> None:
+        """Cancel a session's tasks, and delete it with all that belongs to it. Raises UnknownSession."""
+        self._run(self._calls.delete_session(session_id))
+
+    # The server.
+
+    def health(self) -> Health:
+        """Return how the server is. Raises ConnectionFailed at once if it is away."""
+        return self._run(self._calls.health())
+
+    def _run(self, call: Call[T]) -> T:
+        """Send what a call asks for, until it has its result."""
+        try:
+            request = next(call)
+            while True:
+                if request.pause:
+                    self._sleep(request.pause)
+                try:
+                    reply = reply_from(self._http.send(self._address.build(self._http, request)))
+                except httpx.RequestError as error:
+                    request = call.throw(failure_from(error, request))
+                else:
+                    request = call.send(reply)
+        except StopIteration as done:
+            result: T = done.value  # typeshed has Any here
+            return result
+
+
+class EventStream(Follower, Iterator[Event]):
+    """The events of a task or a session: each once, in order, over any number of connections.
+
+    Ends after a task's terminal event, or when the session is deleted. When an error, such as GaveUp or
+    KeyboardInterrupt, comes out of `next`, no event is lost: the next `next` goes on where it was. One thread at a
+    time may use it.
+    """
+
+    def __init__(
+        self, *, following: Following, http: httpx.Client, address: Address, sleep: Callable[[float], None]
+    ) -> None:
+        super().__init__(following)
+        self._http = http
+        self._address = address
+        self._sleep = sleep
+        self._connection: Generator[Event, None, None] | None = None
+
+    def __next__(self) -> Event:
+        """Return the next event; wait for it. Raises UnknownTask or UnknownSession, GaveUp."""
+        while not self._following.ended:
+            # Held by this frame alone: a connection that an error comes out of is not used again.
+            connection, self._connection = self._connection or self._connect(), None
+            for event in connection:
+                self._connection = connection
+                return event
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Close its connection. A `next` after that opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _connect(self) -> Generator[Event, None, None]:
+        """Follow on one connection."""
+        following = self._following
+        request = following.request()
+        if request.pause:
+            self._sleep(request.pause)
+        try:
+            response = self._http.send(self._address.build_stream(self._http, request), stream=True)
+            with closing(response):
+                if not following.is_stream(response.status_code, content_type(response)):
+                    response.read()
+                    following.refused(reply_from(response))
+                    return
+                for frame in EventSource(response).iter_sse():
+                    event = following.received(frame)
+                    if event is not None:
+                        yield event
+                    if following.ended:
+                        return
+            following.cut(stream_ended(request))
+        except httpx.RequestError as error:
+            following.cut(failure_from(error, request))
