@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alex_actors.agents import OfflineAgent, ReActAgent
 from alex_actors.clock import SystemClock
 from alex_actors.core import Core
+from alex_actors.cores import Cores
 from alex_actors.data_directory import DataDirectory, DirectoryError
 from alex_actors.dispatchers import PinnedDispatcher, PoolDispatcher
 from alex_actors.executor import AsyncioExecutor
@@ -32,11 +33,12 @@ from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
 from alex_actors.timers import ThreadTimers
 from alex_actors.tools import ShellCommands, Toolbox, built_in_tools
+from alex_actors.workspaces import WorkspaceRemover
 from alex_config import Settings
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
 from alex_http.command_line import CANNOT_START, commands, say
-from alex_http.operations import PROBES
+from alex_http.operations import PROBES, http_health
 from alex_http.refusals import Refusals
 from alex_http.shutdown import Shutdown
 from alex_http.transport import Server
@@ -86,7 +88,7 @@ class System:
         return self._start_server()
 
     def _open_store(self) -> None:
-        """The database, and the thread of the actor that writes it; and the timers."""
+        """The database, and the thread of the actor that writes it; the timers; who removes workspaces."""
         settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
         # Each of the server's threads, the probes' among them, and the store actor's.
@@ -95,6 +97,8 @@ class System:
         self._writer, self._reader = StoreWriter(engine=writer), StoreReader(engine=readers)
         self._timers = ThreadTimers(clock=self._clock, log=log)
         self._stops.callback(self._timers.stop, timeout=self._stop_within)
+        self._workspaces = WorkspaceRemover(directory=self._data.workspaces, log=log)
+        self._stops.callback(self._workspaces.stop, timeout=self._stop_within)
         self._broadcasting = PinnedDispatcher(name="broadcaster", log=log, observer=self._observer)
         self._stops.callback(self._broadcasting.stop, timeout=self._stop_within)
         self._storing = storing = PinnedDispatcher(name="store", log=log, observer=self._observer)
@@ -139,12 +143,13 @@ class System:
         self._core = Core(
             broadcasting=self._broadcasting, storing=self._storing, acting=self._pool,
             writer=self._writer, reader=self._reader, executor=self._executor, timers=self._timers,
-            clock=self._clock, ids=self._ids, log=self._log,
+            workspaces=self._workspaces, clock=self._clock, ids=self._ids, log=self._log,
             max_unfinished=limits.max_unfinished_tasks, max_running=limits.max_running_tasks,
             ask_timeout=timeouts.ask_seconds, cancel_grace=self._settings.agents.cancel_grace_seconds,
             failed=self._shutdown.crashed,
         )  # fmt: skip
         self._core.start()
+        self._workspaces.sweep(self._reader)
 
     def _start_server(self) -> Server:
         """What HTTP calls, and what serves it."""
@@ -155,7 +160,11 @@ class System:
             agents_thread=self._agents_thread, pool=self._pool,
         )  # fmt: skip
         runtime = core.runtime(
-            health=health.components, ready=lambda: not shutdown.requested and core.condition.failure is None
+            health=lambda: {
+                **health.components(),
+                "http": http_health(streams=server.streams, waiting=server.waiting),
+            },
+            ready=lambda: not shutdown.requested and core.condition.failure is None,
         )
         http, max_body = settings.server, settings.server.max_body_bytes
         app = create_app(
@@ -167,7 +176,7 @@ class System:
             host=http.host, port=http.port, clock=self._clock, log=self._log, workers=http.threads,
             connections=http.max_connections, streams=settings.limits.max_streams,
             streams_per_address=settings.limits.max_streams_per_client, max_body=max_body,
-            grace=4 * self._stop_within,
+            grace=4 * self._stop_within, loop=None if http.loop == "auto" else http.loop,
         )  # fmt: skip
         self._stops.callback(server.close)
         return server
@@ -200,13 +209,14 @@ def _open_log(settings: Settings, data: DataDirectory) -> Log:
 
 def run(settings: Settings) -> int:
     """Serve until a signal or the crash of a part; return the exit code."""
+    cores = Cores(one=settings.server.one_core)  # before there are threads
     with ExitStack() as first, ExitStack() as stops:
         data = DataDirectory(settings.store.resolved_data_dir())
         first.callback(data.release)
         log = _open_log(settings, data)
         first.callback(log.close)
         log.capture()
-        shell_commands = ShellCommands()
+        shell_commands = ShellCommands(cores=cores)
         first.callback(shell_commands.kill_all)  # those of agents that did not stop in time
         shutdown = Shutdown(log=log, before_abort=shell_commands.kill_all)
         shutdown.watch_signals()

@@ -9,17 +9,21 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Load:
-    """What came of a load: latencies in seconds, in the order in which the replies came, and their bodies."""
+    """What came of a load: latencies in seconds, in the order in which the replies came, and their bodies.
+
+    ``arrivals`` is when they came, in seconds since the epoch.
+    """
 
     seconds: float
     latencies: list[float] = field(repr=False)
     bodies: list[bytes] = field(repr=False)
+    arrivals: list[float] = field(repr=False, default_factory=list)
 
     @property
     def per_second(self) -> float:
@@ -28,12 +32,17 @@ class Load:
 
     def percentile(self, percent: float) -> float:
         """A latency in milliseconds that ``percent`` of the replies kept within."""
-        ordered = sorted(self.latencies)
-        return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+        return 1000 * percentile(self.latencies, percent)
 
 
-class _Connection:
-    """One connection, with at most one request under way."""
+def percentile(figures: Sequence[float], percent: float) -> float:
+    """Return the figure that ``percent`` of them do not exceed."""
+    ordered = sorted(figures)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+class Connection:
+    """One connection, with at most one request under way. Raises OSError if the server cannot be reached."""
 
     def __init__(self, host: str, port: int) -> None:
         self.socket = socket.create_connection((host, port))
@@ -42,6 +51,7 @@ class _Connection:
         self._sent_at = 0.0
 
     def send(self, request: bytes) -> None:
+        """Send a request. Latency is counted from here."""
         self._sent_at = time.perf_counter()
         self.socket.sendall(request)
 
@@ -91,8 +101,9 @@ def generate(
     """Send ``requests`` over ``connections`` until they are used up or ``until`` says so; wait for all replies."""
     latencies: list[float] = []
     bodies: list[bytes] = []
+    arrivals: list[float] = []
     with selectors.DefaultSelector() as selector:
-        idle = [_Connection(*address) for _ in range(connections)]
+        idle = [Connection(*address) for _ in range(connections)]
         start = time.perf_counter()
         waiting = 0
         while True:
@@ -109,6 +120,7 @@ def generate(
                     continue
                 latencies.append(reply[0])
                 bodies.append(reply[1])
+                arrivals.append(time.time())
                 request = None if until() else next(requests, None)
                 if request is not None:
                     key.data.send(request)
@@ -116,4 +128,26 @@ def generate(
                     waiting -= 1
                     selector.unregister(key.fileobj)
                     key.data.socket.close()
-        return Load(time.perf_counter() - start, latencies, bodies)
+        return Load(time.perf_counter() - start, latencies, bodies, arrivals)
+
+
+def paced(address: tuple[str, int], request: bytes, *, every: float, until: Callable[[], bool]) -> Load:
+    """Send ``request`` each ``every`` seconds, at least once, until ``until`` says so.
+
+    A latency counts from when the request was due: a slow reply is counted against all that it kept waiting.
+    """
+    connection = Connection(*address)
+    latencies: list[float] = []
+    start = due = time.perf_counter()
+    while not latencies or not until():
+        late = time.perf_counter() - due
+        connection.send(request)
+        while (reply := connection.receive(status=b"200")) is None:
+            pass
+        latencies.append(late + reply[0])
+        due += every
+        if (ahead := due - time.perf_counter()) > 0:
+            time.sleep(ahead)
+            due = time.perf_counter()  # what the kernel slept too long is not the server's delay
+    connection.socket.close()
+    return Load(time.perf_counter() - start, latencies, [])

@@ -1,36 +1,67 @@
-"""Servers to measure, each a process of its own: ours, and bare Falcon on waitress that does nothing."""
+"""Servers to measure, each a process of its own: ours, some that do nothing, and what is usually done."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import importlib.util
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-NO_OP = """
-import falcon, waitress
+BY_HAND = """
+import asyncio, os, re, sys, uuid
+import fastapi, uvicorn
+from pydantic import BaseModel
 
-class NoOp:
-    def on_post(self, req, resp):
-        req.bounded_stream.read()
-        resp.status = falcon.HTTP_201
-        resp.content_type = "application/json"
-        resp.data = b'{"task_id":"task-0"}'
+class Submit(BaseModel):
+    task: str
+    session_id: str | None = None
 
-app = falcon.App()
-app.add_route("/api/tasks", NoOp())
-server = waitress.create_server(
-    app, host="127.0.0.1", port=0, threads=16, asyncore_use_poll=True, connection_limit=1000
-)
-import sys
-print(f"listens on http://127.0.0.1:{server.effective_port}", file=sys.stderr, flush=True)
-server.run()
+app, tasks = fastapi.FastAPI(), {}
+
+async def run(task, steps, seconds):
+    task["status"] = "running"
+    for step in range(steps):
+        task["current_iteration"] = step + 1
+        await asyncio.sleep(seconds)
+        task["tokens_used"] += 60
+    task["status"] = "completed"
+
+running = set()
+
+@app.post("/api/tasks", status_code=201)
+async def submit(body: Submit):
+    steps, milliseconds = map(int, re.findall(r"\\d+", body.task))
+    task_id = f"task-{uuid.uuid4()}"
+    task = {
+        "task_id": task_id, "session_id": body.session_id or f"session-{uuid.uuid4()}", "task": body.task,
+        "status": "pending", "current_iteration": 0, "tokens_used": 0,
+    }
+    tasks[task_id] = task
+    work = asyncio.create_task(run(task, steps, milliseconds / 1000))
+    running.add(work)
+    work.add_done_callback(running.discard)
+    return task
+
+@app.get("/api/tasks")
+async def total(status: str):
+    return {"tasks": [], "total": sum(task["status"] == status for task in tasks.values())}
+
+class Server(uvicorn.Server):
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        print(f"listens on http://127.0.0.1:{port}", file=sys.stderr, flush=True)
+
+Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", access_log=False)).run()
 """
+"""What people write by hand: a dict, a coroutine for each task, nothing recorded."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +70,8 @@ class ServerProcess:
 
     address: tuple[str, int]
     process: subprocess.Popen[str]
+    data: Path = Path()
+    """Where it records, if it does."""
 
     def pin(self, core: int) -> None:
         """Keep all threads of the process on one core."""
@@ -47,24 +80,74 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def alex(*options: str) -> Iterator[ServerProcess]:
-    """Run our server, with durable recording, on a data directory of its own."""
+def alex(**settings: object) -> Iterator[ServerProcess]:
+    """Run our server, with durable recording, on a data directory of its own.
+
+    A setting is given as ``server__threads=8``.
+    """
+    environment = {f"ALEX_{name.upper()}": str(value) for name, value in settings.items()}
     with tempfile.TemporaryDirectory(prefix="alex-bench-") as directory:
-        command = [sys.executable, "-m", "alex_runtime", "serve", "--port", "0", "--data-dir", directory, *options]
-        with _started(command) as server:
-            yield server
+        command = [sys.executable, "-m", "alex_runtime", "serve", "--port", "0", "--data-dir", directory]
+        with _started(command, environment) as server:
+            yield dataclasses.replace(server, data=Path(directory))
 
 
 @contextlib.contextmanager
-def no_op() -> Iterator[ServerProcess]:
-    """Run a server that answers every submit with the same bytes."""
-    with _started([sys.executable, "-c", NO_OP]) as server:
+def no_op(*kind: str) -> Iterator[ServerProcess]:
+    """Run a server that answers every submit with the same bytes: ``plain`` waitress, or our ``own``."""
+    with _started([sys.executable, "-m", "bench.no_op", *kind]) as server:
         yield server
 
 
 @contextlib.contextmanager
-def _started(command: list[str]) -> Iterator[ServerProcess]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+def python_for_by_hand() -> Iterator[str | None]:
+    """Find or make a Python that has FastAPI and uvicorn; yields None, and prints why, if there is none."""
+    if importlib.util.find_spec("fastapi") and importlib.util.find_spec("uvicorn"):
+        yield sys.executable
+        return
+    with tempfile.TemporaryDirectory(prefix="alex-bench-") as directory:
+        python = f"{directory}/bin/python"
+        try:
+            subprocess.run([sys.executable, "-m", "venv", directory], check=True, capture_output=True)
+            packages = ["fastapi", "uvicorn[standard]"]
+            subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True, capture_output=True)
+        except subprocess.CalledProcessError as error:
+            print(f"no FastAPI beside it, it cannot be installed: {error.stderr.decode().strip()[-200:]}")
+            yield None
+        else:
+            yield python
+
+
+@contextlib.contextmanager
+def by_hand(python: str) -> Iterator[ServerProcess]:
+    """Run a server as people write it by hand, on FastAPI and uvicorn, which records nothing."""
+    with _started([python, "-c", BY_HAND]) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def thread_per_stream(workers: int) -> Iterator[ServerProcess]:
+    """Run a server on plain waitress, each of whose streams keeps a worker."""
+    with _started([sys.executable, "-m", "bench.thread_per_stream", str(workers)]) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def bare_loop() -> Iterator[ServerProcess]:
+    """Run an epoll loop that does nothing but send events."""
+    with _started([sys.executable, "-m", "bench.bare_loop"]) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _started(command: list[str], environment: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    ) as process:
         try:
             assert process.stderr is not None
             for line in process.stderr:

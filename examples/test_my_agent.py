@@ -156,7 +156,7 @@ def cancelled_at_any_moment(sim: Simulation, store: SimulatedStore, *, kind: typ
     task = system.submit()
 
     sim.sleep(sim.decisions.between(0, 12))
-    reply = system.runtime.cancel(task.task_id, system.context())
+    reply = system.cancel(task.task_id)
     ended, _ = lab.end_of(task)
     system.settle()
 

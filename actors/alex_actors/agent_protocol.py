@@ -41,7 +41,7 @@ class RecordsMissing(Tell["AgentActor"], frozen=True, kw_only=True):
 
 
 class RecordRefused(Tell["AgentActor"], frozen=True, kw_only=True):
-    """The task has its terminal event already, by somebody else's hand."""
+    """The task has its terminal event already, by somebody else's hand; or it was deleted with its session."""
 
     status: Status
 

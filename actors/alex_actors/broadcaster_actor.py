@@ -11,6 +11,7 @@ from alex_actors.actor import PooledActor
 from alex_actors.broadcaster_protocol import (
     BroadcasterMessage,
     Publish,
+    PublishDeleted,
     SessionTopic,
     Subscribe,
     TaskTopic,
@@ -45,6 +46,8 @@ class BroadcasterActor(PooledActor):
             case Publish():
                 for event in message.events:
                     self._publish(event)
+            case PublishDeleted():
+                self._publish_deleted(message)
             case Subscribe():
                 self._subscribe(message.topic, message.listener)
             case Unsubscribe():
@@ -57,6 +60,13 @@ class BroadcasterActor(PooledActor):
         for topic in topics:
             for listener in tuple(self._listeners.get(topic, ())):
                 self._call(topic, listener, partial(listener.published, event))
+
+    def _publish_deleted(self, message: PublishDeleted) -> None:
+        """Tell who listens to a session or to a task of it, and forget them: there is nothing more to come."""
+        topics: list[Topic] = [SessionTopic(message.session_id), *map(TaskTopic, message.task_ids)]
+        for topic in topics:
+            for listener in self._listeners.pop(topic, ()):
+                self._call(topic, listener, listener.deleted)
 
     def _subscribe(self, topic: Topic, listener: Listener) -> None:
         self._listeners.setdefault(topic, {})[listener] = None

@@ -41,11 +41,21 @@ class Listener(Protocol):
     def published(self, event: RecordedEvent, /) -> None:
         """Take the next event. One that was published before may come again, never one out of order."""
 
+    def deleted(self) -> None:
+        """Take notice that the session is deleted, with its tasks: nothing more comes of this subscription."""
+
 
 class Publish(Tell["BroadcasterActor"], frozen=True, kw_only=True):
     """These events are recorded, in this order."""
 
     events: tuple[RecordedEvent, ...]
+
+
+class PublishDeleted(Tell["BroadcasterActor"], frozen=True, kw_only=True):
+    """A session is deleted, with these tasks. What was published of them was published before."""
+
+    session_id: SessionId
+    task_ids: tuple[TaskId, ...]
 
 
 class Subscribe(Tell["BroadcasterActor"], frozen=True, kw_only=True):
@@ -62,4 +72,4 @@ class Unsubscribe(Tell["BroadcasterActor"], frozen=True, kw_only=True):
     listener: Listener
 
 
-BroadcasterMessage: TypeAlias = Publish | Subscribe | Unsubscribe
+BroadcasterMessage: TypeAlias = Publish | PublishDeleted | Subscribe | Unsubscribe

@@ -17,8 +17,9 @@ from alex_actors.messages import ask, tell
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import StoreRestarted
+from alex_actors.store.condition import StoreCondition
 from alex_actors.supervision import RestartPolicy
-from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
+from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import InterruptUnfinished
 from alex_actors.values import Context
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from alex_actors.dispatchers import Spawner
-    from alex_actors.ports import Clock, Executor, Ids, Timers
+    from alex_actors.ports import Clock, Executor, Ids, Timers, Workspaces
     from alex_actors.replies import Component
     from alex_actors.store.reader import StoreReader
     from alex_actors.store.writer import StoreWriter
@@ -69,6 +70,7 @@ class Core:
         reader: StoreReader,
         executor: Executor,
         timers: Timers,
+        workspaces: Workspaces,
         clock: Clock,
         ids: Ids,
         log: FilteringBoundLogger,
@@ -89,6 +91,7 @@ class Core:
         self._reader = reader
         self._executor = executor
         self._timers = timers
+        self._workspaces = workspaces
         self._clock = clock
         self._ids = ids
         self._log = log
@@ -161,6 +164,7 @@ class Core:
             broadcaster=self.broadcaster,
             clock=self._clock,
             timers=self._timers,
+            workspaces=self._workspaces,
             log=self._log,
             condition=self.condition,
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alex_actors.broadcaster_protocol import Topic
     from alex_actors.events import RecordedEvent
     from alex_actors.store.reader import StoreReader
-    from alex_actors.values import TaskId
+    from alex_actors.values import SessionId, TaskId
 
 LARGEST_STRETCH = 65_536
 """Bytes of events' bodies that wait to be taken. 10,000 followers that do not take, of a topic each, hold 655 MB
@@ -75,6 +75,9 @@ class Following:
     A stretch that grows too large is dropped for a new one, and so is every stretch when the subscription is
     acknowledged anew: the following is behind then, and the events between are in the store.
 
+    When the session is deleted, one that is live gives what it has, and one that is not gives nothing more: what
+    is not in memory is gone. Then it is ``session_deleted``, also if another session is made under the ID.
+
     No lock is needed, for two reasons, both resting on each read and write of an attribute being atomic and
     in program order, as they are under the GIL. A stretch is only added to by the broadcaster and only taken from
     by the owner, and whoever replaces it replaces it whole. And who may miss the other looks after it has
@@ -90,13 +93,16 @@ class Following:
         self.missing = False
         """Whether the store had no such task or session when it was last read."""
         self.session_deleted = False
-        """Whether the session was deleted: nothing more will come."""
+        """Whether the session was deleted, and what there was to take of it in memory is taken."""
         self._reader = reader
         self._wake = wake
         self._stretch: _Stretch | None = None  # written by the broadcaster alone
         self._joined: _Stretch | None = None  # the owner's alone, as all above
         self._idle = True
         self._silent = False
+        self._there = False  # whether there was such a task or session at some time
+        self._gone = False  # and that it is deleted: only ever set, by the broadcaster or the owner
+        self._key: int | None = None  # of the session: what is made anew under its ID is another
 
     # Called by its owner.
 
@@ -116,9 +122,11 @@ class Following:
             msg = f"limit is {limit}; 1 or more is possible."
             raise ValueError(msg)
         self._idle = False
-        while not (self.ended or self._silent):
+        while not (self.ended or self.session_deleted or self._silent):
+            gone = self._gone  # before a look: what was published before it is in memory by now
             if events := self._next(limit):
                 return tuple(events)
+            self.session_deleted = gone
             # The owner says that it waits, then looks whether there is news; the broadcaster brings the news, then
             # looks whether the owner waits. So one of the two sees the other's.
             self._idle = True
@@ -135,7 +143,11 @@ class Following:
         stretch = self._stretch  # before the store is read: what is not in this stretch is there by now
         events: list[RecordedEvent] = []
         if stretch is None or stretch is not self._joined:
+            if self._gone:
+                return []  # what is before the stretch is nowhere any more
             events += self._read(limit)
+            if self.missing and self._there:
+                return []  # it is gone, then
             if len(events) < limit:
                 self._joined = stretch
         if stretch is not None and stretch is self._joined:
@@ -160,22 +172,34 @@ class Following:
             case TaskTopic(task_id=task_id):
                 page = self._reader.events(task_id, after=self.position, limit=limit)
             case SessionTopic(session_id=session_id):
-                page = self._reader.session_events(session_id, after=self.position, limit=limit)
+                page = self._page_of_session(session_id, limit)
             case _:
                 assert_never(self.topic)
         self.missing = page is None
+        self._gone = self._gone or (self.missing and self._there)
+        self._there = self._there or not self.missing
         return page or ()
+
+    def _page_of_session(self, session_id: SessionId, limit: int) -> tuple[RecordedEvent, ...] | None:
+        if self._key is None and self._there:  # it was made later, and what was taken came from memory
+            self._key = self._reader.session_key_of_event(self.position)
+        elif self._key is None:
+            self._key = self._reader.session_key(session_id)
+        if self._key is None:
+            return None
+        return self._reader.session_events(session_id, after=self.position, limit=limit, key=self._key)
 
     def _pass_on(self, event: RecordedEvent, events: list[RecordedEvent]) -> None:
         if event.event_id > self.position:
             self.position = event.event_id
             events.append(event)
+            self._there = True
         if isinstance(self.topic, TaskTopic) and event.event_type in TERMINAL_TYPES:
             self.ended = True
 
     def _has_news(self) -> bool:
         stretch = self._stretch
-        return stretch is not None and (stretch is not self._joined or bool(stretch))
+        return self._gone or (stretch is not None and (stretch is not self._joined or bool(stretch)))
 
     # Called by the broadcaster.
 
@@ -191,6 +215,11 @@ class Following:
             stretch.add(event)
         else:
             self._stretch = _Stretch()  # without the event: it was committed before it was published
+        self._bring_news()
+
+    def deleted(self) -> None:
+        """Have the owner take what is in memory, and then nothing any more."""
+        self._gone = True
         self._bring_news()
 
     def _bring_news(self) -> None:
@@ -218,6 +247,10 @@ class EndWatch:
         """Wake if that was the end."""
         if event.event_type in TERMINAL_TYPES:
             self._wake()
+
+    def deleted(self) -> None:
+        """Wake: it is gone."""
+        self._wake()
 
 
 def _nobody() -> None:

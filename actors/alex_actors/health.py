@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from alex_actors.dispatchers import PoolDispatcher
     from alex_actors.executor import AsyncioExecutor
     from alex_actors.loop_thread import LoopThread
+    from alex_actors.store.condition import StoreCondition
     from alex_actors.supervision import RestartPolicy
-    from alex_actors.task_store_actor import StoreCondition
 
 SLOW_AFTER = 1.0
 """Seconds of lag from which the agents' thread is called degraded: every agent waits for as long."""

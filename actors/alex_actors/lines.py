@@ -50,6 +50,12 @@ class Place:
         self.settling = False
         self.crash: str | None = None
 
+    def answer_cancels(self, answer: CancelReply) -> None:
+        """Answer all who asked to cancel its task."""
+        cancels, self.cancels = self.cancels, []
+        for promise in cancels:
+            promise.fulfil(answer)
+
     @property
     def session_id(self) -> SessionId:
         """Whose line it is in."""
@@ -82,6 +88,10 @@ class Lines:
         """Return a session's tasks that have no end yet, in their order."""
         line = self.by_session.get(session_id)
         return () if line is None else tuple(one.task_id for one in line.values() if one.status is None)
+
+    def of(self, session_id: SessionId) -> tuple[Place, ...]:
+        """Return the places of a session's line, in their order."""
+        return tuple(self.by_session.get(session_id, {}).values())
 
     def enter(self, place: Place) -> None:
         """Add a place at the end of its line."""

@@ -59,6 +59,16 @@ class Ids(Protocol):
         """Return a new trace ID: 32 hexadecimal digits, as W3C Trace Context has them."""
 
 
+class Workspaces(Protocol):
+    """The directories that sessions' tools work in."""
+
+    def discard(self, session_key: int) -> None:
+        """Remove the workspace of a session that is gone, soon and elsewhere: does not block, nor raise.
+
+        A key is never used again, so it may come twice. What a crash leaves is removed at the next start.
+        """
+
+
 # Agents, and what runs them.
 
 

@@ -56,7 +56,13 @@ class TooManyTasks(Value, frozen=True):
     limit: int
 
 
-SubmitReply: TypeAlias = Submitted | SessionBusy | TooManyTasks
+class SessionDeleting(Value, frozen=True):
+    """The session is being deleted: when that is done, its ID is free again."""
+
+    session_id: SessionId
+
+
+SubmitReply: TypeAlias = Submitted | SessionBusy | SessionDeleting | TooManyTasks
 
 
 class Cancelled(Value, frozen=True):
@@ -81,6 +87,14 @@ class SessionMade(Value, frozen=True):
 
     session: Session
     existed: bool
+
+
+class Deleted(Value, frozen=True):
+    """The session is gone, with its tasks and their events."""
+
+
+class UnknownSession(Value, frozen=True):
+    """There is no such session."""
 
 
 class Tasks(Value, frozen=True):
@@ -126,8 +140,16 @@ class Runtime(Protocol):
 
     def make_session(
         self, session_id: SessionId | None, metadata: dict[str, str], context: Context
-    ) -> SessionMade:
+    ) -> SessionMade | SessionDeleting:
         """Record a session, unless it exists; None: a new one."""
+
+    def delete(
+        self, session_id: SessionId, context: Context, *, wake: Callable[[], None]
+    ) -> Awaited[Deleted | UnknownSession]:
+        """Delete a session, its tasks and their events; those that are unfinished are cancelled first.
+
+        The reply comes when nothing of it runs and nothing is recorded any more. ``wake`` as in ``cancel``.
+        """
 
     def task(self, task_id: TaskId) -> Task | None:
         """Return one task as last recorded."""

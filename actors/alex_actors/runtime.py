@@ -19,19 +19,30 @@ from alex_actors.replies import (
     Awaited,
     CancelReply,
     Component,
+    Deleted,
     SessionBusy,
+    SessionDeleting,
     SessionMade,
     SubmitReply,
     Submitted,
     TooManyTasks,
     Unavailable,
+    UnknownSession,
     UnknownTask,
 )
-from alex_actors.session_protocol import Cancel, Confirm, Confirmed, Settle
+from alex_actors.session_protocol import (
+    AdmitSession,
+    Cancel,
+    Confirm,
+    Confirmed,
+    ConfirmReply,
+    DeleteSession,
+    Settle,
+)
 from alex_actors.store.database import cause_of
 from alex_actors.task_store_protocol import Create, MakeSession, ReadFailed, StoreFailure
 from alex_actors.tasks import UNFINISHED
-from alex_actors.values import Context, SessionId
+from alex_actors.values import Context, SessionId, TaskId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +58,6 @@ if TYPE_CHECKING:
     from alex_actors.store.reader import StoreReader
     from alex_actors.task_store_actor import TaskStoreActor
     from alex_actors.tasks import NewTask, Status, Task
-    from alex_actors.values import TaskId
 
 LaunchAgent: TypeAlias = Callable[["Task", "pykka.ActorRef[SessionActor]"], None]
 """Starts the AgentActor of a recorded task in the care of a session actor, and tells it to start."""
@@ -111,14 +121,14 @@ class ActorRuntime:
             self._launch_agent(task, self._session)
         return Submitted(task)
 
-    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> ConfirmReply:
         context = context.about(task_id, new.session_id or SessionId(""))
         confirm = Confirm(context=context, task_id=task_id, session_id=new.session_id, strategy=new.strategy)
         reply = ask(self._session, confirm, timeout=self._ask_timeout)
         # A client that has read that a task has ended must not be refused because of it: the session actor may
         # hear of an end a moment after a reader sees it.
         match reply:
-            case Confirmed():
+            case Confirmed() | SessionDeleting():
                 return reply
             case SessionBusy(unfinished=unfinished):
                 ended = self._reader.ended(unfinished) if len(unfinished) <= MANY else ()
@@ -166,17 +176,40 @@ class ActorRuntime:
 
     def make_session(
         self, session_id: SessionId | None, metadata: dict[str, str], context: Context
-    ) -> SessionMade:
+    ) -> SessionMade | SessionDeleting:
         """Record a session, unless it exists; None: a new one."""
-        session_id = session_id or self._ids.session()
-        make = MakeSession(context=context, session_id=session_id, metadata=metadata)
         with self._unavailable():
+            admit = AdmitSession(context=context, session_id=session_id)
+            admitted = ask(self._session, admit, timeout=self._ask_timeout)
+            if isinstance(admitted, SessionDeleting):
+                return admitted
+            session_id = admitted
+            make = MakeSession(context=context, session_id=session_id, metadata=metadata)
             existed = ask(self._store, make, timeout=self._ask_timeout)
             detail = self._reader.session(session_id)
         if detail is None:
-            msg = f"The session {session_id} was deleted while it was being made."
-            raise Unavailable(msg)
+            return SessionDeleting(session_id)  # it was made, and somebody deletes it already
         return SessionMade(detail.session, existed)
+
+    def delete(
+        self, session_id: SessionId, context: Context, *, wake: Callable[[], None]
+    ) -> Awaited[Deleted | UnknownSession]:
+        """Have a session's tasks cancelled, and all of it deleted. The reply comes when nothing is left."""
+        with self._unavailable():
+            key = self._reader.session_key(session_id)
+        if key is None:
+            return Awaited(UnknownSession)
+        delete = DeleteSession(context=context.about(TaskId(""), session_id), session_id=session_id)
+        answer = ask_later(self._session, delete, wake=wake)
+
+        def poll() -> Deleted | None:
+            with self._unavailable("Look whether the session is still there, and delete it again if it is."):
+                return answer.poll()
+
+        late = (
+            "The session is not gone yet: it is when all its tasks have stopped. Look whether it is there."
+        )
+        return Awaited(poll, within=self._cancel_timeout, late=late)
 
     # Reads.
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import Announce, CancelTask, TurnGranted
+from alex_actors.deletions import Deletions
 from alex_actors.lines import Lines, Place
-from alex_actors.messages import Promise, tell
-from alex_actors.replies import AlreadyEnded, Cancelled, CancelReply, SessionBusy, TooManyTasks, UnknownTask
+from alex_actors.messages import Ask, Promise, R, tell
+from alex_actors.replies import AlreadyEnded, Cancelled, SessionBusy, SessionDeleting, TooManyTasks, UnknownTask
+from alex_actors.room import Room
 from alex_actors.session_protocol import (
+    AdmitSession,
     AgentCrashed,
     AgentPresent,
     Cancel,
     Confirm,
     Confirmed,
+    ConfirmReply,
+    DeleteSession,
+    EraseFailed,
     RequestTurn,
+    SessionErased,
     SessionMessage,
+    SessionQuestion,
     Settle,
     Settled,
     Stock,
@@ -27,7 +34,7 @@ from alex_actors.session_protocol import (
     UnfinishedTask,
 )
 from alex_actors.task_store_protocol import RecordCrash, Revoke, TakeStock
-from alex_actors.values import Context, TaskId, timestamp
+from alex_actors.values import Context, SessionId, TaskId, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
 
     from alex_actors.agent_launcher import AgentLauncher, LaunchedAgent
     from alex_actors.ports import Clock, Ids
+    from alex_actors.replies import CancelReply, Deleted
     from alex_actors.task_store_actor import TaskStoreActor
     from alex_actors.tasks import Status, Task
 
@@ -76,15 +84,13 @@ class SessionActor(PooledActor):
         self._log = log
         self._incarnation = incarnation
         self._max_unfinished = max_unfinished
-        self._max_running = max_running
         self._next_place = 0  # the stock says
         # What was asked before there was the stock, to be done then, in its order; None since then.
-        self._kept: list[Callable[[], object]] | None = []
+        self._kept: list[Callable[[], None]] | None = []
         self._unheard: set[TaskId] = set()  # agents that were told to announce themselves, and have not yet
         self._lines = Lines()
-        self._running = 0
-        # Whose turn it is, but as many as may are running.
-        self._ready: OrderedDict[TaskId, Place] = OrderedDict()
+        self._room = Room(max_running)
+        self._deletions = Deletions(store=store)
 
     def on_start(self) -> None:
         """Find out what is unfinished."""
@@ -93,12 +99,10 @@ class SessionActor(PooledActor):
     def on_receive(self, message: SessionMessage) -> object:
         """Handle a message."""
         match message:
-            case Confirm() | Cancel() | Settle() if self._kept is not None:
-                return self._keep(message, self._kept)
-            case Confirm():
-                return message.reply(self._confirm(message))
-            case Cancel():
-                return self._cancel(message, message.later())
+            case Confirm() | AdmitSession() | Cancel() | DeleteSession():
+                return self._asked(message)
+            case Settle():  # it may be about a Confirm that is kept
+                self._with_stock(lambda: self._settle(message))
             case Stock():
                 self._take_stock(message)
             case StoreRestarted():
@@ -113,38 +117,44 @@ class SessionActor(PooledActor):
                 self._turn_ended(message)
             case AgentCrashed():
                 self._agent_crashed(message)
-            case Settle():
-                self._settle(message)
             case Settled():
                 self._settled(message)
+            case SessionErased() | EraseFailed():
+                self._deletions.answered(message)
             case _:
                 assert_never(message)
         return None
+
+    def _asked(self, message: SessionQuestion) -> Promise[Any]:  # Any: of what the message is answered with
+        match message:
+            case Confirm():
+                return self._later(message, lambda promise: promise.fulfil(self._confirm(message)))
+            case AdmitSession():
+                return self._later(message, lambda promise: promise.fulfil(self._admit(message)))
+            case Cancel():
+                return self._later(message, lambda promise: self._cancel(message, promise))
+            case DeleteSession():
+                return self._later(message, lambda promise: self._delete(message, promise))
+            case _:
+                assert_never(message)
+
+    def _later(self, message: Ask[SessionActor, R], do: Callable[[Promise[R]], None]) -> Promise[R]:
+        promise = message.later()
+        self._with_stock(lambda: do(promise))
+        return promise
+
+    def _with_stock(self, do: Callable[[], None]) -> None:
+        """Do this when there is the stock. Everything else that comes before says what the stock will say."""
+        if self._kept is None:
+            do()
+        else:
+            self._kept.append(do)
 
     # The beginning: what is unfinished, and who is there. See docs/architecture.md, "When an actor crashes".
 
     def _ask_for_stock(self) -> None:
         context = Context("", sender="SessionActor")
         tell(self._store, TakeStock(context=context, incarnation=self._incarnation, session=self.actor_ref))
-
-    def _keep(
-        self, message: Confirm | Cancel | Settle, kept: list[Callable[[], object]]
-    ) -> Promise[Confirmed | SessionBusy | TooManyTasks] | Promise[CancelReply] | None:
-        """Do this when there is the stock. Everything else that comes before says what the stock will say."""
-        match message:
-            case Confirm():
-                confirmation = message.later()
-                kept.append(lambda: confirmation.fulfil(self._confirm(message)))
-                return confirmation
-            case Cancel():
-                cancellation = message.later()
-                kept.append(lambda: self._cancel(message, cancellation))
-                return cancellation
-            case Settle():  # it may be about a Confirm that is kept
-                kept.append(lambda: self._settle(message))
-                return None
-            case _:
-                assert_never(message)
 
     def _take_stock(self, stock: Stock) -> None:
         if self._kept is None or stock.incarnation != self._incarnation:
@@ -175,7 +185,7 @@ class SessionActor(PooledActor):
         if launched.stopped or launched.crash is not None:
             self._record_crash(place, launched.crash or GONE)
             if not launched.stopped:
-                self._take_room(place)
+                self._room.take(place)
             return
         place.agent = launched.agent
         if unfinished is None:  # it has an end: its agent is to stop, also if it was launched after it
@@ -196,7 +206,7 @@ class SessionActor(PooledActor):
         if place is None or place.task_id not in self._unheard:
             return
         if message.granted:
-            self._take_room(place)
+            self._room.take(place)
         if message.status is not None:
             self._set_status(place, message.status)
         self._heard_of(place)
@@ -218,13 +228,20 @@ class SessionActor(PooledActor):
                 self._revoke(place)
             if place.crash is not None and place.status is None:
                 self._record_crash(place, place.crash)
+        self._deletions.tell_again(self.actor_ref)
 
     # Confirming.
 
-    def _confirm(self, message: Confirm) -> Confirmed | SessionBusy | TooManyTasks:
+    def _admit(self, message: AdmitSession) -> SessionId | SessionDeleting:
+        session_id = message.session_id or self._ids.session()
+        return SessionDeleting(session_id) if session_id in self._deletions else session_id
+
+    def _confirm(self, message: Confirm) -> ConfirmReply:
         for task_id, status in message.known_ended:
             if (place := self._lines.find(task_id)) is not None:
                 self._set_status(place, status)
+        if message.session_id is not None and message.session_id in self._deletions:
+            return SessionDeleting(message.session_id)
         if self._lines.unfinished >= self._max_unfinished:
             return TooManyTasks(self._max_unfinished)
         session_id = message.session_id or self._ids.session()
@@ -233,15 +250,8 @@ class SessionActor(PooledActor):
         context = message.context.about(message.task_id, session_id)
         self._lines.enter(Place(message.task_id, message.strategy, context.sent_by("SessionActor")))
         number, self._next_place = self._next_place, self._next_place + 1
-        self._log.info(
-            "session.confirmed",
-            task_id=message.task_id,
-            session_id=session_id,
-            trace_id=context.trace_id,
-            place=number,
-            ahead=self._lines.length(session_id) - 1,
-            strategy=message.strategy,
-        )
+        ahead = self._lines.length(session_id) - 1
+        self._note("session.confirmed", context, place=number, ahead=ahead, strategy=message.strategy)
         return Confirmed(session_id, number, timestamp(self._clock.now()), self._incarnation)
 
     def _settle(self, message: Settle) -> None:
@@ -263,14 +273,9 @@ class SessionActor(PooledActor):
             return
         if message.task is not None:
             self._launcher.launch(message.task, self.actor_ref)
-            return
-        self._log.info(
-            "session.released",
-            task_id=place.task_id,
-            session_id=place.context.session_id,
-            trace_id=place.context.trace_id,
-        )
-        self._leave(place, UnknownTask())
+        else:
+            self._note("session.released", place.context)
+            self._leave(place, UnknownTask())
 
     # Turns.
 
@@ -301,16 +306,9 @@ class SessionActor(PooledActor):
     def _grant(self, place: Place) -> None:
         if place.agent is None or place.crash is not None or place.granted or place.cancelling or self._unheard:
             return
-        if self._running >= self._max_running:
-            self._ready[place.task_id] = place
-            return
-        self._take_room(place)
-        tell(place.agent, TurnGranted(context=place.context))
-
-    def _take_room(self, place: Place) -> None:
-        """Count a place among those that run: also one whose actor crashed and may have left its agent running."""
-        place.granted = True
-        self._running += 1
+        if self._room.has_some(place):
+            self._room.take(place)
+            tell(place.agent, TurnGranted(context=place.context))
 
     def _turn_ended(self, message: TurnEnded) -> None:
         place = self._lines.find(message.task_id)
@@ -337,7 +335,7 @@ class SessionActor(PooledActor):
         place = self._lines.find(message.task_id)
         if place is not None:
             if place.task_id in self._unheard:
-                self._take_room(place)
+                self._room.take(place)
             self._record_crash(place, message.error)
             self._heard_of(place)
 
@@ -348,22 +346,16 @@ class SessionActor(PooledActor):
 
     # Cancelling.
 
-    def _cancel(self, message: Cancel, promise: Promise[CancelReply]) -> Promise[CancelReply]:
+    def _cancel(self, message: Cancel, promise: Promise[CancelReply]) -> None:
         place = self._lines.find(message.task_id)
         if place is None:
             promise.fulfil(UnknownTask())
         elif place.status is not None:
             promise.fulfil(AlreadyEnded(place.status))
         else:
-            self._log.info(
-                "task.cancel_requested",
-                task_id=place.task_id,
-                session_id=place.context.session_id,
-                trace_id=message.context.trace_id,
-            )
+            self._note("task.cancel_requested", message.context.about(place.task_id, place.session_id))
             place.cancels.append(promise)
             self._start_cancelling(place)
-        return promise
 
     def _start_cancelling(self, place: Place) -> None:
         if place.cancelling or place.status is not None:
@@ -372,28 +364,36 @@ class SessionActor(PooledActor):
         if place.agent is not None:
             tell(place.agent, CancelTask(context=place.context))
 
+    # Deleting a session.
+
+    def _delete(self, message: DeleteSession, promise: Promise[Deleted]) -> None:
+        if not self._deletions.begin(message, promise):
+            return
+        line = self._lines.of(message.session_id)
+        self._note("session.deleting", message.context, tasks=len(line))
+        for place in line:
+            self._start_cancelling(place)
+        if not line:
+            self._deletions.nothing_runs(message.session_id, self.actor_ref)
+
     # Places.
 
     def _set_status(self, place: Place, status: Status) -> None:
         self._lines.end(place, status)
-        answer = Cancelled() if status == "cancelled" else AlreadyEnded(status)
-        self._answer_cancels(place, answer)
-
-    def _answer_cancels(self, place: Place, answer: CancelReply) -> None:
-        cancels, place.cancels = place.cancels, []
-        for promise in cancels:
-            promise.fulfil(answer)
+        place.answer_cancels(Cancelled() if status == "cancelled" else AlreadyEnded(status))
 
     def _leave(self, place: Place, answer: CancelReply) -> None:
         """Free a place: its task has ended and its agent has stopped, or it was never recorded."""
-        self._answer_cancels(place, answer)
+        place.answer_cancels(answer)
         self._launcher.forget(place.task_id)
-        self._ready.pop(place.task_id, None)
-        first = self._lines.leave(place)
-        if first is not None:
+        if (first := self._lines.leave(place)) is not None:
             self._grant(first)
-        if place.granted:
-            self._running -= 1
-            while self._ready and self._running < self._max_running:
-                _, waiting = self._ready.popitem(last=False)
-                self._grant(waiting)
+        else:
+            self._deletions.nothing_runs(place.session_id, self.actor_ref)
+        self._room.leave(place)
+        while (waiting := self._room.next()) is not None:
+            self._grant(waiting)
+
+    def _note(self, fact: str, context: Context, **more: object) -> None:
+        ids = {"task_id": context.task_id} if context.task_id else {}
+        self._log.info(fact, **ids, session_id=context.session_id, trace_id=context.trace_id, **more)

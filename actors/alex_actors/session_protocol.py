@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pykka
 
 from alex_actors.messages import Ask, Tell
-from alex_actors.replies import CancelReply, SessionBusy, TooManyTasks
+from alex_actors.replies import CancelReply, Deleted, SessionBusy, SessionDeleting, TooManyTasks
 from alex_actors.tasks import Status, Strategy, Task
 from alex_actors.values import SessionId, TaskId, Timestamp, Value
 
@@ -26,7 +26,10 @@ class Confirmed(Value, frozen=True):
     """Which session actor says so: the store records nothing on the word of one that is gone."""
 
 
-class Confirm(Ask["SessionActor", Confirmed | SessionBusy | TooManyTasks], frozen=True, kw_only=True):
+ConfirmReply: TypeAlias = Confirmed | SessionBusy | SessionDeleting | TooManyTasks
+
+
+class Confirm(Ask["SessionActor", ConfirmReply], frozen=True, kw_only=True):
     """Confirm a session, get or create, and reserve the task's place in its line."""
 
     task_id: TaskId
@@ -34,6 +37,12 @@ class Confirm(Ask["SessionActor", Confirmed | SessionBusy | TooManyTasks], froze
     strategy: Strategy
     known_ended: tuple[tuple[TaskId, Status], ...] = ()
     """What the asker has read in the store: a task that a reader may see as ended keeps no session busy."""
+
+
+class AdmitSession(Ask["SessionActor", SessionId | SessionDeleting], frozen=True, kw_only=True):
+    """Say whether a session may be made without a task, and under which ID; None: a new one."""
+
+    session_id: SessionId | None
 
 
 class Settle(Tell["SessionActor"], frozen=True, kw_only=True):
@@ -115,8 +124,34 @@ class Cancel(Ask["SessionActor", CancelReply], frozen=True, kw_only=True):
     task_id: TaskId
 
 
+class DeleteSession(Ask["SessionActor", Deleted], frozen=True, kw_only=True):
+    """Cancel a session's tasks, wait until their agents have stopped, and have it deleted with all that it has.
+
+    Answered when nothing of it is recorded any more; fails with StoreFailure if that could not be done.
+    """
+
+    session_id: SessionId
+
+
+class SessionErased(Tell["SessionActor"], frozen=True, kw_only=True):
+    """The store's answer to ``EraseSession``: nothing of the session is recorded any more."""
+
+    session_id: SessionId
+    deletion: int
+
+
+class EraseFailed(Tell["SessionActor"], frozen=True, kw_only=True):
+    """The store's other answer to ``EraseSession``: the session is there, as it was."""
+
+    session_id: SessionId
+    deletion: int
+    error: str
+
+
+SessionQuestion: TypeAlias = Confirm | AdmitSession | Cancel | DeleteSession
+
 SessionMessage: TypeAlias = (
-    Confirm
+    SessionQuestion
     | Settle
     | Settled
     | Stock
@@ -126,5 +161,6 @@ SessionMessage: TypeAlias = (
     | TaskEnded
     | TurnEnded
     | AgentCrashed
-    | Cancel
+    | SessionErased
+    | EraseFailed
 )

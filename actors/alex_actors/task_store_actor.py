@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from alex_actors.actor import PooledActor
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.messages import Promise, tell
-from alex_actors.session_protocol import Settled, Stock, UnfinishedTask
+from alex_actors.session_protocol import UnfinishedTask
 from alex_actors.store.answers import Answers
+from alex_actors.store.changes import Change, Dropped, Pending, Poisoned
 from alex_actors.store.database import cause_of
+from alex_actors.store.erasing import tell_of_erasure
 from alex_actors.store.staging import FACTS, Keys, LiveTask, Staging, live_task
 from alex_actors.task_store_protocol import (
     Create,
+    EraseSession,
     InterruptUnfinished,
     MakeSession,
     ReadFailed,
@@ -29,7 +32,7 @@ from alex_actors.task_store_protocol import (
     _Commit,
     _Probe,
 )
-from alex_actors.values import Context, Timestamp, Value, timestamp
+from alex_actors.values import Context, Timestamp, timestamp
 
 if TYPE_CHECKING:
     import pykka
@@ -37,8 +40,9 @@ if TYPE_CHECKING:
 
     from alex_actors.broadcaster_actor import BroadcasterActor
     from alex_actors.events import RecordedEvent
-    from alex_actors.ports import Clock, Timers
+    from alex_actors.ports import Clock, Timers, Workspaces
     from alex_actors.projection import Progress
+    from alex_actors.store.condition import StoreCondition
     from alex_actors.store.reader import StoreReader
     from alex_actors.store.writer import StoreWriter
     from alex_actors.tasks import Task
@@ -49,40 +53,6 @@ RETRY_AFTER = 5.0
 
 UNRECORDABLE = "The store could not record what became of the task."
 """The error of a task that is ended for that; the log has what was raised."""
-
-
-class Dropped(Value, frozen=True):
-    """Ends the task of a change that was dropped, and answers its sender."""
-
-    context: Context
-    change: Record | RecordCrash
-
-
-Change: TypeAlias = Create | Record | RecordCrash | MakeSession | Dropped
-"""What is written."""
-
-
-class Poisoned(Exception):
-    """Putting a transaction together failed for its cause: a fault of a change, or of the code that takes it."""
-
-
-class Pending(Value, frozen=True):
-    """A change that waits for the next commit, and who waits for it."""
-
-    change: Change
-    promise: Promise[Any] | None  # Any: of what the change is answered with
-
-
-class StoreCondition:
-    """What a store actor that is restarted goes on from: written by it alone, read by anyone."""
-
-    def __init__(self) -> None:
-        self.failure: str | None = None
-        """Why the last commit failed, if it did, for ``/health``."""
-        self.published: int | None = None
-        """The id of the last event that was published; None before the first store actor has started."""
-        self.incarnation = 0
-        """Of the last session actor that took stock."""
 
 
 class TaskStoreActor(PooledActor):
@@ -108,6 +78,7 @@ class TaskStoreActor(PooledActor):
         broadcaster: pykka.ActorRef[BroadcasterActor],
         clock: Clock,
         timers: Timers,
+        workspaces: Workspaces,
         log: FilteringBoundLogger,
         condition: StoreCondition,
     ) -> None:
@@ -118,12 +89,16 @@ class TaskStoreActor(PooledActor):
         self._broadcaster = broadcaster
         self._clock = clock
         self._timers = timers
+        self._workspaces = workspaces
         self._log = log
         self._condition = condition
         last_session, last_event = reader.last_keys()
         if condition.published is None:
             condition.published = last_event
         self._unpublished = reader.events_after(condition.published)
+        erasing = condition.erasing
+        if erasing is not None and reader.session_key(erasing.session_id) == erasing.session_key:
+            condition.erasing = None  # it was not committed
         self._keys = Keys(last_session=last_session, last_event=last_event)
         self._live = {task.task_id: live_task(task, recorded) for task, recorded in reader.unfinished()}
         self._pending: list[Pending] = []
@@ -134,6 +109,7 @@ class TaskStoreActor(PooledActor):
         if self._condition.failure is not None:
             self._note_failure(self._condition.failure)
         self._tell_of_unpublished()
+        self._tell_of_erasure()
 
     def on_receive(self, message: TaskStoreMessage) -> object:
         """Handle a message."""
@@ -148,6 +124,8 @@ class TaskStoreActor(PooledActor):
                 self._revoke(message)
             case TakeStock():
                 self._take_stock(message)
+            case EraseSession():
+                self._erase(message)
             case _Commit():
                 self._commit()
             case ReadFailed():
@@ -272,15 +250,19 @@ class TaskStoreActor(PooledActor):
         self._log.info(name, task_id=task.task_id, session_id=task.session_id, trace_id=task.trace_id, **ended)
 
     def _give_up(self, group: list[Pending], error: SQLAlchemyError) -> None:
-        cause = cause_of(error)
-        if isinstance(error, OperationalError):  # else it was one row that was refused: the store works
-            self._note_failure(cause)
         for one in group:
-            ids = _ids(one.change.context)
-            self._log.error("store.commit_failed", change=type(one.change).__name__, **ids, error=cause)
+            cause = self._note_failed_commit(one.change, error)
             if one.promise is not None:
                 one.promise.fail(StoreFailure(cause))
             self._repeat_later(one.change)
+
+    def _note_failed_commit(self, change: Change | EraseSession, error: SQLAlchemyError) -> str:
+        """Log what could not be committed. Returns why."""
+        cause, ids = cause_of(error), _ids(change.context)
+        if isinstance(error, OperationalError):  # else it was one row that was refused: the store works
+            self._note_failure(cause)
+        self._log.error("store.commit_failed", change=type(change).__name__, **ids, error=cause)
+        return cause
 
     def _give_up_one(self, one: Pending, error: SQLAlchemyError | Poisoned) -> None:
         if isinstance(error, Poisoned):
@@ -291,8 +273,8 @@ class TaskStoreActor(PooledActor):
     def _drop(self, one: Pending, cause: BaseException | None) -> None:
         """Give up a change that would fail whenever it came again, and end the task that it was about."""
         change, context = one.change, one.change.context
-        what = {"receiver": "TaskStoreActor", "type": type(change).__name__}
-        self._log.error("message.dropped", **what, **_ids(context), exc_info=cause)
+        what = {"receiver": "TaskStoreActor", "type": type(change).__name__} | _ids(context)
+        self._log.error("message.dropped", **what, exc_info=cause)
         if one.promise is not None:
             one.promise.fail(StoreFailure(f"It cannot be recorded: {cause!r}"))
         if isinstance(change, Record | RecordCrash):
@@ -344,8 +326,7 @@ class TaskStoreActor(PooledActor):
             self._note_failure(cause_of(error))
             self._timers.after(RETRY_AFTER, self.actor_ref, message)
             return
-        context = message.context.sent_by("TaskStoreActor")
-        tell(message.session, Settled(context=context, task_id=message.task_id, task=task))
+        self._answers.settled(message, task)
 
     def _refuse(self, create: Create) -> Promise[Task]:
         """Refuse a task whose place in line is gone with the session actor that confirmed it."""
@@ -364,13 +345,32 @@ class TaskStoreActor(PooledActor):
             self._note_failure(cause_of(error))
             self._timers.after(RETRY_AFTER, self.actor_ref, message)
             return
-        stock = Stock(
-            context=message.context.sent_by("TaskStoreActor"),
-            incarnation=message.incarnation,
-            unfinished=tuple(UnfinishedTask(task, recorded > 1) for task, recorded in found),
-            last_place=last_place,
+        self._answers.stock(
+            message, tuple(UnfinishedTask(task, recorded > 1) for task, recorded in found), last_place
         )
-        tell(message.session, stock)
+
+    # Deleting a session.
+
+    def _erase(self, message: EraseSession) -> None:
+        self._commit()  # what was to be recorded before it
+        condition, trace_id = self._condition, message.context.trace_id
+        try:
+            with self._writer.transaction() as transaction:
+                condition.erasing = transaction.erase(message.session_id, trace_id=trace_id)
+        except SQLAlchemyError as error:
+            condition.erasing = None
+            self._answers.erase_failed(message, self._note_failed_commit(message, error))
+            return
+        condition.failure = None
+        self._tell_of_erasure()
+        self._answers.erased(message)
+
+    def _tell_of_erasure(self) -> None:
+        """Tell of a session that is deleted: also of one that was just before a crash."""
+        erased = self._condition.erasing
+        if erased is not None:
+            tell_of_erasure(erased, log=self._log, broadcaster=self._broadcaster, workspaces=self._workspaces)
+            self._condition.erasing = None
 
     def _interrupt_unfinished(self) -> RecoveredStore:
         now = timestamp(self._clock.now())

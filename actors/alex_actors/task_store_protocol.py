@@ -74,6 +74,19 @@ class TakeStock(Tell["TaskStoreActor"], frozen=True, kw_only=True):
     session: pykka.ActorRef[SessionActor]
 
 
+class EraseSession(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Delete a session, its tasks and their events, in one transaction: nothing of it runs any more.
+
+    Answered with ``SessionErased``, also if there is no such session (any more), or with ``EraseFailed``. Not
+    answered: send it again.
+    """
+
+    session_id: SessionId
+    deletion: int
+    """Which deletion this is: comes back with the answer."""
+    session: pykka.ActorRef[SessionActor]
+
+
 class MakeSession(Ask["TaskStoreActor", bool], frozen=True, kw_only=True):
     """Record a session without a task, unless it exists. Answered with whether it did; fails with StoreFailure."""
 
@@ -112,6 +125,7 @@ TaskStoreMessage: TypeAlias = (
     | RecordCrash
     | Revoke
     | TakeStock
+    | EraseSession
     | MakeSession
     | ReadFailed
     | InterruptUnfinished

@@ -28,7 +28,9 @@ class ServerSettings(_Section):
     port: Annotated[int, Field(ge=0, le=65535)]
     threads: Annotated[int, Field(ge=1, le=64)]
     max_body_bytes: Annotated[int, Field(ge=1024, le=67_108_864)]
+    one_core: bool
     max_connections: Annotated[int, Field(ge=10, le=100_000)]
+    loop: Literal["auto", "epoll", "poll"]
 
 
 class StoreSettings(_Section):

@@ -19,6 +19,7 @@ Problem
 ├── NotAcceptable 406        nothing that is there is accepted
 ├── Conflict 409
 │   ├── SessionIsBusy        and the strategy is reject
+│   ├── SessionIsBeingDeleted
 │   └── TaskHasEnded         too late to cancel it
 ├── BodyTooLarge 413
 ├── NotJson 415              the Content-Type is another one
@@ -261,6 +262,15 @@ class SessionIsBusy(Conflict):
         super().__init__(
             f"The session {quoted(session_id)} has {tasks}, and 'multitask_strategy' is 'reject'."
             " Wait until it has none, or choose another strategy: enqueue, interrupt, parallel."
+        )
+
+
+class SessionIsBeingDeleted(Conflict):
+    """Nothing new comes into it, and nothing new under its ID yet."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"The session {quoted(session_id)} is being deleted. Wait until it is gone: then its ID is free again."
         )
 
 

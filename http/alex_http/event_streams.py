@@ -21,7 +21,7 @@ from alex_http.query import Query
 from alex_http.wire import encode, events_out
 
 if TYPE_CHECKING:
-    from alex_http.transport.streams import Reason
+    from alex_http.transport.feed import Reason
 
 MEDIA_TYPE = "text/event-stream"
 

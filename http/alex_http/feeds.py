@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alex_actors.events import RecordedEvent
     from alex_actors.following import Following
     from alex_actors.values import SessionId, TaskId
-    from alex_http.transport.streams import Reason
+    from alex_http.transport.feed import Reason
 
 RETRY_MILLISECONDS = 1000
 """How long an ``EventSource`` waits before it connects again. Browsers alone take three to five seconds."""
@@ -112,7 +112,8 @@ class EventFeed:
             return self._frames.of(events[0])  # the very object that all readers share
         if events:
             return b"".join(map(self._frames.of, events))
-        if following.session_deleted and not self.ended:
+        if (following.session_deleted or following.missing) and not self.ended:
+            # Missing: it was there when the stream was asked for, and is not there to be followed.
             self.ended = True
             return _frame("session_deleted", {"session_id": self._session_id})
         return b""
@@ -123,8 +124,9 @@ class EventFeed:
 
     def closed(self, reason: Reason) -> None:
         """Follow no more."""
-        if self._following is not None:
-            self._runtime.unfollow(self._following)
+        following, self._following = self._following, None  # what waits there to be taken is not kept
+        if following is not None:
+            self._runtime.unfollow(following)
         self._closed(reason, self._events)
 
     def _greeting(self) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 import falcon
 
-from alex_actors.replies import Runtime
+from alex_actors.replies import Component, Runtime
 from alex_http.errors import RETRY_AFTER_SECONDS, NotReady
 from alex_http.exchange import Request
 from alex_http.query import Query
@@ -12,6 +14,11 @@ from alex_http.wire import ReadyOut, encode, health_out
 
 PROBES = frozenset({"/health", "/ready"})
 """The paths that are answered while all workers are busy."""
+
+
+def http_health(*, streams: Sized, waiting: int) -> Component:
+    """Return how the HTTP side is: the open streams, and the replies that are held back."""
+    return Component("ok", figures={"streams": len(streams), "waiting": waiting})
 
 
 class Health:

@@ -1,13 +1,15 @@
-"""Sessions over HTTP: make, list, read."""
+"""Sessions over HTTP: make, list, read, delete."""
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import falcon
 
-from alex_actors.replies import Runtime
+from alex_actors.replies import Deleted, Runtime, SessionDeleting, UnknownSession
 from alex_actors.values import SessionId
+from alex_http import errors
 from alex_http.bodies import Body
-from alex_http.errors import UnknownSession
 from alex_http.exchange import Request
 from alex_http.query import Query
 from alex_http.wire import SessionIn, SessionsOut, encode, session_detail_out, session_out
@@ -27,6 +29,9 @@ class SessionCollection:
         session_id = SessionId(body.session_id) if body.session_id else None
 
         made = self._runtime.make_session(session_id, body.metadata or {}, req.about())
+        if isinstance(made, SessionDeleting):
+            req.concerns(None, made.session_id)
+            raise errors.SessionIsBeingDeleted(made.session_id)
         req.concerns(None, made.session.session_id)
         resp.status = falcon.HTTP_200 if made.existed else falcon.HTTP_201
         resp.set_header("Location", f"/api/sessions/{made.session.session_id}")
@@ -56,8 +61,22 @@ class SessionItem:
 
         detail = self._runtime.session(SessionId(session_id))
         if detail is None:
-            raise UnknownSession(session_id)
+            raise errors.UnknownSession(session_id)
         req.concerns(None, detail.session.session_id)
         resp.data = encode(session_detail_out(detail))
 
     on_head = on_get
+
+    def on_delete(self, req: Request, resp: falcon.Response, session_id: str) -> None:
+        """Delete one session with all that it has, and answer when it is gone."""
+        Query(req)
+        known = SessionId(session_id)
+
+        match req.reply_to(lambda wake: self._runtime.delete(known, req.about(), wake=wake)):
+            case Deleted():
+                req.concerns(None, known)
+                resp.status = falcon.HTTP_204
+            case UnknownSession():
+                raise errors.UnknownSession(session_id)
+            case reply:
+                assert_never(reply)

@@ -11,6 +11,7 @@ from alex_actors.replies import (
     Cancelled,
     Runtime,
     SessionBusy,
+    SessionDeleting,
     Submitted,
     TooManyTasks,
     UnknownTask,
@@ -47,6 +48,9 @@ class TaskCollection:
             case SessionBusy(session_id=session_id, unfinished=unfinished):
                 req.concerns(None, session_id)
                 raise errors.SessionIsBusy(session_id, unfinished)
+            case SessionDeleting(session_id=session_id):
+                req.concerns(None, session_id)
+                raise errors.SessionIsBeingDeleted(session_id)
             case TooManyTasks(limit=limit):
                 raise errors.TooManyTasks(limit)
             case reply:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.agent_protocol import CancelTask, RecordRefused, RecordsMissing, TurnGranted
-from alex_actors.session_protocol import RequestTurn
+from alex_actors.session_protocol import EraseFailed, RequestTurn
 from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.store import SimulatedStore
+from alex_actors.simulation.trace import Fact
 from alex_actors.simulation.world import Simulation
 from alex_actors.task_store_protocol import Record
 from alex_actors.values import milliseconds_between
+from tests.simulation.deleting_clients import REFUSED_MEANWHILE
 
 ONLY_WHAT_IS_WANTED = "Nothing crashes but what the run wants to crash."
 TURN_ONCE = "A turn is granted once, also when who grants it crashed in between."
@@ -70,6 +72,25 @@ class AfterTheRun:
             elif kind == "crashed":
                 due.pop(who, None)
                 crashed.add(who)  # if it is the session actor, it hears first who has a turn
+
+    def look_at_deletions(self) -> None:
+        """Nothing is confirmed in a session that is being deleted. Not for runs in which the process died."""
+        deleting: set[str] = set()
+        for entry in self._trace:
+            if entry.kind == "crashed" and entry.who == "SessionActor":
+                deleting.clear()
+            elif entry.kind == "handled" and isinstance(entry.what, EraseFailed):
+                deleting.discard(entry.what.session_id)
+            elif isinstance(entry.what, Fact):
+                session_id = entry.what.fields.get("session_id", "")
+                match entry.what.name:
+                    case "session.deleting":
+                        deleting.add(session_id)
+                    case "session.deleted":
+                        deleting.discard(session_id)
+                    case "session.confirmed":
+                        seen = f"{entry.what.fields['task_id']} is confirmed in {session_id}."
+                        self._check(session_id not in deleting, REFUSED_MEANWHILE, seen, about=(session_id,))
 
     def look_at_timeouts(self, *, grace: float) -> None:
         """Nobody runs longer than he may. Not for runs in which time passes although others could go on."""

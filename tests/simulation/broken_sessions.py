@@ -13,13 +13,14 @@ from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.agent_protocol import TurnGranted
 from alex_actors.lines import Lines, Place
 from alex_actors.messages import tell
-from alex_actors.replies import AlreadyEnded, Cancelled, CancelReply, SessionBusy, TooManyTasks
+from alex_actors.replies import AlreadyEnded, Cancelled, CancelReply
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import (
     AgentCrashed,
     Confirm,
     Confirmed,
+    ConfirmReply,
     RequestTurn,
     Settle,
     Stock,
@@ -35,7 +36,7 @@ from alex_actors.values import Context, TaskId
 class StartsBeforeCreate(ActorRuntime):
     """Starts the agent as soon as the session is confirmed, and has the task recorded then."""
 
-    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> ConfirmReply:
         reply = super()._confirm(task_id, new, context)
         if isinstance(reply, Confirmed):
             self._launch_agent(_task_to_be(task_id, reply, new, context), self._session)
@@ -73,7 +74,7 @@ class SettlesAlways(ActorRuntime):
 class TakesItsTime(ActorRuntime):
     """Has the session recorded first, thrice, so that Create comes late. By itself this does no harm."""
 
-    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> ConfirmReply:
         reply = super()._confirm(task_id, new, context)
         if isinstance(reply, Confirmed):
             for _ in range(3):
@@ -140,7 +141,7 @@ class InterruptsNobody(SessionActor):
 class RejectsNothing(SessionActor):
     """Lets a task wait that is to be refused."""
 
-    def _confirm(self, message: Confirm) -> Confirmed | SessionBusy | TooManyTasks:
+    def _confirm(self, message: Confirm) -> ConfirmReply:
         if message.strategy == "reject":
             message = msgspec.structs.replace(message, strategy="enqueue")
         return super()._confirm(message)
@@ -158,7 +159,7 @@ class ParallelInLine(SessionActor):
 class TakesAnyNumber(SessionActor):
     """Refuses no task because there are too many."""
 
-    def _confirm(self, message: Confirm) -> Confirmed | SessionBusy | TooManyTasks:
+    def _confirm(self, message: Confirm) -> ConfirmReply:
         self._max_unfinished = sys.maxsize
         return super()._confirm(message)
 
@@ -197,7 +198,7 @@ class CancelsAtOnce(SessionActor):
 
     def _start_cancelling(self, place: Place) -> None:
         super()._start_cancelling(place)
-        self._answer_cancels(place, Cancelled())
+        place.answer_cancels(Cancelled())
 
 
 class LosesCrashes(SessionActor):

@@ -14,11 +14,13 @@ from alex_actors.core import Core
 from alex_actors.events import RecordedEvent
 from alex_actors.messages import Promise, tell
 from alex_actors.projection import Progress
+from alex_actors.store.changes import Change, Pending
+from alex_actors.store.erasing import Erasure
 from alex_actors.store.staging import Keys, Staging, live_task
 from alex_actors.store.writer import Batch, StoreWriter, Transaction
-from alex_actors.task_store_actor import Change, Pending, TaskStoreActor
+from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Create, Record, RecordCrash, TakeStock
-from alex_actors.values import Context, Timestamp
+from alex_actors.values import Context, SessionId, Timestamp
 from tests.simulation.broken_sessions import ForgetsTheUnfinished
 
 # Too early.
@@ -114,6 +116,14 @@ class TakesMoreAfterTheEnd(TaskStoreActor):
 class Torn(Transaction):
     """A transaction that leaves the tasks' states to another one."""
 
+    def __init__(self, inner: Transaction) -> None:
+        super().__init__(inner._connection, inner._statements)
+        self._inner = inner
+        self.states: dict[int, Progress] = {}
+
+    def erase(self, session_id: SessionId, *, trace_id: str) -> Erasure | None:
+        return self._inner.erase(session_id, trace_id=trace_id)
+
     def write(self, batch: Batch) -> None:
         self.states, batch.progress = batch.progress, {}
         super().write(batch)
@@ -128,8 +138,7 @@ class TornWriter(StoreWriter):
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         with self._writer.transaction() as transaction:
-            torn = Torn(transaction._connection, transaction._statements)
-            torn.states = {}
+            torn = Torn(transaction)
             yield torn
         if torn.states:
             with self._writer.transaction() as transaction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import BroadcasterMessage, Publish
 from alex_actors.events import RecordedEvent
-from alex_actors.following import Following, Followings
+from alex_actors.following import EndWatch, Following, Followings
 
 # What a following does.
 
@@ -41,7 +41,7 @@ class SleepsOn(Following):
 class StaysRegistered(Followings):
     """Closes a following, and leaves it with the broadcaster."""
 
-    def _unsubscribe(self, following: Following) -> None:
+    def _unsubscribe(self, following: Following | EndWatch) -> None:
         pass
 
 

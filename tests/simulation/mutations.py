@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from alex_actors.simulation.confirmations import INTERRUPTED, REJECTED
+from alex_actors.simulation.deleted_sessions import DELETED
 from alex_actors.simulation.invariants import (
     ALL_LOGGED,
     ALL_TOLD,
     ASKED_FOR,
     EACH_ONCE,
     IN_LINE,
-    INTERRUPTED,
     NEVER_FAILED_UNSTARTED,
     NOTHING_LEFT,
     NOTHING_LOST,
@@ -16,7 +17,6 @@ from alex_actors.simulation.invariants import (
     ONE_SESSION,
     RECORDED_BEFORE_TOLD,
     RECORDED_FIRST,
-    REJECTED,
 )
 from tests.simulation import broken_agents as agents
 from tests.simulation import broken_sessions as sessions
@@ -24,6 +24,7 @@ from tests.simulation import broken_stores as stores
 from tests.simulation import broken_streams as streams
 from tests.simulation.after_the_run import FILLED_AT_ONCE, IN_TIME, NOT_IN_LINE, TURN_ONCE
 from tests.simulation.chancy_agent import RECORDED_BEFORE_EFFECT
+from tests.simulation.deletion_mutations import DELETIONS
 from tests.simulation.mutation import Mutation, server
 from tests.simulation.original_bug import HandMadeCore
 from tests.simulation.whole_system import ANSWERED, NOT_TOO_MANY, NOT_TOO_MANY_UNFINISHED, TURN_COMES
@@ -66,7 +67,7 @@ MUTATIONS = (
         "old confirmations taken",
         "The store records what a session actor confirmed that is gone, and its successor knows nothing of it.",
         server(runtime=sessions.TakesItsTime, store=stores.FencesNobody),
-        (ASKED_FOR, ONE_END, TURN_COMES, NOTHING_LOST),
+        (ASKED_FOR, ONE_END, TURN_COMES, NOTHING_LOST, NOTHING_LEFT, DELETED),
     ),
     # Turns.
     Mutation(
@@ -91,19 +92,19 @@ MUTATIONS = (
         "turn passed on at the end",
         "The session actor passes the turn on when the end is recorded, though the agent still runs.",
         server(session=sessions.PassesOnAtTheEnd),
-        (IN_LINE, NOT_TOO_MANY),
+        (IN_LINE, NOT_TOO_MANY, DELETED),
     ),
     Mutation(
         "agent's actor leaves early",
         "An agent's actor says that its turn is over as soon as the end is recorded, though the agent still runs.",
         server(agent=agents.LeavesEarly),
-        (IN_LINE, NOT_TOO_MANY),
+        (IN_LINE, NOT_TOO_MANY, DELETED),
     ),
     Mutation(
         "turn ended before the end",
         "An agent's actor says that its turn is over when it has given its agent up.",
         server(agent=agents.SaysSoTooEarly),
-        (IN_LINE, NOT_TOO_MANY, NEVER_FAILED_UNSTARTED),
+        (IN_LINE, NOT_TOO_MANY, NEVER_FAILED_UNSTARTED, DELETED),
     ),
     Mutation(
         "end of turn not told",
@@ -146,7 +147,7 @@ MUTATIONS = (
         "early cancel forgotten",
         "A cancel that comes before the agent is there is forgotten.",
         server(session=sessions.ForgetsEarlyCancels),
-        (ANSWERED,),
+        (ANSWERED, INTERRUPTED, DELETED),
     ),
     Mutation(
         "cancel answered at once",
@@ -177,7 +178,7 @@ MUTATIONS = (
         "events after the end",
         "The store records the crash of an agent's actor whose task has ended.",
         server(store=stores.TakesMoreAfterTheEnd),
-        (ONE_END, RECORDED_BEFORE_TOLD, EACH_ONCE),
+        (ONE_END, RECORDED_BEFORE_TOLD, EACH_ONCE, NOTHING_LOST),
     ),
     Mutation(
         "record answered before commit",
@@ -258,6 +259,8 @@ MUTATIONS = (
         server(broadcaster=streams.LastFirst),
         (EACH_ONCE,),
     ),
+    # Deletions.
+    *DELETIONS,
     # Restarts.
     Mutation(
         "nobody subscribes again",
@@ -293,7 +296,7 @@ MUTATIONS = (
         "crash leaves the agent running",
         "An agent's actor crashes, and passes the turn on without stopping its agent.",
         server(agent=agents.CrashesAway),
-        (NOT_TOO_MANY, IN_LINE, NOTHING_LEFT),
+        (NOT_TOO_MANY, IN_LINE, NOTHING_LEFT, DELETED),
     ),
     Mutation(
         "crash keeps the turn",
@@ -317,7 +320,7 @@ MUTATIONS = (
         "recovery forgets tasks",
         "What a process that was killed left unfinished stays so.",
         stores.ForgetsItsTasks,
-        (TURN_COMES, NOTHING_LOST, ONE_END, IN_LINE),
+        (TURN_COMES, NOTHING_LOST, ONE_END, IN_LINE, ASKED_FOR, DELETED),
     ),
     Mutation(
         "revoke not said again",

@@ -13,9 +13,8 @@ from alex_actors.agent_actor import AgentActor
 from alex_actors.agent_launcher import AgentLauncher
 from alex_actors.agent_protocol import AgentMessage, Start
 from alex_actors.core import Core
-from alex_actors.replies import SessionBusy, TooManyTasks
 from alex_actors.runtime import ActorRuntime
-from alex_actors.session_protocol import Confirmed
+from alex_actors.session_protocol import Confirmed, ConfirmReply
 from alex_actors.store.staging import Staging
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Record
@@ -26,7 +25,7 @@ from alex_actors.values import Context, SessionId, TaskId
 class HandMadeRuntime(ActorRuntime):
     """Has a task recorded under what the client said, and does not wait for a session."""
 
-    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> Confirmed | SessionBusy | TooManyTasks:
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> ConfirmReply:
         reply = super()._confirm(task_id, new, context)
         if isinstance(reply, Confirmed):
             return msgspec.structs.replace(reply, session_id=new.session_id or SessionId(""))

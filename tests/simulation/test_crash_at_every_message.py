@@ -10,20 +10,22 @@ import pytest
 
 from alex_actors.actor import PooledActor
 from alex_actors.broadcaster_actor import BroadcasterActor
-from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic
+from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.core import Core
 from alex_actors.events import AnyEvent, IterationComplete, IterationStart
 from alex_actors.ports import AgentYield, Answer
 from alex_actors.replies import AlreadyEnded, Cancelled, Submitted, Unavailable
 from alex_actors.session_actor import SessionActor
 from alex_actors.simulation import Client, InjectedCrash, Simulation, explore
+from alex_actors.simulation.deleted_sessions import DELETED
 from alex_actors.simulation.invariants import EACH_ONCE, ONE_END
-from alex_actors.simulation.runtime import SimulatedRuntime
+from alex_actors.simulation.runtime import SessionGone, SimulatedRuntime
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.tasks import Strategy, Task
-from alex_actors.values import SessionId
+from alex_actors.values import SessionId, TaskId
 from tests.simulation.telling_actors import telling
+from tests.simulation.watches import Watches
 
 Moment: TypeAlias = Literal["before", "after", "twice", "commit"]
 """Before a message is handled; after that, before its answer; before it and as it comes again; after a commit."""
@@ -36,6 +38,8 @@ LONGEST = 60.0
 
 TRIES = 20
 """How often a cancel is tried again that was not answered: far more than there are crashes."""
+
+HOME = SessionId("home")
 
 ANSWERED = "A client is answered, and with success unless an actor crashed."
 
@@ -184,19 +188,72 @@ class Clients:
         return [row[0] for row in self._store.raw.execute(query, (value,)).fetchall()]
 
 
+class DeletingClients(Clients):
+    """Clients one of whom deletes the session while the others use it."""
+
+    def play(self) -> None:
+        """Have one submit, one delete it all and begin anew, and two follow what happens."""
+        simulation = self._simulation
+        self._watches = Watches(simulation, self._store, self._system.invariants.deleted)
+        followers = [
+            simulation.client("dora", lambda: self._follow(SessionTopic(HOME))),
+            simulation.client("erin", lambda: self._follow(TaskTopic(TaskId("task-alice-2")))),
+        ]
+        clients = [simulation.client("alice", self._alice), simulation.client("bob", self._bob)]
+        for client in clients:
+            client.result()
+        simulation.sleep(2 * LONGEST)
+        self._watches.look_at_all()
+        self._system.end_streams()
+        for follower in followers:
+            follower.result()
+        self._system.settle()
+
+    def _alice(self) -> None:
+        for text in ("work", "hang", "work"):
+            self._submit(text, "enqueue")
+
+    def _bob(self) -> None:
+        self._simulation.sleep(0.7)
+        before = self._rows()
+        for _ in range(TRIES):
+            reply = self._answer(lambda: self._system.delete(HOME))
+            if reply is not None:
+                break
+        left = before.intersection(self._rows())
+        self._simulation.check(
+            before and not left, DELETED, f"{HOME} is said to be deleted: {reply}; {left} is left."
+        )
+        self._submit("work", "enqueue")
+
+    def _follow(self, topic: Topic) -> None:
+        watch = self._watches.begin(topic, 0)
+        try:
+            watch.received.extend(event.event_id for event in self._system.follow(topic))
+        except SessionGone:
+            watch.deleted = True
+        watch.over = True
+
+    def _rows(self) -> set[int]:
+        query = "SELECT session_key FROM sessions WHERE session_id = ?"
+        return {row[0] for row in self._store.raw.execute(query, (HOME,)).fetchall()}
+
+
 @pytest.fixture(scope="module")
 def store() -> Iterator[SimulatedStore]:
     with SimulatedStore() as store:
         yield store
 
 
-def crashed_at(number: int, whose: type[PooledActor], moment: Moment, store: SimulatedStore) -> Crashes:
+def crashed_at(
+    number: int, whose: type[PooledActor], moment: Moment, clients: type[Clients], store: SimulatedStore
+) -> Crashes:
     """Play a run with that crash, if it has so many messages."""
     played: list[Crashes] = []
 
     def scenario(simulation: Simulation) -> None:
         played.append(Crashes(whose, moment, number))
-        Clients(simulation, store, played[-1]).play()
+        clients(simulation, store, played[-1]).play()
 
     try:
         explore(scenario, seeds=[SEED])
@@ -206,6 +263,7 @@ def crashed_at(number: int, whose: type[PooledActor], moment: Moment, store: Sim
     return played[-1]
 
 
+@pytest.mark.parametrize("clients", [Clients, DeletingClients])
 @pytest.mark.parametrize(
     ("whose", "moment"),
     [
@@ -215,11 +273,11 @@ def crashed_at(number: int, whose: type[PooledActor], moment: Moment, store: Sim
     ],
 )
 def test_what_always_holds_holds_wherever_an_actor_crashes(
-    whose: type[PooledActor], moment: Moment, store: SimulatedStore
+    whose: type[PooledActor], moment: Moment, clients: type[Clients], store: SimulatedStore
 ) -> None:
-    number, crashes = 0, crashed_at(0, whose, moment, store)
+    number, crashes = 0, crashed_at(0, whose, moment, clients, store)
     while crashes.happened:
         number += 1
-        crashes = crashed_at(number, whose, moment, store)
+        crashes = crashed_at(number, whose, moment, clients, store)
 
     assert number > 5

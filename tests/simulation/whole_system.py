@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.actor import PooledActor
@@ -17,8 +17,8 @@ from alex_actors.mailbox import acting
 from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import RequestTurn, TaskEnded
 from alex_actors.simulation.faults import InjectedCrash
-from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LOST, ONE_END
-from alex_actors.simulation.runtime import ConnectionLost
+from alex_actors.simulation.invariants import NOTHING_LOST, ONE_END
+from alex_actors.simulation.runtime import ConnectionLost, SessionGone
 from alex_actors.simulation.store import SimulatedStore, disk_error, row_error
 from alex_actors.simulation.world import Simulation
 from alex_actors.task_store_actor import TaskStoreActor
@@ -28,11 +28,14 @@ from alex_actors.values import SessionId, TaskId
 from alex_http.errors import TaskHasEnded
 from tests.simulation.after_the_run import AfterTheRun
 from tests.simulation.chancy_agent import ChancyAgent
+from tests.simulation.deleting_clients import DeletingClients
 from tests.simulation.http_clients import HttpSide, SimulatedServer
 from tests.simulation.telling_actors import telling
+from tests.simulation.watches import Watches
 
 STRATEGIES = ("enqueue", "enqueue", "parallel", "interrupt", "reject")
 SESSIONS = ("one", "one", "two", None)
+DELETED_SESSIONS = ("one", "one", "two")
 NAMES = ("alice", "bob", "carol")
 LATEST_KILL = 250
 """The step at which the process dies at the latest: most runs are not much longer."""
@@ -67,14 +70,6 @@ NOT_TOO_MANY_UNFINISHED = "No more tasks are unfinished than may be."
 TURN_COMES = "Whoever waits for its turn gets it when nobody runs."
 
 
-class Watch(msgspec.Struct):
-    """What somebody has received who follows a topic."""
-
-    topic: Topic
-    start: int
-    received: list[int] = msgspec.field(default_factory=list)
-
-
 class WholeSystem:
     """One run of it."""
 
@@ -101,7 +96,6 @@ class WholeSystem:
         self._most = most = decisions.choose((MANY, 1, 2))
         self._most_unfinished = decisions.choose((MANY, 3))
         self._killed = self._hurries = False
-        self._watches: list[Watch] = []
         self.server = SimulatedServer(
             simulation, store=store, agent_for=lambda _task: agent, core=core, http=http,
             max_unfinished=self._most_unfinished, max_running=most, cancel_grace=GRACE,
@@ -115,7 +109,12 @@ class WholeSystem:
         if crashes_handled:
             self._smooth = False
             self._crashes_handled = 2
-        runs = self.server.system.invariants.runs
+        invariants = self.server.system.invariants
+        runs, self._deleted = invariants.runs, invariants.deleted
+        self._watches = Watches(simulation, store, self._deleted)
+        self._deletes = DeletingClients(simulation, store, self.server, self._is_answer)
+        self._deleting = decisions.chance(0.25)
+        """Whether clients delete sessions in this run."""
         simulation.always(NOT_TOO_MANY, lambda: len(runs) <= most)
 
     def _inject_faults(self) -> None:
@@ -213,8 +212,7 @@ class WholeSystem:
         self.simulation.hurry(0.0)
         self._end_all()
         self.simulation.sleep(1.0)  # everybody has been told of everything then
-        for watch in self._watches:
-            self._look_at(watch)
+        self._watches.look_at_all()
         self.server.system.end_streams()
         for watcher in watchers:
             watcher.result()
@@ -231,6 +229,7 @@ class WholeSystem:
         look.look_at_crashes()
         if not self._killed:
             look.look_at_promptness(room=self._most >= MANY)
+            look.look_at_deletions()
         if not self._hurries:
             look.look_at_timeouts(grace=GRACE)
         if self._most_unfinished < MANY:
@@ -257,15 +256,27 @@ class WholeSystem:
                     watchers.append(self.simulation.client(f"{name}'s stream {visit}", watch))
                 if task_id is not None:
                     self._look_after(task_id)
+                if self._deleting and self.decisions.chance(0.6):
+                    self._delete()
             except ConnectionLost:
                 self._await_server()
         return watchers
 
+    def _delete(self) -> None:
+        """Delete a session, perhaps while others do things with it; or make one."""
+        session_id = self.decisions.choose(DELETED_SESSIONS)
+        if self.decisions.chance(0.2):
+            self._deletes.make(session_id)
+        else:
+            self._deletes.delete(session_id)
+
     def _submit(self) -> str | None:
         decisions = self.decisions
+        session_id = decisions.choose(SESSIONS)
+        deletes = self._deletes.before(session_id)
         body = {
             "task": "What is 2 + 2?",
-            "session_id": decisions.choose(SESSIONS),
+            "session_id": session_id,
             "multitask_strategy": decisions.choose(STRATEGIES),
             "timeout_seconds": decisions.choose((None, None, 1.0, 30.0, 86_400.0)),
         }
@@ -276,7 +287,10 @@ class WholeSystem:
             f"With {reply}.",
         )
         if reply.status == 409:
-            self.simulation.check(" 0 unfinished" not in reply.json()["detail"], ANSWERED, f"With {reply}.")
+            detail = reply.json()["detail"]
+            self.simulation.check(" 0 unfinished" not in detail, ANSWERED, f"With {reply}.")
+            if "is being deleted" in detail:
+                self._deletes.look_at_refusal(f"{session_id}", deletes, f"With {reply}.")
         if reply.status != 201:
             return None
         task = reply.task()
@@ -300,13 +314,12 @@ class WholeSystem:
     def _cancel(self, task_id: str) -> None:
         reply = self.server.request("POST", f"/api/tasks/{task_id}/cancel")
         check = self.simulation.check
-        check(
-            self._is_answer(reply.status, {200, 409}),
-            ANSWERED,
-            f"With {reply}.",
-            about=(task_id,),
-        )
         status = self._status(task_id)
+        gone = {404} if task_id in self._deleted.tasks else set()
+        expected = {200, 409} | gone
+        check(self._is_answer(reply.status, expected), ANSWERED, f"With {reply}.", about=(task_id,))
+        if gone:
+            return
         if reply.status == 200:
             seen = f"{task_id} was said to be cancelled, and is {status}."
             check(status == "cancelled", ONE_END, seen, about=(task_id,))
@@ -318,31 +331,26 @@ class WholeSystem:
 
     def _watch(self, topic: Topic) -> None:
         """Follow a topic to its end, with interruptions, and see that each event came once."""
-        watch = Watch(topic, self.decisions.choose((0, 0, 3)))
-        self._watches.append(watch)
-        position, received = watch.start, watch.received
-        while True:
+        watch = self._watches.begin(topic, self.decisions.choose((0, 0, 3)))
+        while not watch.over:
             left = self.decisions.choose((None, None, 1, 3))
             self._await_server()
+            watch.connected = len(watch.received)
             try:
-                for event in self.server.system.follow(topic, after=position):
-                    received.append(event.event_id)
-                    position = event.event_id
+                for event in self.server.system.follow(topic, after=watch.position):
+                    watch.received.append(event.event_id)
                     left = None if left is None else left - 1
                     if left == 0:
                         break  # and comes again, from where it is
                 else:
-                    break
+                    watch.over = True
             except ConnectionLost:
                 self._await_server()
-        self._look_at(watch)
+            except SessionGone:
+                watch.over = watch.deleted = True
+        self._watches.look_at(watch)
 
-    def _look_at(self, watch: Watch) -> None:
-        recorded = [event_id for event_id in self._recorded(watch.topic) if event_id > watch.start]
-        seen = f"After {watch.start} of {watch.topic}: got {watch.received}; recorded is {recorded}."
-        self.simulation.check(watch.received == recorded, EACH_ONCE, seen)
-
-    def _is_answer(self, status: int, expected: set[int]) -> bool:
+    def _is_answer(self, status: int, expected: Collection[int]) -> bool:
         return status in expected or (not self._smooth and (status == 503 or self._crashed(status)))
 
     def _crashed(self, status: int) -> bool:
@@ -374,20 +382,6 @@ class WholeSystem:
     def _status(self, task_id: str) -> str | None:
         rows = self._rows("SELECT status FROM tasks WHERE task_id = ?", task_id)
         return rows[0][0] if rows else None
-
-    def _recorded(self, topic: Topic) -> list[int]:
-        if isinstance(topic, TaskTopic):
-            rows = self._rows(
-                "SELECT event_id FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id",
-                topic.task_id,
-            )
-        else:
-            rows = self._rows(
-                "SELECT event_id FROM events JOIN sessions USING (session_key) WHERE session_id = ? "
-                "ORDER BY event_id",
-                topic.session_id,
-            )
-        return [row[0] for row in rows]
 
     def _rows(self, query: str, *values: str) -> list[Any]:  # Any: columns of any type
         return self.store.raw.execute(query, values).fetchall()

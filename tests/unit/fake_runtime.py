@@ -16,10 +16,13 @@ from alex_actors.events import RecordedEvent
 from alex_actors.ports import Clock
 from alex_actors.replies import (
     AlreadyEnded,
+    Awaited,
     Cancelled,
     CancelReply,
     Component,
+    Deleted,
     SessionBusy,
+    SessionDeleting,
     SessionDetail,
     SessionMade,
     Sessions,
@@ -27,6 +30,7 @@ from alex_actors.replies import (
     Submitted,
     Tasks,
     TooManyTasks,
+    UnknownSession,
     UnknownTask,
 )
 from alex_actors.tasks import UNFINISHED, NewTask, Result, Session, Status, Task
@@ -124,6 +128,8 @@ class FakeRuntime:
         self.accepts = True
         self.max_unfinished = 1000
         self.failure: Exception | None = None
+        self.deleting: set[str] = set()
+        """Sessions that are being deleted."""
         self.before_submit: Callable[[], object] = lambda: None
 
     def submit(self, new: NewTask, context: Context) -> SubmitReply:
@@ -133,6 +139,8 @@ class FakeRuntime:
         if len(unfinished) >= self.max_unfinished:
             return TooManyTasks(self.max_unfinished)
         session_id = new.session_id or self.ids.session()
+        if session_id in self.deleting:
+            return SessionDeleting(session_id)
         in_session = tuple(task.task_id for task in unfinished if task.session_id == session_id)
         if in_session and new.strategy == "reject":
             return SessionBusy(session_id, in_session)
@@ -141,8 +149,12 @@ class FakeRuntime:
         self.records[task.task_id] = task
         return Submitted(task)
 
-    def cancel(self, task_id: TaskId, context: Context) -> CancelReply:
+    def cancel(self, task_id: TaskId, context: Context, *, wake: Callable[[], None]) -> Awaited[CancelReply]:
         self._called(context)
+        reply = self._cancel(task_id)
+        return Awaited(lambda: reply)
+
+    def _cancel(self, task_id: TaskId) -> CancelReply:
         task = self.records.get(task_id)
         if task is None:
             return UnknownTask()
@@ -153,9 +165,11 @@ class FakeRuntime:
 
     def make_session(
         self, session_id: SessionId | None, metadata: dict[str, str], context: Context
-    ) -> SessionMade:
+    ) -> SessionMade | SessionDeleting:
         self._called(context)
         session_id = session_id or self.ids.session()
+        if session_id in self.deleting:
+            return SessionDeleting(session_id)
         existed = session_id in self.session_records
         if not existed:
             at = timestamp(datetime(2026, 1, 1, tzinfo=UTC))
@@ -169,6 +183,15 @@ class FakeRuntime:
                 metadata=metadata,
             )
         return SessionMade(self._session(session_id), existed)
+
+    def delete(
+        self, session_id: SessionId, context: Context, *, wake: Callable[[], None]
+    ) -> Awaited[Deleted | UnknownSession]:
+        self._called(context)
+        if self.session_records.pop(session_id, None) is None:
+            return Awaited(UnknownSession)
+        self.records = {name: task for name, task in self.records.items() if task.session_id != session_id}
+        return Awaited(Deleted)
 
     def task(self, task_id: TaskId) -> Task | None:
         self._called()

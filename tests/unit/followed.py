@@ -61,10 +61,12 @@ class WatchedReader(StoreReader):
         """Read a page of a task."""
         return self._watched(lambda: super(WatchedReader, self).events(task_id, after=after, limit=limit))
 
-    def session_events(self, session_id: SessionId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+    def session_events(
+        self, session_id: SessionId, *, after: int, limit: int, key: int | None = None
+    ) -> tuple[RecordedEvent, ...] | None:
         """Read a page of a session."""
         return self._watched(
-            lambda: super(WatchedReader, self).session_events(session_id, after=after, limit=limit)
+            lambda: super(WatchedReader, self).session_events(session_id, after=after, limit=limit, key=key)
         )
 
     def _watched(self, read: Callable[[], tuple[RecordedEvent, ...] | None]) -> tuple[RecordedEvent, ...] | None:
@@ -130,6 +132,14 @@ class Followed:
         self._recorded[task_id] = first + len(events) - 1
         self.under.record(task_id, first, *events)
         self._commit()
+
+    def erase(self, *, published: bool = True) -> None:
+        """Have the session deleted; unless ``published``, the broadcaster is not sent that."""
+        self.under.erase()
+        self.under.run()
+        for message in self.under.broadcaster.take():
+            if published:
+                tell(self.ref, message)
 
     def _commit(self) -> None:
         self.under.run()

@@ -9,14 +9,14 @@ from sqlalchemy import Engine
 
 from alex_actors.actor import PooledActor
 from alex_actors.broadcaster_actor import BroadcasterActor
-from alex_actors.replies import CancelReply, Submitted
+from alex_actors.replies import CancelReply, Deleted, Submitted, UnknownSession
 from alex_actors.runtime import ActorRuntime
 from alex_actors.simulation import Client
 from alex_actors.simulation.runtime import wait_for_reply
 from alex_actors.simulation.scheduler import Wait
 from alex_actors.store.reader import StoreReader
 from alex_actors.tasks import Task
-from alex_actors.values import TaskId
+from alex_actors.values import SessionId, TaskId
 from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, new_task
 from tests.unit.scripted_agents import ScriptedRun
 from tests.unit.stepping import SteppedDispatcher
@@ -88,6 +88,13 @@ class Server:
         wait = Wait("the reply to a cancel")
         scheduler = self.dispatcher.scheduler
         return wait_for_reply(scheduler, wait, lambda wake: called.cancel(task_id, CONTEXT, wake=wake))
+
+    def delete(self, session_id: str = "home") -> Deleted | UnknownSession:
+        """Delete a session, and wait for the reply."""
+        wait = Wait("the reply to a deletion")
+        scheduler = self.dispatcher.scheduler
+        session = SessionId(session_id)
+        return wait_for_reply(scheduler, wait, lambda wake: self.runtime.delete(session, CONTEXT, wake=wake))
 
     def run_of(self, task: Task) -> ScriptedRun:
         return self.system.executor.runs[task.task_id]

@@ -172,6 +172,17 @@ class Store:
         self._engine.dispose()
 
 
+class DiscardedWorkspaces:
+    """Notes which workspaces are to be removed."""
+
+    def __init__(self) -> None:
+        self.keys: list[int] = []
+
+    def discard(self, session_key: int) -> None:
+        """Note it."""
+        self.keys.append(session_key)
+
+
 class ProtocolSystem:
     """The actors of the protocol, what they need, and what the HTTP layer calls."""
 
@@ -191,13 +202,15 @@ class ProtocolSystem:
         self.executor = FakeExecutor(clock=self.clock)
         self.events: list[RecordedEvent] = []
         """All that was published, in order."""
+        self.workspaces = DiscardedWorkspaces()
         self.failures: list[BaseException] = []
         """Of what actors crashed more often than they are restarted."""
         dispatcher.observers += [observer, self._observe] if observer else [self._observe]
         spawner: Spawner = dispatcher
         self.core = core = Core(
             broadcasting=spawner, storing=spawner, acting=spawner, writer=store.writer,
-            reader=store.actors_reader, executor=self.executor, timers=self.timers, clock=self.clock,
+            reader=store.actors_reader, executor=self.executor, timers=self.timers,
+            workspaces=self.workspaces, clock=self.clock,
             ids=self.ids, log=self.log.logger, max_unfinished=max_unfinished, max_running=100,
             ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, failed=self.failures.append,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from typing import Any
 from alex_http.operations import PROBES
 from alex_http.refusals import Refusals
 from alex_http.transport import Server
+from alex_http.transport.loops import LoopName
 from tests.unit.fake_runtime import CountedIds, FakeRuntime, HeldClock, Log, application
 
+LOOPS: list[LoopName] = ["epoll", "poll"] if hasattr(select, "epoll") else ["poll"]
 LIMIT = 64 * 1024
 """Bytes that a body may have here: small, so that the tests are fast."""
 TASK = b'{"task": "What is 2 + 2?"}'
@@ -24,12 +27,12 @@ POST = b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicatio
 class Running:
     """A server that serves on a thread."""
 
-    def __init__(self, *, grace: float = 5.0) -> None:
+    def __init__(self, *, grace: float = 5.0, loop: LoopName | None = None) -> None:
         self.runtime = FakeRuntime()
         self.log = Log()
         self.clock = HeldClock()
         app = application(self.runtime, self.log, clock=self.clock, max_body=LIMIT)
-        self.server = bind(app=app, log=self.log, clock=self.clock, workers=2, grace=grace)
+        self.server = bind(app=app, log=self.log, clock=self.clock, workers=2, grace=grace, loop=loop)
         self.thread = threading.Thread(target=self.server.serve)
         self.thread.start()
 
@@ -51,8 +54,8 @@ class Running:
 
 
 @contextmanager
-def running(*, grace: float = 5.0) -> Iterator[Running]:
-    it = Running(grace=grace)
+def running(*, grace: float = 5.0, loop: LoopName | None = None) -> Iterator[Running]:
+    it = Running(grace=grace, loop=loop)
     try:
         yield it
     finally:
@@ -98,6 +101,8 @@ def bind(
     connections: int = 100,
     streams: int = 100,
     grace: float = 5.0,
+    loop: LoopName | None = None,
+    patience: float = 30.0,
 ) -> Server:
     """Return a server that does not serve yet."""
     return Server(
@@ -114,4 +119,6 @@ def bind(
         streams_per_address=streams,
         max_body=LIMIT,
         grace=grace,
+        loop=loop,
+        patience=patience,
     )

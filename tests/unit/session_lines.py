@@ -7,14 +7,17 @@ import pykka
 
 from alex_actors.agent_launcher import AgentLauncher, LaunchedAgent
 from alex_actors.messages import tell
-from alex_actors.replies import SessionBusy, TooManyTasks
 from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import (
+    AdmitSession,
     AgentPresent,
     Cancel,
     Confirm,
     Confirmed,
+    ConfirmReply,
+    DeleteSession,
     RequestTurn,
+    SessionErased,
     Settle,
     Settled,
     Stock,
@@ -24,6 +27,7 @@ from alex_actors.session_protocol import (
 )
 from alex_actors.simulation.mailboxes import SimulatedFuture
 from alex_actors.simulation.names import ReadableIds
+from alex_actors.task_store_protocol import EraseSession
 from alex_actors.tasks import Status, Strategy, Task
 from alex_actors.values import SessionId, TaskId
 from tests.unit.actor_fakes import CapturedLog
@@ -98,7 +102,7 @@ class Lines:
         *,
         session_id: SessionId | None = HOME,
         known_ended: tuple[tuple[TaskId, Status], ...] = (),
-    ) -> Confirmed | SessionBusy | TooManyTasks:
+    ) -> ConfirmReply:
         confirm = Confirm(
             context=CONTEXT,
             task_id=TaskId(task),
@@ -108,7 +112,7 @@ class Lines:
         )
         future = self.dispatcher.post(self.ref, confirm)
         self.dispatcher.run()
-        answer: Confirmed | SessionBusy | TooManyTasks = ask_result(future)
+        answer: ConfirmReply = ask_result(future)
         return answer
 
     def request_turn(self, task: str) -> None:
@@ -140,6 +144,28 @@ class Lines:
         self.dispatcher.run()
         return future
 
+    def delete(self, session_id: SessionId = HOME) -> SimulatedFuture:
+        """Have a client ask for the deletion of a session."""
+        context = CONTEXT.about(TaskId(""), session_id)
+        future = self.dispatcher.post(self.ref, DeleteSession(context=context, session_id=session_id))
+        self.dispatcher.run()
+        return future
+
+    def admit(self, session_id: SessionId | None = HOME) -> SimulatedFuture:
+        """Have a client ask to make a session without a task."""
+        future = self.dispatcher.post(self.ref, AdmitSession(context=CONTEXT, session_id=session_id))
+        self.dispatcher.run()
+        return future
+
+    def erasures(self) -> list[EraseSession]:
+        """Return what the store was told to delete, so far."""
+        return [message for message in self.store.received if isinstance(message, EraseSession)]
+
+    def erased(self, message: EraseSession) -> None:
+        """Have the store answer that it is done."""
+        tell(self.ref, SessionErased(context=CONTEXT, session_id=message.session_id, deletion=message.deletion))
+        self.dispatcher.run()
+
     def settle(self, task: str) -> None:
         tell(self.ref, Settle(context=CONTEXT, task_id=TaskId(task)))
         self.dispatcher.run()
@@ -159,7 +185,10 @@ class Lines:
     def nothing_is_left(self) -> bool:
         actor = self.actor
         lines = actor._lines
-        return not (lines.places or lines.by_session or actor._ready or actor._running or actor._promises)
+        room, deletions = actor._room, actor._deletions._by_session
+        return not (
+            lines.places or lines.by_session or room.waiting or room.running or deletions or actor._promises
+        )
 
 
 def task(task_id: str, place: int, strategy: Strategy = "enqueue") -> Task:

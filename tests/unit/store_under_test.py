@@ -6,15 +6,17 @@ from pathlib import Path
 
 from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import Recorded, RecordsMissing
-from alex_actors.broadcaster_protocol import Publish
+from alex_actors.broadcaster_protocol import Publish, PublishDeleted
 from alex_actors.events import AnyEvent, TaskCompleted, stamp
 from alex_actors.messages import tell
 from alex_actors.simulation.mailboxes import SimulatedFuture
 from alex_actors.simulation.virtual_time import EPOCH
+from alex_actors.store.condition import StoreCondition
 from alex_actors.supervision import RestartPolicy
-from alex_actors.task_store_actor import StoreCondition, TaskStoreActor
+from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import (
     Create,
+    EraseSession,
     InterruptUnfinished,
     MakeSession,
     Record,
@@ -25,7 +27,7 @@ from alex_actors.task_store_protocol import (
 )
 from alex_actors.values import SessionId, TaskId, Timestamp, timestamp
 from tests.unit.actor_fakes import CapturedLog
-from tests.unit.protocol_system import CONTEXT, Store, ask_result, new_task
+from tests.unit.protocol_system import CONTEXT, DiscardedWorkspaces, Store, ask_result, new_task
 from tests.unit.stepping import StandIn, SteppedDispatcher
 
 HOME = SessionId("home")
@@ -54,6 +56,7 @@ class StoreUnderTest:
         self.dispatcher = SteppedDispatcher()
         self.dispatcher.observers.append(self._before)
         self.clock, self.timers = self.dispatcher.clock, self.dispatcher.timers
+        self.workspaces = DiscardedWorkspaces()
         self.broadcaster = StandIn(self.dispatcher)
         self.agent = StandIn(self.dispatcher)
         self.session = StandIn(self.dispatcher)
@@ -68,6 +71,7 @@ class StoreUnderTest:
             broadcaster=self.broadcaster.ref,
             clock=self.clock,
             timers=self.timers,
+            workspaces=self.workspaces,
             log=self.log.logger,
             condition=self.condition,
         )
@@ -114,6 +118,17 @@ class StoreUnderTest:
 
     def revoke(self, task_id: str) -> None:
         tell(self.ref, Revoke(context=CONTEXT, task_id=TaskId(task_id), session=self.session.ref))
+
+    def erase(self, session_id: str = HOME, *, deletion: int = 1) -> None:
+        """Have the session actor tell it to delete a session."""
+        session = SessionId(session_id)
+        erase = EraseSession(
+            context=CONTEXT.about(TaskId(""), session),
+            session_id=session,
+            deletion=deletion,
+            session=self.session.ref,
+        )
+        tell(self.ref, erase)
 
     def take_stock(self, incarnation: int) -> None:
         tell(self.ref, TakeStock(context=CONTEXT, incarnation=incarnation, session=self.session.ref))
@@ -169,6 +184,14 @@ class StoreUnderTest:
             for message in self.broadcaster.received
             if isinstance(message, Publish)
             for event in message.events
+        ]
+
+    def deleted(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the sessions that were published as deleted, each with its tasks."""
+        return [
+            (message.session_id, message.task_ids)
+            for message in self.broadcaster.received
+            if isinstance(message, PublishDeleted)
         ]
 
     def counts(self) -> list[int]:

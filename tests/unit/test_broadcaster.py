@@ -44,6 +44,9 @@ class Noting:
     def published(self, event: RecordedEvent, /) -> None:
         self._heard.append(f"{self._name} {event.event_id}" if self._name else event.event_id)
 
+    def deleted(self) -> None:
+        self._heard.append(f"{self._name}deleted")
+
 
 class Failing:
     """A listener that raises when it is acknowledged, or at its first event."""
@@ -59,6 +62,9 @@ class Failing:
 
     def published(self, event: RecordedEvent, /) -> None:
         self.called.append(event.event_id)
+        self._fail()
+
+    def deleted(self) -> None:
         self._fail()
 
     def _fail(self) -> None:

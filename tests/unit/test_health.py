@@ -14,8 +14,8 @@ from alex_actors.loop_thread import LoopThread
 from alex_actors.messages import Tell, tell
 from alex_actors.ports import Agent
 from alex_actors.replies import Component
+from alex_actors.store.condition import StoreCondition
 from alex_actors.supervision import WINDOW, RestartPolicy
-from alex_actors.task_store_actor import StoreCondition
 from alex_actors.tasks import Task
 from tests.unit.actor_fakes import CapturedLog
 from tests.unit.protocol_system import CONTEXT

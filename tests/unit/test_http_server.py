@@ -11,16 +11,23 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from alex_actors.values import Context
-from alex_http.transport.channels import Channel
 from alex_http.transport import CannotListen
+from alex_http.transport.channels import Channel
+from alex_http.transport.loops import LoopName
 from alex_http.wire import SubmitIn
 from tests.unit.fake_runtime import CATALOG
-from tests.unit.running_server import LIMIT, POST, TASK, Reply, Running, bind, exchange, rest, running
+from tests.unit.running_server import LIMIT, LOOPS, POST, TASK, Reply, Running, bind, exchange, rest, running
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> LoopName:
+    name: LoopName = request.param
+    return name
 
 
 @pytest.fixture
-def server() -> Iterator[Running]:
-    with running() as it:
+def server(loop: LoopName) -> Iterator[Running]:
+    with running(loop=loop) as it:
         yield it
 
 
@@ -82,6 +89,29 @@ def test_what_the_parser_refuses_is_answered_as_a_problem(server: Running, sent:
     assert line["status"] == reply.json["status"] == status
     assert line["request_id"] == reply.headers["X-Request-ID"]
     assert line["trace_id"] == reply.headers["X-Trace-ID"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"Host localhost\r\n\r\n", b"400"),
+        (b"Host: localhost\r\nContent-Length: 65537\r\n\r\n", b"413"),
+        (b"Host: localhost\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", b"431"),
+        (b"Host: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", b"501"),
+    ],
+)
+def test_a_head_that_the_parser_refuses_is_answered_without_a_body(
+    server: Running, sent: bytes, status: bytes
+) -> None:
+    with server.socket() as sock:
+        sock.sendall(b"HEAD / HTTP/1.1\r\n" + sent)
+        sock.shutdown(socket.SHUT_WR)
+        head, body = rest(sock).split(b"\r\n\r\n", 1)
+
+    assert head.split()[1] == status
+    assert b"Content-Type: application/problem+json" in head
+    assert re.search(rb"Content-Length: [1-9]", head)
+    assert body == b""
 
 
 def test_a_refused_request_keeps_the_name_that_its_client_gave_it(server: Running) -> None:
@@ -292,8 +322,8 @@ def test_the_url_has_the_real_port_and_the_address_in_brackets_if_it_needs_them(
     assert re.fullmatch(r"http://\[::1\]:[1-9][0-9]*", six.url)
 
 
-def test_a_server_that_was_stopped_before_it_serves_returns_at_once() -> None:
-    server = bind(0)
+def test_a_server_that_was_stopped_before_it_serves_returns_at_once(loop: LoopName) -> None:
+    server = bind(0, loop=loop)
 
     server.stop()
     server.serve()
@@ -304,8 +334,8 @@ def test_a_server_that_was_stopped_before_it_serves_returns_at_once() -> None:
         socket.create_connection((server.host, server.port), timeout=10)
 
 
-def test_a_request_in_flight_is_finished_when_the_server_stops() -> None:
-    with running() as it:
+def test_a_request_in_flight_is_finished_when_the_server_stops(loop: LoopName) -> None:
+    with running(loop=loop) as it:
         begun, go_on = threading.Event(), threading.Event()
         it.runtime.before_submit = held(begun, go_on)
 
@@ -324,9 +354,9 @@ def test_a_request_in_flight_is_finished_when_the_server_stops() -> None:
         assert reply.headers["Connection"] == "close"
 
 
-def test_a_request_that_outlives_the_grace_is_broken_off_and_logged() -> None:
+def test_a_request_that_outlives_the_grace_is_broken_off_and_logged(loop: LoopName) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    it = Running(grace=0.0)
+    it = Running(grace=0.0, loop=loop)
     it.runtime.before_submit = held(begun, go_on)
 
     with it.socket() as sock:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from alex_http.transport import channels
+from alex_http.transport.loops import LoopName
 from tests.unit.fake_runtime import HeldClock, Log
-from tests.unit.running_server import Reply, bind
+from tests.unit.running_server import LOOPS, Reply, bind
 
 LARGE = b"x" * (12 * 1024 * 1024)
 
@@ -32,10 +32,10 @@ def socket_to(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
-def test_a_client_that_does_not_read_does_not_keep_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channels, "PATIENCE", 0.05)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_does_not_read_does_not_keep_its_worker(loop: LoopName) -> None:
     app = Large()
-    server = bind(app=app, log=Log(), clock=HeldClock(), workers=1, grace=0.1)
+    server = bind(app=app, log=Log(), clock=HeldClock(), workers=1, grace=0.1, loop=loop, patience=0.05)
     serving = threading.Thread(target=server.serve)
     serving.start()
     request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

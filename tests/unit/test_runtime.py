@@ -13,6 +13,7 @@ from alex_actors.replies import (
     AlreadyEnded,
     Cancelled,
     SessionBusy,
+    SessionMade,
     Submitted,
     TooManyTasks,
     Unavailable,
@@ -399,8 +400,10 @@ def test_a_store_that_cannot_be_read_is_seen_until_it_can(server: Server, tmp_pa
 
 def test_a_session_is_made_once(server: Server) -> None:
     made = server.runtime.make_session(None, {"team": "x"}, CONTEXT)
+    assert isinstance(made, SessionMade)
     again = server.runtime.make_session(made.session.session_id, {"team": "y"}, CONTEXT)
 
+    assert isinstance(again, SessionMade)
     assert (made.existed, again.existed) == (False, True)
     assert again.session == made.session
     assert again.session.metadata == {"team": "x"}

@@ -279,6 +279,6 @@ def test_a_task_that_is_cancelled_while_it_waits_to_run_leaves_nothing_behind() 
     lines.end("x", "cancelled")
 
     assert list(lines.actor._lines.places) == ["a"]
-    assert not lines.actor._ready
+    assert not lines.actor._room.waiting
     lines.end("a")
     assert lines.nothing_is_left()

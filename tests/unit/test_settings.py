@@ -112,7 +112,7 @@ def test_the_file_beats_the_default_the_environment_the_file_and_the_command_lin
 
     server = sources.load().server
 
-    assert (server.host, server.port, server.threads, server.max_connections) == ("file", 2, 3, 1000)
+    assert (server.host, server.port, server.threads, server.max_connections) == ("file", 2, 3, 10_000)
 
 
 def test_a_named_file_is_read_in_place_of_alex_toml(sources: Sources) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from alex_actors.clock import SystemClock
 from alex_actors.log import Log
-from alex_http.transport import Server
 from alex_http.shutdown import EXIT_CRASHED, Shutdown
+from alex_http.transport import Server
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

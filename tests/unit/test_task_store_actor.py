@@ -189,11 +189,11 @@ def test_an_end_is_the_last_of_its_own_record_too(under: StoreUnderTest) -> None
     assert under.store.event_types(TaskId("a")) == ["task_created", "task_completed"]
 
 
-def test_a_record_of_a_task_that_is_not_there_is_not_answered(under: StoreUnderTest) -> None:
+def test_a_record_of_a_task_that_is_not_there_is_refused_so_that_its_agent_stops(under: StoreUnderTest) -> None:
     under.record("never", 1, TaskStarted())
     under.run()
 
-    assert under.agent.received == []
+    assert [type(message) for message in under.agent.received] == [RecordRefused]
     assert under.store.event_ids() == []
 
 

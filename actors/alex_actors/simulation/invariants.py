@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from alex_actors.agent_protocol import CancelTask, TurnGranted
 from alex_actors.events import EVENT_TYPES, TERMINAL, AnyEvent
 from alex_actors.projection import Progress, advance
-from alex_actors.session_protocol import RequestTurn
+from alex_actors.simulation.confirmations import Confirmation, Confirmations
+from alex_actors.simulation.deleted_sessions import DeletedSessions
+from alex_actors.simulation.steps import run_resource
 from alex_actors.simulation.store import event_resource, task_resource
 from alex_actors.simulation.trace import Fact
 from alex_actors.tasks import UNFINISHED, Status
@@ -34,9 +35,10 @@ ALL_TOLD = "Every event is told once, in the order of the ids, while the process
 ALL_LOGGED = "The log leaves out nothing that has happened to a task."
 IN_LINE = "A task never runs beside one of its session that was confirmed before it, unless it is `parallel`."
 NOTHING_LOST = "A task that was answered for is recorded, and stays so; what its agent said is recorded in order."
-ASKED_FOR = "A task is cancelled only if somebody asks for it: a client, or a later task that is to `interrupt`."
-INTERRUPTED = "A task that is to `interrupt` starts when each before it was asked to stop, or had ended by itself."
-REJECTED = "A `reject` task is confirmed only if each of its session that was recorded before has ended."
+ASKED_FOR = (
+    "A task is cancelled only if somebody asks for it: a client, who deletes its session or not, or a later task "
+    "that is to `interrupt`."
+)
 NEVER_FAILED_UNSTARTED = "A task fails before it has started only if its actor crashes, or the process is killed."
 NOTHING_LEFT = "What has ended leaves nothing behind: no actor, no timer, no entry in any table."
 
@@ -58,25 +60,6 @@ STATE = (
     "error", "termination_reason", "answer", "stop_reason",
 )  # fmt: skip
 """The columns of a task that its events change."""
-
-
-def run_resource(task_id: str) -> str:
-    """Return the resource that says whether a task's agent runs."""
-    return f"run:{task_id}"
-
-
-class Confirmation(Value, frozen=True):
-    """How a task that is recorded was confirmed."""
-
-    task_id: str
-    strategy: str
-    session_key: int
-    index: int
-    """Where in the trace."""
-    before: tuple[Confirmation, ...]
-    """Those before it in its session's line, in order."""
-    unfinished: tuple[str, ...]
-    """The tasks, of whatever session, that were confirmed before it and had no end committed yet."""
 
 
 class Seen(Value, frozen=True):
@@ -111,8 +94,9 @@ class Invariants:
         self._told: list[int] = []
         self._telling: Sequence[RecordedEvent] = ()
         self._process_ended = False
-        self._ended: dict[str, int] = {}
-        """How long the trace was when a task's end was committed."""
+        self._ended: dict[str, int] = {}  # how long the trace was when a task's end was committed
+        self._confirmed = Confirmations(simulation=simulation, store=store, ended=self._ended)
+        self.deleted = DeletedSessions(simulation=simulation, store=store, runs=self.runs)
 
     # While it runs.
 
@@ -135,6 +119,7 @@ class Invariants:
         self._check(status in UNFINISHED, ONE_END, f"{task.task_id} starts, and is {status}.", about=about)
         twice = any(other.task_id == task.task_id for other in self.runs.values())
         self._check(not twice, ONE_END, f"{task.task_id} runs twice at once.", about=about)
+        self.deleted.agent_starts(task)
         for other in self.runs.values():
             late = other.session_id == session_id and other.place > place and other.strategy != "parallel"
             seen = f"{task.task_id} starts while {other.task_id} runs, which was confirmed later."
@@ -183,7 +168,8 @@ class Invariants:
                 (event.event_id,),
             ).fetchone()
             seen = f"Event {event.event_id} ({event.event_type} of {event.task_id}) is told, and not recorded."
-            self._check(row, RECORDED_BEFORE_TOLD, seen, about=about)
+            was_there = row or event.event_id in self.deleted.events
+            self._check(was_there, RECORDED_BEFORE_TOLD, seen, about=about)
             if row is not None:
                 same = row[:2] == (event.task_id, event.session_id)
                 told = f"told of {event.task_id} in {event.session_id!r}"
@@ -227,7 +213,10 @@ class Invariants:
             recorded[task_id] = session_id
             self._look_at_history(task_id)
             self._look_at_state(task_id)
+        self.deleted.at_the_end(process_ended=self._process_ended)
         for task_id, task in self._seen.items():
+            if task_id in self.deleted.tasks:
+                continue
             seen = (
                 f"{task_id} was answered for in {task.session_id!r}, and is recorded in {recorded.get(task_id)!r}."
             )
@@ -235,11 +224,12 @@ class Invariants:
             self._check(recorded.get(task_id) == task.session_id, ONE_SESSION, seen, about=(task_id,))
         self._look_at_log(recorded)
         self._look_at_cancels()
-        self._look_at_lines()
+        self._confirmed.look()
         if not self._process_ended:
             rows = self._raw.execute("SELECT event_id FROM events ORDER BY event_id").fetchall()
-            seen = f"Told are {self._told}; recorded are {rows}."
-            self._check(self._told == [row[0] for row in rows], ALL_TOLD, seen)
+            recorded_ids = sorted([*(row[0] for row in rows), *self.deleted.events])
+            seen = f"Told are {self._told}; recorded are, or were, {recorded_ids}."
+            self._check(self._told == recorded_ids, ALL_TOLD, seen)
 
     def _look_at_history(self, task_id: str) -> None:
         types = [row[0] for row in self._events(task_id)]
@@ -316,61 +306,22 @@ class Invariants:
             if isinstance(entry.what, Fact) and entry.what.name == "task.cancel_requested"
         }
         cancelled = self._raw.execute(
-            "SELECT task_id FROM tasks WHERE status = 'cancelled' AND NOT EXISTS (SELECT 1 FROM tasks AS later "
-            "WHERE later.session_key = tasks.session_key AND later.place > tasks.place "
-            "AND later.strategy = 'interrupt')"
+            "SELECT task_id, session_id FROM tasks JOIN sessions USING (session_key) WHERE status = 'cancelled' "
+            "AND NOT EXISTS (SELECT 1 FROM tasks AS later WHERE later.session_key = tasks.session_key "
+            "AND later.place > tasks.place AND later.strategy = 'interrupt')"
         )
-        for (task_id,) in cancelled.fetchall():
-            self._check(task_id in asked, ASKED_FOR, f"Nobody asked for {task_id}'s end.", about=(task_id,))
+        deleting = self.deleted.asked_for()
+        for task_id, session_id in cancelled.fetchall():
+            self._check(
+                task_id in asked or session_id in deleting,
+                ASKED_FOR,
+                f"Nobody asked for {task_id}'s end.",
+                about=(task_id,),
+            )
 
     def confirmations(self) -> list[Confirmation]:
         """Return how each task that is recorded was confirmed, in the order of their places."""
-        stated = {  # of one that was confirmed again, after a crash: the last time
-            entry.what.fields["task_id"]: entry.index
-            for entry in self._trace
-            if entry.kind == "logged" and isinstance(entry.what, Fact) and entry.what.name == "session.confirmed"
-        }
-        never = len(self._trace)
-        found: list[Confirmation] = []
-        rows = self._raw.execute("SELECT task_id, strategy, session_key FROM tasks ORDER BY place").fetchall()
-        for task_id, strategy, key in rows:
-            if (index := stated.get(task_id)) is not None:
-                line = tuple(other for other in found if other.session_key == key)
-                open_ = tuple(other.task_id for other in found if self._ended.get(other.task_id, never) > index)
-                found.append(Confirmation(task_id, strategy, key, index, line, open_))
-        return found
-
-    def _look_at_lines(self) -> None:
-        confirmations = self.confirmations()
-        for one in confirmations:
-            if one.strategy == "reject":
-                beside = [other.task_id for other in one.before if other.task_id in one.unfinished]
-                seen = f"{one.task_id} is confirmed beside {', '.join(beside)}."
-                self._check(not beside, REJECTED, seen, about=(one.task_id, *beside))
-        if any(one.strategy == "interrupt" and one.before for one in confirmations):
-            self._look_at_interruptions(confirmations)
-
-    def _look_at_interruptions(self, confirmations: Collection[Confirmation]) -> None:
-        """Not of what is granted after a crash of the session actor: then it may have been asked for twice."""
-        requested: dict[str, int] = {}
-        cancelled: set[str] = set()
-        crashed: set[str] = set()
-        lines = {one.task_id: one.before for one in confirmations if one.strategy == "interrupt"}
-        for entry in self._trace:
-            kind, what = entry.kind, entry.what
-            if kind == "crashed":
-                crashed.add(entry.who)
-            elif kind == "handled" and isinstance(what, RequestTurn):
-                requested[what.task_id] = entry.index
-            elif kind == "sent" and isinstance(what, CancelTask):
-                cancelled.add(what.context.task_id)
-            elif kind == "sent" and isinstance(what, TurnGranted) and entry.who not in crashed:
-                task_id = what.context.task_id
-                for other in (one.task_id for one in lines.get(task_id, ()) if one.task_id not in cancelled):
-                    ended = self._ended.get(other, entry.index) <= requested.get(task_id, 0)
-                    seen = f"{task_id} starts; nobody asked {other} to stop."
-                    fine = ended or f"AgentActor({other})" in crashed
-                    self._check(fine, INTERRUPTED, seen, about=(task_id, other))
+        return self._confirmed.all()
 
     def _events(self, task_id: str) -> list[tuple[str, str, bytes]]:
         """Return the type, time and body of a task's recorded events, in order."""

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.broadcaster_actor import BroadcasterActor
-from alex_actors.broadcaster_protocol import Publish, Topic
+from alex_actors.broadcaster_protocol import Publish, PublishDeleted, Topic
 from alex_actors.core import Core
 from alex_actors.mailbox import mailbox_of
-from alex_actors.replies import Awaited, CancelReply, SubmitReply, Submitted, Unavailable
+from alex_actors.replies import (
+    Awaited,
+    CancelReply,
+    Deleted,
+    SubmitReply,
+    Submitted,
+    Unavailable,
+    UnknownSession,
+)
 from alex_actors.simulation.dispatcher import SimulatedDispatcher
 from alex_actors.simulation.findings import Crash, Finding
 from alex_actors.simulation.invariants import NOTHING_LEFT, Invariants, Seen
@@ -49,6 +57,10 @@ STREAMS = "streams"
 
 class ConnectionLost(Exception):
     """The process was killed before it answered."""
+
+
+class SessionGone(Exception):
+    """The session that was followed, or whose task was, is deleted."""
 
 
 class SimulatedRuntime:
@@ -91,6 +103,7 @@ class SimulatedRuntime:
         self.reader = store.reader(simulation)
         self.invariants = Invariants(simulation=simulation, store=store)
         self.writer.written = self.invariants.written
+        self.writer.erased = self.invariants.deleted.erased
         self._waits: dict[Wait, None] = {}
         self._streams_end = False
         self._agents_apart = agents_apart
@@ -115,8 +128,8 @@ class SimulatedRuntime:
         self._timers = ProcessTimers(timers=simulation.timers)
         self.core = self._core_class(
             broadcasting=self.dispatcher, storing=self.dispatcher, acting=self.dispatcher, writer=self.writer,
-            reader=self.reader, executor=self._agents, timers=self._timers, clock=simulation.clock,
-            ids=simulation.ids, log=self.log, max_unfinished=self._max_unfinished,
+            reader=self.reader, executor=self._agents, timers=self._timers, workspaces=self.invariants.deleted,
+            clock=simulation.clock, ids=simulation.ids, log=self.log, max_unfinished=self._max_unfinished,
             max_running=self._max_running, ask_timeout=self._ask_timeout, cancel_grace=self._cancel_grace,
             failed=self._failed,
         )  # fmt: skip
@@ -182,6 +195,11 @@ class SimulatedRuntime:
         """Cancel a task and wait for the answer. Raises Unavailable; ConnectionLost if the process is killed."""
         return self.reply_to(lambda wake: self.runtime.cancel(task_id, self.context(), wake=wake))
 
+    def delete(self, session_id: str) -> Deleted | UnknownSession:
+        """Delete a session and wait for the answer, as ``cancel`` does."""
+        session = SessionId(session_id)
+        return self.reply_to(lambda wake: self.runtime.delete(session, self.context(), wake=wake))
+
     def reply_to(self, call: Callable[[Callable[[], None]], Awaited[R]]) -> R:
         """Make a call whose reply comes later, given what wakes its caller; wait for it, and return it."""
         dispatcher, wait = self.dispatcher, Wait("a reply")
@@ -202,8 +220,8 @@ class SimulatedRuntime:
     def follow(self, topic: Topic, *, after: int = 0) -> Iterator[RecordedEvent]:
         """Wait for each event of a task or session above the id ``after``; of a task, until its end.
 
-        Raises ConnectionLost if the process is killed. Close the iterator to follow no more. That of a session
-        ends with ``end_streams``.
+        Raises ConnectionLost if the process is killed, SessionGone if the session is deleted. Close the iterator
+        to follow no more. That of a session ends with ``end_streams``.
         """
         scheduler = self._simulation.scheduler
         wait = Wait(f"the next event of {topic}")
@@ -224,6 +242,8 @@ class SimulatedRuntime:
                 if events:
                     yield from events
                     continue
+                if following.session_deleted:
+                    raise SessionGone
                 if self._streams_end:
                     return
                 if not dispatcher.killed:
@@ -280,6 +300,8 @@ class SimulatedRuntime:
             self._simulation.scheduler.steps.touch(STREAMS, write=True)
         if isinstance(message, Publish):
             self.invariants.told(message.events)
+        elif isinstance(message, PublishDeleted):
+            self.invariants.deleted.told(message)
 
     def _find_failure(self, error: BaseException) -> None:
         scheduler = self._simulation.scheduler

@@ -12,9 +12,9 @@ from alex_actors.executor import AsyncioExecutor, AsyncioRun
 from alex_actors.messages import Tell, tell
 from alex_actors.ports import Outcome, Yielded
 from alex_actors.simulation.event_loop import VirtualEventLoop
-from alex_actors.simulation.invariants import Invariants, run_resource
+from alex_actors.simulation.invariants import Invariants
 from alex_actors.simulation.loop_strand import AGENTS, event_loop_on
-from alex_actors.simulation.steps import StepLog
+from alex_actors.simulation.steps import StepLog, run_resource
 from alex_actors.simulation.strands import stops_the_run
 from alex_actors.simulation.virtual_time import VirtualTimer, VirtualTimers
 from alex_actors.tasks import Task

@@ -11,6 +11,11 @@ EVERYTHING = "everything"
 """The resource that steps access if each is to depend on each other."""
 
 
+def run_resource(task_id: str) -> str:
+    """Return the resource that says whether a task's agent runs."""
+    return f"run:{task_id}"
+
+
 class StepLog:
     """Keeps a record of each step, if it is to."""
 

@@ -11,12 +11,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from alex_actors.simulation.steps import STORE, StepLog
 from alex_actors.store.database import open_readers, open_writer
 from alex_actors.store.reader import StoreReader
-from alex_actors.store.schema import events, tasks
+from alex_actors.store.schema import events, sessions, tasks
 from alex_actors.store.writer import Batch, StoreWriter, Transaction
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from alex_actors.events import RecordedEvent
     from alex_actors.replies import SessionDetail, Sessions, Tasks
     from alex_actors.simulation.world import Simulation
+    from alex_actors.store.erasing import Erasure
     from alex_actors.tasks import Status, Task
     from alex_actors.values import SessionId, TaskId
 
@@ -89,6 +91,13 @@ class SimulatedStore:
         return self._reader
 
 
+_events_of_session = (
+    select(events.c.event_id, tasks.c.task_id)
+    .join_from(events, tasks, tasks.c.place == events.c.place)
+    .join(sessions, sessions.c.session_key == events.c.session_key)
+    .where(sessions.c.session_id == bindparam("session_id"))
+    .order_by(events.c.event_id)
+)
 _columns = tasks.columns.keys()
 _place_of, _task_id_of = itemgetter(_columns.index("place")), itemgetter(_columns.index("task_id"))
 _event_id_of = itemgetter(events.columns.keys().index("event_id"))
@@ -110,11 +119,21 @@ class SimulatedTransaction(Transaction):
     def __init__(self, inner: Transaction) -> None:
         super().__init__(inner._connection, inner._statements)  # noqa: SLF001 - of the class that it extends
         self.batches: list[Batch] = []
+        self.erasures: list[tuple[Erasure, tuple[tuple[int, str], ...]]] = []
 
     def write(self, batch: Batch) -> None:
         """Write the changes."""
         super().write(batch)
         self.batches.append(batch)
+
+    def erase(self, session_id: SessionId, *, trace_id: str) -> Erasure | None:
+        """Delete a session."""
+        rows = self._connection.execute(_events_of_session, {"session_id": session_id})
+        erased = tuple((row[0], row[1]) for row in rows)
+        erasure = super().erase(session_id, trace_id=trace_id)
+        if erasure is not None:
+            self.erasures.append((erasure, erased))
+        return erasure
 
 
 class SimulatedWriter(StoreWriter):
@@ -127,6 +146,8 @@ class SimulatedWriter(StoreWriter):
     """Called after each commit, before anybody knows of it."""
     written: Callable[[list[str]], None]
     """Called before that, with the IDs of the tasks whose state was written."""
+    erased: Callable[[Erasure, tuple[tuple[int, str], ...]], None]
+    """Called before that, with each session that was deleted and its events, each with its task."""
 
     def begin_run(self, steps: StepLog) -> None:
         """Let nothing fail, until the run wants it."""
@@ -134,6 +155,7 @@ class SimulatedWriter(StoreWriter):
         self.fails = lambda: None
         self.committed = lambda: None
         self.written = lambda _task_ids: None
+        self.erased = lambda _erasure, _events: None
         self._places: dict[object, str] = {}
 
     @contextmanager
@@ -148,6 +170,12 @@ class SimulatedWriter(StoreWriter):
                 raise error
         for batch in transaction.batches:
             self._note(batch)
+        for erasure, erased in transaction.erasures:
+            for task_id in erasure.task_ids:
+                self._steps.touch(task_resource(task_id), write=True)
+            for event_id, _ in erased:
+                self._steps.touch(event_resource(event_id), write=True)
+            self.erased(erasure, erased)
         self.committed()
 
     def _note(self, batch: Batch) -> None:
@@ -190,12 +218,24 @@ class SimulatedReader(StoreReader):
         self.looked()
         return events
 
-    def session_events(self, session_id: SessionId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+    def session_events(
+        self, session_id: SessionId, *, after: int, limit: int, key: int | None = None
+    ) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a session's events, or None."""
         self._look_at(STORE)
-        events = super().session_events(session_id, after=after, limit=limit)
+        events = super().session_events(session_id, after=after, limit=limit, key=key)
         self.looked()
         return events
+
+    def session_key_of_event(self, event_id: int) -> int | None:
+        """Return the key of an event's session, or None."""
+        self._look_at(STORE)
+        return super().session_key_of_event(event_id)
+
+    def session_key(self, session_id: SessionId) -> int | None:
+        """Return the key of a session, or None."""
+        self._look_at(STORE)
+        return super().session_key(session_id)
 
     def ended(self, task_ids: Collection[TaskId]) -> tuple[tuple[TaskId, Status], ...]:
         """Return those of the tasks that have ended."""

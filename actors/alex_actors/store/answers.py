@@ -1,4 +1,4 @@
-"""Answers agents and the session actor about what they had recorded, once it is committed."""
+"""Answers agents and the session actor: about what they had recorded or deleted, and what there is."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 from alex_actors.agent_protocol import Recorded, RecordRefused, RecordsMissing
 from alex_actors.messages import tell
-from alex_actors.session_protocol import TaskEnded
-from alex_actors.task_store_protocol import Record, RecordCrash
+from alex_actors.session_protocol import EraseFailed, SessionErased, Settled, Stock, TaskEnded
+from alex_actors.task_store_protocol import EraseSession, Record, RecordCrash, Revoke, TakeStock
 
 if TYPE_CHECKING:
+    from alex_actors.session_protocol import UnfinishedTask
     from alex_actors.store.reader import StoreReader
-    from alex_actors.tasks import Status
+    from alex_actors.tasks import Status, Task
 
 
 class Answers:
-    """Tells what became of a Record or a RecordCrash. Reading may fail where writing did: SQLAlchemyError."""
+    """Tells what became of what was told. Reading may fail where writing did: SQLAlchemyError."""
 
     def __init__(self, *, reader: StoreReader) -> None:
         self._reader = reader
@@ -34,11 +35,40 @@ class Answers:
         """Say how the task has ended; None: as its record says."""
         if status is None:
             task = self._reader.task(change.task_id)
-            if task is None and isinstance(change, Record):
-                return
-            status = "failed" if task is None else task.status
+            status = "failed" if task is None else task.status  # it was deleted with its session
         context = change.context.sent_by("TaskStoreActor")
         if isinstance(change, Record):
             tell(change.agent, RecordRefused(context=context, status=status))
         else:
             tell(change.session, TaskEnded(context=context, task_id=change.task_id, status=status))
+
+    def settled(self, message: Revoke, task: Task | None) -> None:
+        """Say whether the task is recorded."""
+        context = message.context.sent_by("TaskStoreActor")
+        tell(message.session, Settled(context=context, task_id=message.task_id, task=task))
+
+    def stock(self, message: TakeStock, unfinished: tuple[UnfinishedTask, ...], last_place: int) -> None:
+        """Say what is unfinished."""
+        stock = Stock(
+            context=message.context.sent_by("TaskStoreActor"),
+            incarnation=message.incarnation,
+            unfinished=unfinished,
+            last_place=last_place,
+        )
+        tell(message.session, stock)
+
+    def erased(self, message: EraseSession) -> None:
+        """Say that nothing of the session is recorded any more."""
+        context = message.context.sent_by("TaskStoreActor")
+        erased = SessionErased(context=context, session_id=message.session_id, deletion=message.deletion)
+        tell(message.session, erased)
+
+    def erase_failed(self, message: EraseSession, error: str) -> None:
+        """Say that the session is there as it was."""
+        failed = EraseFailed(
+            context=message.context.sent_by("TaskStoreActor"),
+            session_id=message.session_id,
+            deletion=message.deletion,
+            error=error,
+        )
+        tell(message.session, failed)

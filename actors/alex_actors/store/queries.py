@@ -94,6 +94,8 @@ LAST_KEYS = text("SELECT name, seq FROM sqlite_sequence")
 # By key, so that the indices of a task's and a session's events, and of a session's tasks, give the order as well.
 PLACE_OF_TASK = select(tasks.c.place).where(*_this_task)
 KEY_OF_SESSION = select(sessions.c.session_key).where(*_this_session)
+KEY_OF_EVENT = select(events.c.session_key).where(events.c.event_id == bindparam("event_id"))
+SESSION_KEYS = select(sessions.c.session_key)  # of all owners: to find the workspaces of those that are gone
 _whole_event = (
     select(
         events.c.event_id,

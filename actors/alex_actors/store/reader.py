@@ -65,13 +65,19 @@ class StoreReader:
             queries.PLACE_OF_TASK, {"task_id": task_id}, queries.EVENTS_OF_TASK, {"after": after, "limit": limit}
         )
 
-    def session_events(self, session_id: SessionId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
-        """Return the events of all tasks of a session, as ``events`` does; None if there is no such session."""
+    def session_events(
+        self, session_id: SessionId, *, after: int, limit: int, key: int | None = None
+    ) -> tuple[RecordedEvent, ...] | None:
+        """Return the events of all tasks of a session, as ``events`` does; None if there is no such session.
+
+        With a ``key`` it has to be the session of that key, and not one that was made anew under its ID.
+        """
         return self._events(
             queries.KEY_OF_SESSION,
             {"session_id": session_id},
             queries.EVENTS_OF_SESSION,
             {"after": after, "limit": limit},
+            wanted_key=key,
         )
 
     def session_key(self, session_id: SessionId) -> int | None:
@@ -81,6 +87,17 @@ class StoreReader:
                 queries.KEY_OF_SESSION, {"session_id": session_id}
             ).scalar_one_or_none()
         return key
+
+    def session_key_of_event(self, event_id: int) -> int | None:
+        """Return the key of an event's session, None if the event is not there any more."""
+        with self._engine.connect() as connection:
+            key: int | None = connection.execute(queries.KEY_OF_EVENT, {"event_id": event_id}).scalar_one_or_none()
+        return key
+
+    def session_keys(self) -> set[int]:
+        """Return the keys of all sessions."""
+        with self._engine.connect() as connection:
+            return set(connection.execute(queries.SESSION_KEYS).scalars())
 
     def events_after(self, event_id: int) -> list[RecordedEvent]:
         """Return all events with an id above ``event_id``, in order."""
@@ -101,11 +118,17 @@ class StoreReader:
         return used.get("sessions", 0), used.get("events", 0)
 
     def _events(
-        self, owner: Select[int], named: _Parameters, page: Select[Any], wanted: _Parameters
-    ) -> tuple[RecordedEvent, ...] | None:  # Any: the columns of an event
+        self,
+        owner: Select[int],
+        named: _Parameters,
+        page: Select[Any],  # Any: the columns of an event
+        wanted: _Parameters,
+        *,
+        wanted_key: int | None = None,
+    ) -> tuple[RecordedEvent, ...] | None:
         with self._engine.connect() as connection:
             key = connection.execute(owner, named).scalar_one_or_none()
-            if key is None:
+            if key is None or wanted_key not in (None, key):
                 return None
             rows = connection.execute(page, {"key": key, **wanted}).all()
         return tuple(RecordedEvent(*row) for row in rows)

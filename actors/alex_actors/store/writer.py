@@ -7,9 +7,10 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Insert, Table, Update, bindparam, insert, select, update
+from sqlalchemy import Insert, Table, Update, bindparam, delete, insert, select, update
 
 from alex_actors.projection import Progress
+from alex_actors.store.erasing import Erasure
 from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ _find_sessions = select(sessions.c.session_id, sessions.c.session_key).where(
     sessions.c.owner == LOCAL_OWNER, sessions.c.session_id.in_(bindparam("ids", expanding=True))
 )
 
+
+_tasks_of_session = select(tasks.c.task_id).where(tasks.c.session_key == bindparam("key")).order_by(tasks.c.place)
+_erase = tuple(delete(table).where(table.c.session_key == bindparam("key")) for table in (events, tasks, sessions))
+"""Rows that refer to others first."""
 
 GROUPS = (64, 16, 4, 1)
 """How many rows are inserted by one statement: few sizes, so that SQLite's statements are compiled once."""
@@ -137,6 +142,16 @@ class Transaction:
         if not session_ids:
             return {}
         return {row[0]: row[1] for row in self._connection.execute(_find_sessions, {"ids": list(session_ids)})}
+
+    def erase(self, session_id: SessionId, *, trace_id: str) -> Erasure | None:
+        """Delete a session, its tasks and their events. Returns what there was; None if there was nothing."""
+        key = self.session_keys([session_id]).get(session_id)
+        if key is None:
+            return None
+        task_ids = tuple(row[0] for row in self._connection.execute(_tasks_of_session, {"key": key}))
+        for statement in _erase:
+            self._connection.execute(statement, {"key": key})
+        return Erasure(session_id, key, task_ids, trace_id)
 
 
 class StoreWriter:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
+from alex_actors.cores import Cores
 from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
 from alex_actors.tools.excerpts import MAX_TEXT, head
 from alex_actors.tools.tool import FunctionTool, in_thread, parameters, to_its_end
@@ -36,7 +37,9 @@ class ShellCommands:
     Without a lock: its set is changed, and copied, in one step each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, cores: Cores | None = None) -> None:
+        """``cores`` says on which of them they run, if the process itself keeps to one."""
+        self.cores = cores or Cores(one=False)
         self._groups: set[int] = set()
         self._closed = False
 
@@ -125,8 +128,19 @@ class _Shell:
 
     async def _spawn(self, command: str, context: ToolContext, write_end: int) -> asyncio.subprocess.Process:
         """Start the command. A cancel in the meantime waits for the start, to be able to kill the group."""
-        spawning = asyncio.ensure_future(
-            asyncio.create_subprocess_exec(
+        spawning = asyncio.ensure_future(self._start(command, context, write_end))
+        try:
+            return await to_its_end(spawning)
+        except asyncio.CancelledError:
+            with suppress(OSError, ValueError):  # it could not be started
+                await _end(spawning.result())
+            raise
+        except (OSError, ValueError) as error:  # ValueError: the command is not valid Unicode
+            raise ToolError(f"The command could not be started: {error}.") from error
+
+    async def _start(self, command: str, context: ToolContext, write_end: int) -> asyncio.subprocess.Process:
+        with self._commands.cores.for_children():
+            return await asyncio.create_subprocess_exec(
                 "/bin/sh",
                 "-c",
                 command,
@@ -137,15 +151,6 @@ class _Shell:
                 env={"PATH": self._path, "HOME": str(context.workspace), "LANG": "C.UTF-8", "TERM": "dumb"},
                 start_new_session=True,
             )
-        )
-        try:
-            return await to_its_end(spawning)
-        except asyncio.CancelledError:
-            with suppress(OSError, ValueError):  # it could not be started
-                await _end(spawning.result())
-            raise
-        except (OSError, ValueError) as error:  # ValueError: the command is not valid Unicode
-            raise ToolError(f"The command could not be started: {error}.") from error
 
     async def _wait(self, process: asyncio.subprocess.Process) -> bool:
         """Wait for the command, and kill what is left of its group. Return whether the time ran out."""

@@ -7,13 +7,14 @@ For any WSGI application. It finds a ``Hold`` in the environment of each request
 * ``hold.wait(seconds)`` has the request answered later: what the application returns is dropped, and it is called
   again for the same request after ``hold.wake()``, which may come from any thread, or when the time is over.
 
-Needs waitress and nothing else of this package but the types of a clock and of a structured logger.
+Imports waitress and the standard library, and nothing else of this program: docs/transport.md says how to lift it
+out.
 """
 
 from alex_http.transport.channels import Refusal, RefusedRequest
+from alex_http.transport.feed import Feed, Reason
 from alex_http.transport.holds import HOLD, Hold
 from alex_http.transport.server import Server
 from alex_http.transport.sockets import CannotListen
-from alex_http.transport.streams import Feed
 
-__all__ = ["HOLD", "CannotListen", "Feed", "Hold", "Refusal", "RefusedRequest", "Server"]
+__all__ = ["HOLD", "CannotListen", "Feed", "Hold", "Reason", "Refusal", "RefusedRequest", "Server"]

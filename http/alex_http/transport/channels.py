@@ -32,6 +32,16 @@ Up to ``cleanup_interval`` more, since that is how often waitress looks.
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """A parser that refuses a target such as ``http://[``, at which waitress' own drops the connection."""
 
+    command = ""
+
+    def received(self, data: bytes) -> int:
+        """Take what came; return how much of it was this request's."""
+        begun = self.header_plus
+        consumed: int = super().received(data)
+        if self.error is not None and self.body_rcv is None and (begun + data).lstrip().startswith(b"HEAD "):
+            self.command = "HEAD"  # waitress forgets it with headers that it refuses; the reply must have no body
+        return consumed
+
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the request line and the headers. Raises ParsingError."""
         try:
@@ -51,6 +61,9 @@ class Parked(BaseException):
 class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
     """One call of the application for a request."""
 
+    streams = False
+    """What follows the headers comes from a feed."""
+
     def get_environment(self) -> dict[str, Any]:  # a WSGI environment has values of many types
         """Return the WSGI environment, with the path as it was sent: waitress makes one slash of several."""
         environ: dict[str, Any] = super().get_environment()
@@ -62,9 +75,16 @@ class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
         """Return the status line and the headers; the last ones on this connection if the server is stopping."""
         if self.channel.server.draining:
             self.set_close_on_finish()
+        # Not after HEAD, nor if the application failed after all and says so.
+        said = self.has_body and self.status.startswith("2") and self.request.command != "HEAD"
+        self.streams = said and self.channel.hold.feed is not None
+        if self.streams:  # frameworks give the length of the body that they have
+            self.remove_content_length_header()
+            self.content_length = None
         header: bytes = super().build_response_header()
-        if self.channel.hold.feed is not None:
+        if self.streams or self.request.command == "HEAD":
             # The end of a stream is the end of its connection: what is sent is then the same for each reader.
+            # And of what has no body, waitress would still send the end.
             self.chunked_response = False
             header = header.replace(b"\r\nTransfer-Encoding: chunked", b"")
         return header
@@ -80,11 +100,14 @@ class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
         hold.called()
         super().execute()
         if hold.waits:
+            if self.wrote_header:
+                raise RuntimeError("The application waits after it began its reply.")
             raise Parked
         if hold.feed is not None:
             if not self.wrote_header:
                 self.write(b"")
-            raise Parked
+            if self.streams:
+                raise Parked
 
 
 class Refusal(NamedTuple):
@@ -119,7 +142,8 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
         self.content_length = len(refusal.body)
         self.set_close_on_finish()
         self.channel.linger_when_flushed = True
-        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else refusal.body)
+        asked = (self.channel.requests or [self.request])[0]  # which it is not itself if the application broke
+        self.write(b"" if asked.command == "HEAD" else refusal.body)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
@@ -140,13 +164,20 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     connected: bool
     socket: Any  # as wasyncore has it: a socket, or None
+    requests: list[Any]  # waitress has no types
 
     hold: Hold | None = None
     """Of the request that is being answered."""
     parked = False
     """Nobody works on that request: it waits, and all that can happen is that its client goes."""
     leaving = False
-    """The reply is a stream, and its headers are still being sent."""
+    """The reply is a stream, and its headers are written: the loop's thread alone sees to it."""
+
+    @property
+    def descriptor(self) -> int | None:
+        """The file descriptor; None once it is closed."""
+        descriptor: int | None = self._fileno  # waitress has no types
+        return descriptor
 
     @property
     def busy(self) -> bool:
@@ -190,13 +221,33 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         try:
             super().service()
         except Parked:
-            if hold.feed is None:
-                self.parked = True
-                hold.park()
-            else:
-                self.server.trigger.pull_trigger(self._leave)
-            return
+            if hold.feed is not None:
+                self._begin_to_leave(hold)
+                return
+            self.parked = True
+            hold.park()
+        except BaseException:
+            self._finish(hold)
+            raise
+        else:
+            self._finish(hold)
+        self.server.changed(self)
+
+    def failed(self, error: Exception) -> None:
+        """Log what the application raised at the end of a request. From any thread."""
+        self.logger.error("Exception at the end of a request", exc_info=error)
+
+    def _finish(self, hold: Hold) -> None:
+        """Say to whoever waits to answer that it is over, and to a feed that it is not needed. Any thread."""
+        feed = hold.take_feed()
+        if feed is not None:
+            self.server.streams.drop(feed, self.addr[0])
         hold.over()
+
+    def cancel(self) -> None:
+        """Close it, without an answer to what it asked. From any thread."""
+        super().cancel()
+        self.server.changed(self)  # waitress waits for the client to take something: one that is stuck never does
 
     def send_continue(self) -> None:
         """Ask for the body that a client holds back, if there is one and it will be taken.
@@ -230,8 +281,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         written: int = super().write_soon(data)
         self.behind = self.total_outbufs_len > 0
         if self.behind:
-            self.server.pull_trigger()  # again: the loop may have looked before it could see that
+            self.server.changed(self)
         return written
+
+    def _flush_some(self, do_close: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002 - as waitress has it
+        """Send what the socket takes; return whether that was anything. Raises OSError.
+
+        waitress' loop does so without the lock if no request is being answered. A worker that is done with one,
+        and asks for the next one's body, may be sending at that time: its client would get the same bytes twice.
+        Nor does it close a connection that failed: a worker must not, and the loop will be told of it.
+        """
+        with self.outbuf_lock:
+            return bool(super()._flush_some(do_close=False))
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         """Wait until the client has taken enough of what was written, but not for ever.
@@ -242,7 +303,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         most = self.adj.outbuf_high_watermark
         if self.total_outbufs_len <= most:
             return
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.server.patience
         with self.outbuf_lock:
             self._flush_exception(self._flush_some, do_close=False)
             while self.connected and self.total_outbufs_len > most:
@@ -251,7 +312,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
                     self.cancel()
                     return
                 self.behind = True
-                self.server.pull_trigger()
+                self.server.changed(self)
                 self.outbuf_lock.wait(left)
 
     def handle_read(self) -> None:
@@ -285,23 +346,38 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         elif self.hold is not None:
             self.hold.over()
 
+    def _begin_to_leave(self, hold: Hold) -> None:
+        """Hand over to the loop's thread. For a worker.
+
+        This says so, then looks whether the client is gone; ``handle_close`` notes that it is, then looks here.
+        So one of the two sees the other's, also if the loop does not turn any more.
+        """
+        self.leaving = True
+        if self.connected:
+            self.server.trigger.pull_trigger(self._leave)
+        else:
+            self._finish(hold)
+
     def _leave(self) -> None:
         """Give the socket to the streams once the headers are sent: this channel is over. On the loop's thread."""
         hold = self.hold
-        if hold is None or hold.feed is None:
+        if hold is None:
             return
-        self.leaving = bool(self.connected and self.total_outbufs_len)
-        if self.leaving:
+        with self.requests_lock:  # what was sent ahead is not answered; and one who does not read is silent now
+            for request in self.requests:
+                request.close()
+            self.requests = []
+        if self.connected and self.total_outbufs_len:
+            self.server.changed(self)
             return
-        sock, self.socket = self.socket, None
-        if self.connected:
+        feed = hold.take_feed() if self.connected else None
+        if feed is not None:
             self.del_channel()
             self.connected = False
-            self.server.streams.adopt(sock, hold.feed, self.addr[0])
-        else:
-            self.server.streams.drop(hold.feed, self.addr[0])
-        hold.feed = None
-        hold.over()
+            sock, self.socket = self.socket, None
+            self.server.streams.adopt(sock, feed, self.addr[0])
+        self._finish(hold)
+        self.hold = None  # each has the other: without this, what is over would stay until garbage is collected
 
     def _linger(self) -> None:
         self.close_when_flushed = False

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from alex_http.transport.streams import Feed
+    from alex_http.transport.feed import Feed
 
 HOLD = "alex_http.hold"
 """Where a request's ``Hold`` is in its WSGI environment."""
@@ -38,6 +38,9 @@ class Connection(Protocol):
     def room_for_stream(self) -> bool:
         """Return whether one more stream may be opened from there; if so, it counts from now on."""
 
+    def failed(self, error: Exception) -> None:
+        """Take notice of what the application raised at the end of a request. From any thread."""
+
 
 class _State(enum.Enum):
     CALLED = "a worker runs the application for it, or is about to"
@@ -60,10 +63,14 @@ class Hold:
         self.kept: object = None
         """What the application wants to find again when it is called again."""
         self.at_the_end: Callable[[], None] | None = None
-        """Called once when the request is over: answered, or its client gone. On any thread; must not block."""
+        """Called once when the request is over: answered, or its client gone. On any thread; must not block.
+
+        What it raises is logged.
+        """
         self.overdue = False
         """Whether the time that it asked for is over."""
         self.feed: Feed | None = None
+        """What the reply streams, until somebody takes it."""
         self.tick = 0
         self._connection = connection
         # Who wakes is on any thread, and the worker that parks the request and the loop that sees its client go
@@ -84,8 +91,12 @@ class Hold:
     def stream(self, feed: Feed) -> bool:
         """Make this reply a stream, unless there are too many; return whether it is one.
 
-        The application then returns its headers, without a Content-Length, and no body.
+        The application then returns its headers; a body, if it has one, comes before what the feed gives. If it
+        answers a HEAD, with a status that is not 2xx, or by raising, the feed is told that it is closed.
+        Raises RuntimeError if the request waits, or its reply is a stream already.
         """
+        if self._waits or self.feed is not None:
+            raise RuntimeError("A reply is a stream once, and not of a call that waits.")
         if not self._connection.room_for_stream():
             return False
         self.feed = feed
@@ -94,9 +105,12 @@ class Hold:
     def wait(self, seconds: float) -> None:
         """Have the application called again after ``wake``, or when the time is over.
 
-        The time begins with the first such call for a request. What the application returns from this call is
-        dropped. If ``wake`` was called since this call began, it is called again at once.
+        The time begins with the first such call for a request; once it is ``overdue``, only ``wake`` is waited
+        for. What the application returns from this call is dropped. If ``wake`` was called since this call began,
+        it is called again at once. Raises RuntimeError if the reply is a stream.
         """
+        if self.feed is not None:
+            raise RuntimeError("A reply that is a stream is not waited for.")
         self._waits = True
         if self._seconds is None:
             self._seconds = seconds
@@ -142,6 +156,12 @@ class Hold:
         else:
             self._connection.again()
 
+    def take_feed(self) -> Feed | None:
+        """Return the feed, to one who asks: who sees the client go and who sends the headers are two threads."""
+        with self._lock:
+            feed, self.feed = self.feed, None
+        return feed
+
     def time_is_over(self) -> None:
         """Take notice that it has waited for as long as it wanted."""
         self.overdue = True
@@ -155,7 +175,10 @@ class Hold:
         if self._reminded:
             self._connection.forget(self)
         if at_the_end is not None:
-            at_the_end()
+            try:
+                at_the_end()
+            except Exception as error:  # noqa: BLE001 - whatever it raises, the connection goes on
+                self._connection.failed(error)
 
 
 class Reminders:

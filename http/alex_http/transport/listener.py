@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import errno
+import math
 import socket
 from collections.abc import Callable
 from typing import Any
 
-from structlog.typing import FilteringBoundLogger
 from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # waitress has no types
 from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]  # waitress has no types
 from waitress.wasyncore import dispatcher  # type: ignore[import-untyped]  # waitress has no types
 
-from alex_actors.ports import Clock
 from alex_http.transport.channels import Channel, Refuse
 from alex_http.transport.holds import Hold, Reminders
+from alex_http.transport.loops import Loop
+from alex_http.transport.ports import Clock, Log
 from alex_http.transport.streams import Streams
 from alex_http.transport.workers import Workers
 
@@ -22,12 +23,16 @@ NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What accepting a connection fails with until something else is closed. The connection stays in the queue."""
 PAUSE = 1.0
 """Seconds without accepting after that. The socket stays ready: trying again at once is a loop without an end."""
+BATCH = 64
+"""Connections that are accepted in one turn. waitress takes one: of thousands that come at once, the last one
+waits for as many turns."""
 
 
 class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
-    """The listening socket and its channels. All but ``wake`` belongs to the thread that runs the loop."""
+    """The listening socket and its channels. Unless it says otherwise, for the thread that turns the loop."""
 
     channel_class = Channel
+    will_close = False
 
     def __init__(
         self,
@@ -35,22 +40,30 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         app: Callable[..., Any],  # a WSGI application
         sock: socket.socket,
         adj: Adjustments,
+        loop: Loop,
         workers: Workers,
         streams: Streams,
         refuse: Refuse,
+        patience: float,
         clock: Clock,
-        log: FilteringBoundLogger,
+        log: Log,
     ) -> None:
         self.refuse = refuse
+        self.patience = patience
         self.streams = streams
         self.draining = False
+        self._loop = loop
         self._reminders = Reminders()
+        self._sleeps_until = math.inf
+        """When the loop looks at the reminders next, on the clock that never goes back; later at the latest."""
         self._log = log
         self._clock = clock
         self._accept_from: float | None = None
         """When to accept again, on the clock that never goes back; None if the last time went well."""
         sockinfo = (sock.family, sock.type, sock.proto, sock.getsockname())
-        super().__init__(app, _sock=sock, dispatcher=workers, adj=adj, sockinfo=sockinfo, bind_socket=False)
+        super().__init__(
+            app, map=loop, _sock=sock, dispatcher=workers, adj=adj, sockinfo=sockinfo, bind_socket=False
+        )
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -58,10 +71,23 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         return tuple(self.active_channels.values())
 
     @property
-    def sockets(self) -> dict[int, Any]:  # waitress has no types
-        """What the loop watches, by file descriptor."""
-        watched: dict[int, Any] = self._map  # waitress has no types
-        return watched
+    def descriptor(self) -> int | None:
+        """The file descriptor; None once it is closed."""
+        descriptor: int | None = self._fileno  # waitress has no types
+        return descriptor
+
+    def turn(self, timeout: float) -> None:
+        """Wait, at most so many seconds, until something happens or a reminder is due, and see to it."""
+        self._loop.look_at(self)  # whether it accepts depends on the time, and on the others
+        self._loop.turn(self._remind_due(timeout))
+
+    def changed(self, channel: Channel) -> None:
+        """Take notice that a channel may wait for something else than before. From any thread."""
+        if self._loop.changed(channel) or self.draining:  # a stop waits for channels to be done
+            self.wake()
+
+    def pull_trigger(self) -> None:
+        """Do nothing. waitress' channels call it after each request; ours say themselves what changed."""
 
     def wake(self) -> None:
         """Make the loop look up. May be called from any thread, and from a signal handler: it takes no lock."""
@@ -69,24 +95,41 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
     def remind(self, hold: Hold, seconds: float) -> None:
         """Have a hold's time be over in so many seconds. From any thread."""
-        self._reminders.add(hold, self._clock.monotonic() + seconds)
-        self.wake()  # it may be the next thing that happens
+        at = self._clock.monotonic() + seconds
+        self._reminders.add(hold, at)
+        if at < self._sleeps_until:
+            self.wake()
 
     def forget(self, hold: Hold) -> None:
         """Do not, if it was not yet. From any thread."""
         self._reminders.drop(hold)
 
-    def remind_due(self) -> float:
-        """Tell the holds whose time is over; return in how many seconds the next one is."""
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be answered."""
+        return len(self._reminders)
+
+    def _remind_due(self, timeout: float) -> float:
+        """Tell the holds whose time is over; return how many seconds the loop may sleep."""
+        self._sleeps_until = math.inf  # from here on, one that is added wakes the loop, so that none is overlooked
         now = self._clock.monotonic()
         for hold in self._reminders.due(now):
             hold.time_is_over()
-        return max(0.0, self._reminders.next() - now)
+        self._sleeps_until = until = min(now + timeout, self._reminders.next())
+        return max(0.0, until - now)
 
     def readable(self) -> bool:
         """Return whether to wait for connections."""
         ready = bool(super().readable())  # first: it is where waitress calls maintenance
         return ready and (self._accept_from is None or self._clock.monotonic() >= self._accept_from)
+
+    def handle_accept(self) -> None:
+        """Accept what waits, up to a batch of it: then those that are open have their turn."""
+        for _ in range(BATCH):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before or not self.readable():
+                return
 
     def accept(self) -> tuple[socket.socket, Any] | None:  # an address has the form of its family
         """Accept a connection, if there is one and there is room for it. Raises OSError."""

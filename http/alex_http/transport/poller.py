@@ -46,8 +46,9 @@ class Poller:
         self._selector.modify(sock, READ | WRITE if wanted else READ, stream)
 
     def forget(self, sock: socket.socket) -> None:
-        """Watch it no more."""
-        self._selector.unregister(sock)
+        """Watch it no more. It may not be watched: the system may not have had room for that."""
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(sock)
 
     def wait(self, timeout: float) -> Iterator[Ready]:
         """Wait, at most ``timeout`` seconds, until one can be read or written; give all that can."""

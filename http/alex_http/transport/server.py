@@ -8,14 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import RLock, Thread
 from typing import Any
 
-from structlog.typing import FilteringBoundLogger
 from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # waitress has no types
-from waitress.wasyncore import loop  # type: ignore[import-untyped]  # waitress has no types
 
-from alex_actors.ports import Clock
-from alex_http.transport.channels import Refuse
+from alex_http.transport.channels import PATIENCE, Refuse
 from alex_http.transport.listener import Listener
-from alex_http.transport.sockets import BACKLOG, allow_descriptors, listening
+from alex_http.transport.loops import LoopName, new_loop
+from alex_http.transport.ports import Clock, Log
+from alex_http.transport.sockets import (
+    BACKLOG,
+    KEEP_ALIVE,
+    RESERVE,
+    KeepAlive,
+    OpenFiles,
+    Room,
+    listening,
+    make_room,
+)
 from alex_http.transport.streams import Streams
 from alex_http.transport.workers import Workers
 
@@ -37,8 +45,10 @@ class Server:
 
     The socket listens from construction on: who connects before ``serve`` is answered then. What its parser
     refuses is answered by ``refuse``. ``probes`` are paths that are answered while all ``workers`` are busy.
-    ``connections`` and ``streams`` are how many there may be at once, each of them; ``max_body`` is in bytes;
-    ``grace`` is how many seconds requests have to finish when it is stopped. Raises CannotListen.
+    ``connections`` and ``streams`` are how many there may be at once, each of them: fewer if the system does
+    not allow as many open files, and that is logged. ``max_body`` is in bytes; ``grace`` is how many seconds
+    requests have to finish when it is stopped; ``patience`` how many a worker waits for a client that does not
+    read. ``loop`` is None for the best that the system has. Raises CannotListen.
     """
 
     def __init__(
@@ -49,7 +59,7 @@ class Server:
         host: str,
         port: int,
         clock: Clock,
-        log: FilteringBoundLogger,
+        log: Log,
         workers: int,
         connections: int,
         streams: int,
@@ -57,6 +67,9 @@ class Server:
         max_body: int,
         grace: float,
         probes: Collection[str] = (),
+        loop: LoopName | None = None,
+        keep_alive: KeepAlive = KEEP_ALIVE,
+        patience: float = PATIENCE,
     ) -> None:
         self._clock = clock
         self._log = log
@@ -65,7 +78,7 @@ class Server:
         self._closed = False
         self._waking = RLock()
         """Held to use or close the trigger. A signal handler may come while its own thread holds it."""
-        allow_descriptors(connections + streams)
+        connections, streams = self._room(Room(connections, streams))
         sock = listening(host, port)
         self.host, self.port = sock.getsockname()[:2]
         self._workers = Workers(probes=probes)
@@ -77,13 +90,18 @@ class Server:
             most=streams,
             most_per_address=streams_per_address,
         )
+        self._loop = new_loop(loop)
         self._listener = Listener(
             app=app,
             sock=sock,
-            adj=_adjustments(sock, workers=workers, connections=connections, max_body=max_body),
+            loop=self._loop,
+            adj=_adjustments(
+                sock, workers=workers, connections=connections, max_body=max_body, keep_alive=keep_alive
+            ),
             workers=self._workers,
             streams=self.streams,
             refuse=refuse,
+            patience=patience,
             clock=clock,
             log=log,
         )
@@ -96,11 +114,16 @@ class Server:
         """Where it is reached, with the real port if 0 was asked for."""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be answered, without a worker."""
+        return self._listener.waiting
+
     def serve(self) -> None:
         """Answer requests until ``stop``; return when all is closed."""
         try:
             while not self._stopping:
-                self._turn(LONGEST_TURN)
+                self._listener.turn(LONGEST_TURN)
             self._drain()
         finally:
             self.close()
@@ -126,7 +149,7 @@ class Server:
         self._listener.close_all()
         self.streams.close()
         self._sending.join(timeout=STRAGGLERS)
-        self._feed_readers.shutdown(wait=False, cancel_futures=True)
+        self._feed_readers.shutdown(wait=False)  # what waits to be read is not, now that its stream is closed
         self._workers.shutdown(timeout=STRAGGLERS)
         if running := self._workers.running:
             # They may still pull the trigger: its descriptors must not come to be those of another file.
@@ -135,34 +158,49 @@ class Server:
         with self._waking:
             self._closed = True
             self._listener.trigger.close()
+            self._loop.close()
 
-    def _turn(self, timeout: float) -> None:
-        timeout = min(timeout, self._listener.remind_due())
-        loop(timeout=timeout, use_poll=True, map=self._listener.sockets, count=1)
+    def _room(self, wanted: Room) -> Room:
+        """Return how many connections and streams there may be; say so if those are fewer than was asked for."""
+        room = make_room(wanted, OpenFiles())
+        if room != wanted:
+            self._log.warning(
+                "http.fewer_descriptors",
+                connections=room.connections,
+                streams=room.streams,
+                wanted_connections=wanted.connections,
+                wanted_streams=wanted.streams,
+                open_files=sum(room) + RESERVE,
+                advice=f"raise the limit of open files (ulimit -Hn, LimitNOFILE= of systemd) to"
+                f" {sum(wanted) + RESERVE}, or lower server.max_connections or limits.max_streams",
+            )
+        return room
 
     def _drain(self) -> None:
         self._listener.stop_accepting()
         self.streams.end_all()
         deadline = self._clock.monotonic() + self._grace
         while self._unfinished() and (left := deadline - self._clock.monotonic()) > 0:
-            self._turn(min(left, SHORT_TURN if len(self.streams) else LONGEST_TURN))
+            self._listener.turn(min(left, SHORT_TURN if len(self.streams) else LONGEST_TURN))
 
     def _unfinished(self) -> bool:
         return self._listener.close_idle() or len(self.streams) > 0
 
 
 def _adjustments(
-    sock: socket.socket, *, workers: int, connections: int, max_body: int
-) -> Any:  # waitress has no types
-    return Adjustments(
+    sock: socket.socket, *, workers: int, connections: int, max_body: int, keep_alive: KeepAlive
+) -> Adjustments:
+    adjustments = Adjustments(
         sockets=[sock],
         threads=workers,
         backlog=BACKLOG,
-        connection_limit=connections,
+        connection_limit=connections + 2,  # waitress counts the listening socket, and what wakes the loop
         max_request_body_size=max_body + 1,  # waitress refuses what is as large as its limit
         max_request_header_size=MAX_HEADERS,
-        asyncore_use_poll=True,  # select() knows no descriptor above 1023
+        log_socket_errors=False,  # a client that goes is no error of ours
         clear_untrusted_proxy_headers=True,
         ident=None,  # no Server header: what runs here is nobody's business
         expose_tracebacks=False,
     )
+    adjustments.socket_options = [*adjustments.socket_options, *keep_alive.options()]
+    return adjustments

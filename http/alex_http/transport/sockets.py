@@ -1,10 +1,15 @@
-"""Sockets of the system: one that listens, and as many descriptors as connections need."""
+"""Sockets of the system: one that listens; options by which vanished clients are noticed; open files for all."""
 
 from __future__ import annotations
 
 import errno
-import resource
+import math
 import socket
+import sys
+from typing import NamedTuple
+
+if sys.platform != "win32":  # which limits sockets in other ways
+    import resource
 
 HIGHEST_PORT = 65_535
 BACKLOG = 1024
@@ -12,30 +17,107 @@ BACKLOG = 1024
 RESERVE = 200
 """Descriptors for all that is no connection of a client. The database takes two for each thread, of which there
 are at most 64; the rest is for the logs, and for what tools open."""
+LEAST = 100
+"""Connections, streams among them, below which a server is not worth starting: a browser opens six of them."""
+STEPS = 16
+"""How many limits are tried, evenly down from what is needed: macOS does not say what it allows."""
 
 
 class CannotListen(Exception):
     """The server cannot be reached as the settings want it; the text says why, and what would be right."""
 
 
-def allow_descriptors(connections: int) -> None:
-    """Raise this process's soft limit of descriptors as far as ``connections`` need.
+class KeepAlive(NamedTuple):
+    """How soon a client is noticed that vanished without a word: a cable, a sleeping laptop, a forgetful router.
 
-    Raises CannotListen if the hard limit is lower: connections would be refused long before their limit, and
-    commands and files of tools would fail with them.
+    Seconds of silence until it is probed, whole seconds between two probes, and how many of them it may leave
+    unanswered; seconds that it may leave unacknowledged what was sent (``TCP_USER_TIMEOUT``, RFC 5482; Linux cuts
+    off with it who takes nothing for so long, too). As far as the system has them.
     """
-    needed = connections + RESERVE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    except (ValueError, OSError) as error:
+
+    idle: int = 30
+    interval: int = 10
+    probes: int = 3
+    unacknowledged: float = 30.0
+
+    def options(self) -> list[tuple[int, int, int]]:
+        """Return what to set on each connection: level, option, value."""
+        named = {
+            "TCP_KEEPIDLE": self.idle,
+            "TCP_KEEPALIVE": self.idle,  # as macOS calls it
+            "TCP_KEEPINTVL": self.interval,
+            "TCP_KEEPCNT": self.probes,
+            "TCP_USER_TIMEOUT": round(self.unacknowledged * 1000),
+        }
+        found = [(getattr(socket, name, None), value) for name, value in named.items()]
+        return [
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            *((socket.IPPROTO_TCP, option, value) for option, value in found if option is not None),
+        ]
+
+
+KEEP_ALIVE = KeepAlive()
+
+
+class OpenFiles:
+    """How many files this process may have open. Tests have systems of their own."""
+
+    def limits(self) -> tuple[float, float]:
+        """Return the soft and the hard limit; infinite if there is none."""
+        if sys.platform == "win32":
+            return math.inf, math.inf
+        soft, hard = (
+            math.inf if limit == resource.RLIM_INFINITY else limit
+            for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+        )
+        return soft, hard
+
+    def allow(self, soft: int) -> bool:
+        """Set the soft limit; return whether the system lets it be so high."""
+        if sys.platform != "win32":
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            except (ValueError, OSError):
+                return False
+        return True
+
+
+class Room(NamedTuple):
+    """How many connections and how many streams there may be at once."""
+
+    connections: int
+    streams: int
+
+
+def make_room(wanted: Room, files: OpenFiles) -> Room:
+    """Raise the limit of open files as far as ``wanted`` needs; return what there is room for, in proportion.
+
+    Raises CannotListen if that is next to nothing.
+    """
+    total = sum(wanted)
+    possible = min(total, _allow(total + RESERVE, files) - RESERVE)
+    if possible < min(total, LEAST):
         raise CannotListen(
-            f"Cannot serve {connections} connections: they and the rest need {needed} open files, and this"
-            f" process may have {hard if hard != resource.RLIM_INFINITY else soft}. Lower server.max_connections"
-            " in the settings, or raise the limit (ulimit -n, LimitNOFILE= of systemd)."
-        ) from error
+            f"Cannot serve: this process may have {possible + RESERVE} open files, and {LEAST} connections and the"
+            f" rest need {LEAST + RESERVE}. Raise the limit (ulimit -n, LimitNOFILE= of systemd)."
+        )
+    if possible == total:
+        return wanted
+    connections = min(wanted.connections, max(LEAST // 10, wanted.connections * possible // total))
+    return Room(connections, possible - connections)
+
+
+def _allow(needed: int, files: OpenFiles) -> int:
+    """Return how many files may be open, at least ``needed`` if that can be had."""
+    soft, hard = files.limits()
+    if soft >= needed:
+        return needed
+    highest, lowest = int(min(needed, hard)), int(soft)
+    for step in range(STEPS):
+        limit = highest - (highest - lowest) * step // STEPS
+        if files.allow(limit):
+            return limit
+    return lowest
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -15,14 +15,11 @@ from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
+from alex_http.transport.feed import Feed as Feed
+from alex_http.transport.feed import Reason as Reason
 from alex_http.transport.poller import Poller
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-T = TypeVar("T")
+from alex_http.transport.ports import Log
 
 LONGEST_SLEEP = 1.0
 """Seconds. It is woken for all that it must see."""
@@ -42,35 +39,8 @@ SEND_BUFFER = 65_536
 RECEIVE = 65_536
 """Bytes of what a reader still sends that are read and dropped at a time."""
 
-Reason: TypeAlias = Literal["ended", "gone", "stalled", "stopping", "failed"]
-"""Why a stream is closed: its feed ended, its reader went, or stopped reading; the server stops; the feed failed."""
-
-
-class Feed(Protocol):
-    """What one stream sends. Asked for more only when there is room: what it was asked for is all that is kept.
-
-    Called by one thread at a time: the streams' thread, or the one that reads for it.
-    """
-
-    @property
-    def blocking(self) -> bool:
-        """Whether ``take`` may take its time: then another thread calls it."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is nothing more to come."""
-
-    def begin(self, wake: Callable[[], None]) -> None:
-        """Get ready. ``wake`` is to be called, from any thread, when after nothing there may be something."""
-
-    def take(self) -> bytes:
-        """Return what is to be sent next; nothing, if there is nothing now."""
-
-    def heartbeat(self) -> bytes:
-        """Return what is sent when there is nothing to be sent."""
-
-    def closed(self, reason: Reason) -> None:
-        """Take notice that this was the last call."""
+TURN = 16
+"""What one stream may send at a time: a reader and its feed may both be fast and without end, and others wait."""
 
 
 class Stream:
@@ -112,12 +82,15 @@ class Streams:
         *,
         now: Callable[[], float],
         read: Callable[[Callable[[], None]], object],
-        log: FilteringBoundLogger,
+        log: Log,
         most: int,
         most_per_address: int,
         poller: Poller | None = None,
     ) -> None:
-        """``now`` is seconds that never go back; ``read`` has a function called on a thread that may block."""
+        """``now`` is seconds that never go back.
+
+        ``read`` has a function called, sooner or later, on a thread that may block.
+        """
         self._now = now
         self._read = read
         self._log = log
@@ -129,6 +102,7 @@ class Streams:
         self._by_address: Counter[str] = Counter()
         self._open = 0
         self._streams: dict[Stream, None] = {}
+        self._away = 0  # how many are being read for
         self._due: list[tuple[float, int, Stream]] = []  # when to look at which, though nothing happened
         self._numbers = itertools.count()
         self._new: deque[Stream] = deque()
@@ -156,7 +130,7 @@ class Streams:
     def drop(self, feed: Feed, address: str) -> None:
         """Take notice that one that was admitted did not come to be."""
         self._count_out(address)
-        feed.closed("gone")
+        self._tell(feed, "gone")
 
     def call(self, stream: Stream) -> None:
         """Have a stream looked at."""
@@ -169,8 +143,8 @@ class Streams:
         self._poller.ring()
 
     def close(self) -> None:
-        """Have ``run`` return, and close what is open."""
-        self._closed = True
+        """Have ``run`` return, and close what is open. It returns when nobody reads for a stream any more."""
+        self._ending = self._closed = True
         self._poller.ring()
 
     def __len__(self) -> int:
@@ -198,9 +172,11 @@ class Streams:
         while not self._closed:
             self.turn(LONGEST_SLEEP)
         while self._new:
-            self._begin(self._new.popleft())
+            self._attend(self._new.popleft(), self._begin)
         for stream in tuple(self._streams):
             self._close(stream, "stopping")
+        while self._away:
+            self.turn(LONGEST_SLEEP)
         self._poller.close()
 
     def turn(self, longest: float) -> None:
@@ -212,19 +188,32 @@ class Streams:
             longest = min(longest, max(0.0, self._due[0][0] - self._now()))
         for stream, readable, writable in self._poller.wait(longest):
             if readable:
-                self._hear(stream)
+                self._attend(stream, self._hear)
             if writable:
-                self._flush(stream)
-                self._advance(stream)
+                self._attend(stream, self._resume)
         self._asleep = False
         for _ in range(len(self._new)):
-            self._begin(self._new.popleft())
+            self._attend(self._new.popleft(), self._begin)
         for _ in range(len(self._calls)):  # not those that come meanwhile: the sockets have their turn
-            self._answer(self._calls.popleft())
+            self._attend(self._calls.popleft(), self._answer)
         if self._ending:
             for stream in tuple(self._streams):
-                self._advance(stream)
-        self._look_at_due()
+                self._attend(stream, self._advance)
+        now = self._now()
+        while self._due and self._due[0][0] <= now:
+            self._attend(heapq.heappop(self._due)[2], self._check)
+
+    def _attend(self, stream: Stream, step: Callable[[Stream], None]) -> None:
+        """See to one stream. What fails there, in its feed or here, ends it and no other."""
+        try:
+            step(stream)
+        except Exception as error:  # noqa: BLE001 - whatever a feed raises, the others go on
+            self._log.error("stream.failed", exc_info=error)
+            stream.pending = b""
+            if stream.reason is None:
+                self._end(stream, "failed")
+            else:
+                self._close(stream, stream.reason)
 
     def _begin(self, stream: Stream) -> None:
         sock = stream.sock
@@ -237,7 +226,12 @@ class Streams:
         stream.sent_at = now = self._now()
         self._look_again(stream, now + HEARTBEAT)
         if not self._ending:
-            self._guard(stream, lambda: stream.feed.begin(stream.wake))
+            stream.feed.begin(stream.wake)
+        self._advance(stream)
+
+    def _resume(self, stream: Stream) -> None:
+        """Send on, now that there is room."""
+        self._flush(stream)
         self._advance(stream)
 
     def _answer(self, stream: Stream) -> None:
@@ -249,11 +243,12 @@ class Streams:
             return
         if data is not None:
             stream.read, stream.away = None, False
+            self._away -= 1
             missed, stream.missed = stream.missed, False
             if stream.reason is not None:
                 self._tell_closed(stream)
-            elif data:
-                self._send(stream, data)
+            elif data:  # a heartbeat may have been sent meanwhile, and not be through
+                self._send(stream, stream.pending[stream.offset :] + data if stream.pending else data)
             elif not (missed or stream.failed or stream.feed.ended):
                 return  # it calls when there is something
         self._advance(stream)
@@ -261,7 +256,9 @@ class Streams:
     def _advance(self, stream: Stream) -> None:
         """Send until the reader has enough, or there is nothing more."""
         feed = stream.feed
-        while stream.sock is not None and not (stream.reason or stream.pending or stream.away):
+        for _ in range(TURN):
+            if stream.sock is None or stream.reason or stream.pending or stream.away:
+                return
             if stream.failed:
                 self._end(stream, "failed")
             elif feed.ended:
@@ -269,26 +266,26 @@ class Streams:
             elif self._ending:
                 self._end(stream, "stopping")
             elif feed.blocking:
-                stream.away = True
                 self._read(partial(self._read_for, stream))
-            elif data := self._guard(stream, feed.take):
+                stream.away = True
+                self._away += 1
+            elif data := feed.take():
                 self._send(stream, data)
-            elif not (stream.failed or feed.ended):
+            elif not feed.ended:
                 return
+        self._calls.append(stream)
 
     def _read_for(self, stream: Stream) -> None:
         """Read from a feed that blocks. On a thread for that."""
-        stream.read = self._guard(stream, stream.feed.take) or b""
+        read = b""
+        if stream.sock is not None:
+            try:
+                read = stream.feed.take()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._log.error("stream.failed", exc_info=error)
+                stream.failed = True
+        stream.read = read
         self.call(stream)
-
-    def _guard(self, stream: Stream, call: Callable[[], T]) -> T | None:
-        """Call a feed. One that fails ends its own stream and no other."""
-        try:
-            return call()
-        except Exception as error:  # noqa: BLE001 - whatever a feed raises, the others go on
-            self._log.error("stream.failed", exc_info=error)
-            stream.failed = True
-            return None
 
     def _send(self, stream: Stream, data: bytes) -> None:
         stream.sent_at = self._now()
@@ -329,21 +326,20 @@ class Streams:
         if gone:
             self._close(stream, "gone")
 
-    def _look_at_due(self) -> None:
-        """Send heartbeats, and close what was waited for long enough."""
+    def _check(self, stream: Stream) -> None:
+        """Send a heartbeat, or close what was waited for long enough, if it is time for that."""
+        if stream.sock is None:
+            return
         now = self._now()
-        while self._due and self._due[0][0] <= now:
-            stream = heapq.heappop(self._due)[2]
-            limit = LINGER if stream.reason is not None else STALL if stream.pending else HEARTBEAT
-            if now - stream.sent_at < limit:
-                pass
-            elif stream.reason is not None or stream.pending:
-                self._close(stream, "stalled")
-            else:
-                self._send(stream, self._guard(stream, stream.feed.heartbeat) or b"")
-                self._advance(stream)  # a feed that could not read tries again
-            if stream.sock is not None:
-                self._look_again(stream, min(now + HEARTBEAT, max(now, stream.sent_at) + limit))
+        limit = LINGER if stream.reason is not None else STALL if stream.pending else HEARTBEAT
+        if now < stream.sent_at + limit:
+            self._look_again(stream, min(now + HEARTBEAT, stream.sent_at + limit))
+        elif stream.reason is not None or stream.pending:
+            self._close(stream, "stalled")
+        else:
+            self._send(stream, stream.feed.heartbeat())
+            self._look_again(stream, stream.sent_at + HEARTBEAT)
+            self._advance(stream)  # a feed that could not read tries again
 
     def _look_again(self, stream: Stream, at: float) -> None:
         heapq.heappush(self._due, (at, next(self._numbers), stream))
@@ -355,7 +351,8 @@ class Streams:
         if stream.sock is None:
             return
         stream.reason = reason
-        stream.sent_at = self._now()
+        stream.sent_at = now = self._now()
+        self._look_again(stream, now + LINGER)
         self._tell_closed(stream)
         try:
             stream.sock.shutdown(socket.SHUT_WR)
@@ -377,6 +374,11 @@ class Streams:
 
     def _tell_closed(self, stream: Stream) -> None:
         """Tell a feed that it is not needed any more, unless somebody reads from it: it is told after that."""
-        reason = stream.reason
-        if reason is not None and not stream.away:
-            self._guard(stream, lambda: stream.feed.closed(reason))
+        if stream.reason is not None and not stream.away:
+            self._tell(stream.feed, stream.reason)
+
+    def _tell(self, feed: Feed, reason: Reason) -> None:
+        try:
+            feed.closed(reason)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log.error("stream.failed", exc_info=error)

@@ -1,0 +1,45 @@
+"""Which cores a process and its children run on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import json, os, subprocess, sys
+from alex_actors.cores import Cores
+given = sorted(os.sched_getaffinity(0))
+cores = Cores(one=sys.argv[1] == "one")
+ask = [sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
+mine = sorted(os.sched_getaffinity(0))
+with cores.for_children():
+    child = json.loads(subprocess.check_output(ask))
+print(json.dumps({"given": given, "mine": mine, "child": child, "after": sorted(os.sched_getaffinity(0))}))
+"""
+
+
+def cores(which: str) -> dict[str, list[int]]:
+    """Return what a new process has: it must not be this one, whose other tests want all cores."""
+    out = subprocess.run([sys.executable, "-c", SCRIPT, which], capture_output=True, check=True, timeout=30)
+    seen: dict[str, list[int]] = json.loads(out.stdout)
+    return seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process choose its cores")
+def test_a_process_keeps_to_one_core_and_its_children_have_all() -> None:
+    seen = cores("one")
+
+    assert len(seen["mine"]) == 1
+    assert set(seen["mine"]) <= set(seen["given"])
+    assert seen["child"] == seen["given"]
+    assert seen["after"] == seen["mine"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process choose its cores")
+def test_a_process_that_is_not_asked_to_keeps_all_cores() -> None:
+    seen = cores("all")
+
+    assert seen["mine"] == seen["given"] == seen["child"] == seen["after"]
