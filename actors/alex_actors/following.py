@@ -30,6 +30,10 @@ LONGEST_STRETCH = 256
 beside its body, about as much again."""
 
 
+MOST_BYTES = 65_536
+"""Bytes of events' bodies that are taken at once; one event more, if they are not that many yet."""
+
+
 class _Stretch:
     """All events of a topic that are published from some moment on, as far as they are not taken yet."""
 
@@ -114,6 +118,8 @@ class Following:
     def take(self, limit: int) -> tuple[RecordedEvent, ...]:
         """Return what comes next, at least one event and at most ``limit`` (1 or more), or nothing.
 
+        More than MOST_BYTES only if the last of them, or the only one, is so large.
+
         After nothing, ``wake`` is called once when there may be something; after something, take again. ``wake``
         is called on the broadcaster's thread: it must not block, nor raise. It may be for nothing.
         Raises what the store raises (SQLAlchemyError): nothing is lost then, but nobody wakes: take again later.
@@ -148,10 +154,10 @@ class Following:
             events += self._read(limit)
             if self.missing and self._there:
                 return []  # it is gone, then
-            if len(events) < limit:
+            if not _full(events, limit):
                 self._joined = stretch
         if stretch is not None and stretch is self._joined:
-            while stretch and len(events) < limit:
+            while stretch and not _full(events, limit):
                 self._pass_on(stretch.take(), events)
         return events
 
@@ -170,7 +176,7 @@ class Following:
     def _page(self, limit: int) -> tuple[RecordedEvent, ...]:
         match self.topic:
             case TaskTopic(task_id=task_id):
-                page = self._reader.events(task_id, after=self.position, limit=limit)
+                page = self._reader.events(task_id, after=self.position, limit=limit, most_bytes=MOST_BYTES)
             case SessionTopic(session_id=session_id):
                 page = self._page_of_session(session_id, limit)
             case _:
@@ -187,7 +193,9 @@ class Following:
             self._key = self._reader.session_key(session_id)
         if self._key is None:
             return None
-        return self._reader.session_events(session_id, after=self.position, limit=limit, key=self._key)
+        return self._reader.session_events(
+            session_id, after=self.position, limit=limit, most_bytes=MOST_BYTES, key=self._key
+        )
 
     def _pass_on(self, event: RecordedEvent, events: list[RecordedEvent]) -> None:
         if event.event_id > self.position:
@@ -226,6 +234,11 @@ class Following:
         if self._idle and not self._silent:
             self._idle = False
             self._wake()
+
+
+def _full(events: list[RecordedEvent], limit: int) -> bool:
+    """Return whether that is all that is taken at once."""
+    return len(events) >= limit or sum(len(event.body) for event in events) >= MOST_BYTES
 
 
 class EndWatch:

@@ -57,17 +57,25 @@ class WatchedReader(StoreReader):
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
 
-    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+    def events(
+        self, task_id: TaskId, *, after: int, limit: int, most_bytes: int | None = None
+    ) -> tuple[RecordedEvent, ...] | None:
         """Read a page of a task."""
-        return self._watched(lambda: super(WatchedReader, self).events(task_id, after=after, limit=limit))
+        read = super().events
+        return self._watched(lambda: read(task_id, after=after, limit=limit, most_bytes=most_bytes))
 
     def session_events(
-        self, session_id: SessionId, *, after: int, limit: int, key: int | None = None
+        self,
+        session_id: SessionId,
+        *,
+        after: int,
+        limit: int,
+        most_bytes: int | None = None,
+        key: int | None = None,
     ) -> tuple[RecordedEvent, ...] | None:
         """Read a page of a session."""
-        return self._watched(
-            lambda: super(WatchedReader, self).session_events(session_id, after=after, limit=limit, key=key)
-        )
+        read = super().session_events
+        return self._watched(lambda: read(session_id, after=after, limit=limit, most_bytes=most_bytes, key=key))
 
     def _watched(self, read: Callable[[], tuple[RecordedEvent, ...] | None]) -> tuple[RecordedEvent, ...] | None:
         self.pages += 1

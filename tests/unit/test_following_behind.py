@@ -9,7 +9,7 @@ import pytest
 
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.events import TaskStarted
-from alex_actors.following import LARGEST_STRETCH, LONGEST_STRETCH
+from alex_actors.following import LARGEST_STRETCH, LONGEST_STRETCH, MOST_BYTES
 from alex_actors.messages import tell
 from tests.unit.followed import SESSION, T1, Followed, said
 from tests.unit.protocol_system import CONTEXT
@@ -52,6 +52,25 @@ def test_what_is_too_much_to_keep_is_read_from_the_store(
 
     assert owner.taken == [event_id for event_id in followed.recorded(T1) if event_id > start]
     assert (followed.reader.pages > pages) == read_again
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_no_more_bytes_are_taken_at_once_than_may_wait(followed: Followed, *, live: bool) -> None:
+    owner = followed.live(T1) if live else followed.follow(T1)
+    start = owner.following.position
+    sizes = [MOST_BYTES // 4] * 3 + [3 * MOST_BYTES, 1]
+
+    followed.commit("t1", *(said("x" * size) for size in sizes))
+    followed.broadcast()
+    taken = []
+    while events := owner.following.take(100):
+        taken.append(events)
+
+    assert [event.event_id for events in taken for event in events] == [
+        event_id for event_id in followed.recorded(T1) if event_id > start
+    ]
+    for events in taken:
+        assert sum(len(event.body) for event in events[:-1]) < MOST_BYTES
 
 
 def test_what_was_taken_makes_room(followed: Followed) -> None:

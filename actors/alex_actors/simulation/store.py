@@ -211,19 +211,27 @@ class SimulatedReader(StoreReader):
         self._look_at(task_resource(task_id))
         return super().task(task_id)
 
-    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+    def events(
+        self, task_id: TaskId, *, after: int, limit: int, most_bytes: int | None = None
+    ) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a task's events, or None."""
         self._look_at(task_resource(task_id))
-        events = super().events(task_id, after=after, limit=limit)
+        events = super().events(task_id, after=after, limit=limit, most_bytes=most_bytes)
         self.looked()
         return events
 
     def session_events(
-        self, session_id: SessionId, *, after: int, limit: int, key: int | None = None
+        self,
+        session_id: SessionId,
+        *,
+        after: int,
+        limit: int,
+        most_bytes: int | None = None,
+        key: int | None = None,
     ) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a session's events, or None."""
         self._look_at(STORE)
-        events = super().session_events(session_id, after=after, limit=limit, key=key)
+        events = super().session_events(session_id, after=after, limit=limit, most_bytes=most_bytes, key=key)
         self.looked()
         return events
 

@@ -59,14 +59,26 @@ class StoreReader:
         rows, total = self._page(page, count, wanted)
         return Tasks(tuple(task_of_row(row) for row in rows), total)
 
-    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
-        """Return a task's events with an id above ``after``, in order; None if there is no such task."""
+    def events(
+        self, task_id: TaskId, *, after: int, limit: int, most_bytes: int | None = None
+    ) -> tuple[RecordedEvent, ...] | None:
+        """Return a task's events with an id above ``after``, in order; None if there is no such task.
+
+        At most ``limit``, and no more once their bodies have ``most_bytes``.
+        """
+        wanted = {"after": after, "limit": limit}
         return self._events(
-            queries.PLACE_OF_TASK, {"task_id": task_id}, queries.EVENTS_OF_TASK, {"after": after, "limit": limit}
+            queries.PLACE_OF_TASK, {"task_id": task_id}, queries.EVENTS_OF_TASK, wanted, most_bytes=most_bytes
         )
 
     def session_events(
-        self, session_id: SessionId, *, after: int, limit: int, key: int | None = None
+        self,
+        session_id: SessionId,
+        *,
+        after: int,
+        limit: int,
+        most_bytes: int | None = None,
+        key: int | None = None,
     ) -> tuple[RecordedEvent, ...] | None:
         """Return the events of all tasks of a session, as ``events`` does; None if there is no such session.
 
@@ -77,6 +89,7 @@ class StoreReader:
             {"session_id": session_id},
             queries.EVENTS_OF_SESSION,
             {"after": after, "limit": limit},
+            most_bytes=most_bytes,
             wanted_key=key,
         )
 
@@ -124,14 +137,24 @@ class StoreReader:
         page: Select[Any],  # Any: the columns of an event
         wanted: _Parameters,
         *,
+        most_bytes: int | None,
         wanted_key: int | None = None,
     ) -> tuple[RecordedEvent, ...] | None:
         with self._engine.connect() as connection:
             key = connection.execute(owner, named).scalar_one_or_none()
             if key is None or wanted_key not in (None, key):
                 return None
-            rows = connection.execute(page, {"key": key, **wanted}).all()
-        return tuple(RecordedEvent(*row) for row in rows)
+            rows = connection.execute(page, {"key": key, **wanted})
+            if most_bytes is None:
+                return tuple(RecordedEvent(*row) for row in rows.all())
+            events: list[RecordedEvent] = []
+            left = most_bytes
+            while left > 0 and (row := rows.fetchone()) is not None:  # SQLite reads what is fetched
+                event = RecordedEvent(*row)
+                events.append(event)
+                left -= len(event.body)
+            rows.close()
+        return tuple(events)
 
     def session(self, session_id: SessionId) -> SessionDetail | None:
         """Return one session with its tasks in the order of their confirmation, or None."""
