@@ -1,10 +1,10 @@
-"""waitress' own tests, with our connections, tasks, parser, workers, listening socket and loops in place of its own.
+"""waitress' own tests, with our connections, tasks, parser, workers, listening socket and loops in place of its.
 
     python .ci/waitress_tests.py
 
-Downloads the source distribution of the waitress that is installed, since its wheel has no tests, and runs its tests
-of channels, tasks, the parser, the server, and the functional ones, these on both loops. Those that expect what ours
-does differently are in DIFFERS: they have to fail. The file is also the plugin by which pytest does so.
+Downloads the source distribution of the waitress that is installed, since its wheel has no tests, and runs its
+tests of channels, tasks, the parser, the server, and the functional ones, these on both loops. Those that expect
+what ours does differently are in DIFFERS: they have to fail. The file is also the plugin by which pytest does so.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
-from waitress import channel, parser, server, task, utilities
-from waitress.adjustments import Adjustments
+from waitress import channel, parser, server, task, utilities  # type: ignore[import-untyped]  # it has no types
+from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # it has no types
 
 from alex_actors.clock import SystemClock
-from alex_http.transport.channels import Channel, Parser, RefusalTask, RefusedRequest, Refusal, RequestTask
+from alex_http.transport.channels import Channel, Parser, Refusal, RefusalTask, RefusedRequest, RequestTask
 from alex_http.transport.listener import Listener
 from alex_http.transport.loops import LoopName, new_loop
 from alex_http.transport.sockets import listening
@@ -34,9 +33,7 @@ from alex_http.transport.workers import Pool, Workers
 
 LOOP: LoopName = "poll" if os.environ.get("WAITRESS_TESTS_LOOP") == "poll" else "epoll"
 MODULES = ("test_channel", "test_task", "test_parser", "test_server", "test_functional")
-WAITS = (
-    "a worker waits for a client that does not read, but not for ever: our wait has a limit, the fake's has none"
-)
+WAITS = "a worker waits for a client that does not read, but not for ever: the fake's wait has no limit"
 PATH = "the application gets the path as it was sent; there is no url_prefix"
 START = "it accepts from construction on, and takes the adjustments as they are"
 DIFFERS = {
@@ -47,7 +44,7 @@ DIFFERS = {
     "test_backward_compatibility": START,
     "test_ctor_start_false": START,
     "test_maintenance": "who is silent is closed at once: one that stopped reading can never be written to",
-    "test_pull_trigger": "channels say what changed, and wake the loop if that matters to it, not after each request",
+    "test_pull_trigger": "channels say what changed, and wake the loop if that matters, not after each request",
     "test_add_task_with_all_busy_threads": "a request that has to wait for a worker is no reason to warn",
     "test_get_environ_with_url_prefix_empty_path": PATH,
     "test_get_environ_with_url_prefix_hit": PATH,
@@ -62,17 +59,14 @@ class ServerUnderTest:
 
     family = server.socket.AF_INET
 
-    def __init__(self, application: Any, queue: Any, **named: Any) -> None:
+    def __init__(self, application: Any, queue: Any, **named: Any) -> None:  # as waitress' tests have it
         sock = listening("127.0.0.1", 0)
         adj = Adjustments(sockets=[sock], **named)
         workers = Workers(probes=())
         workers.start(adj.threads)
-        clock, log = SystemClock(), structlog.get_logger()
-        streams = Streams(now=clock.monotonic, read=lambda call: call(), log=log, most=10, most_per_address=10)
-        threading.Thread(target=streams.run, daemon=True).start()
         self._listener = Listener(
-            app=application, sock=sock, adj=adj, loop=new_loop(LOOP), workers=workers, streams=streams,
-            refuse=as_waitress, patience=30.0, clock=clock, log=log,
+            app=application, sock=sock, adj=adj, loop=new_loop(LOOP), workers=workers, streams=no_streams(),
+            refuse=as_waitress, patience=30.0, clock=SystemClock(), log=structlog.get_logger(),
         )  # fmt: skip
         queue.put(sock.getsockname())
 
@@ -80,6 +74,12 @@ class ServerUnderTest:
         """Serve until killed."""
         while True:
             self._listener.turn(1.0)
+
+
+def no_streams() -> Streams:
+    """Return streams of which none is opened."""
+    now, log = SystemClock().monotonic, structlog.get_logger()
+    return Streams(now=now, read=lambda call: call(), log=log, most=0, most_per_address=0)
 
 
 REASONS = {
@@ -100,21 +100,21 @@ class ListenerUnderTest(Listener):
 
     def __init__(
         self,
-        application: Any,
+        application: Any,  # a WSGI application
         _map: object = None,
         _start: object = None,
-        _sock: Any = None,
+        _sock: Any = None,  # it and the rest are waitress', which has no types, or fakes of its tests
         *,
-        dispatcher: Any = None,
-        adj: Any = None,
-        sockinfo: Any = None,
+        dispatcher: Any = None,  # as above
+        adj: Any = None,  # as above
+        sockinfo: Any = None,  # as above
         bind_socket: bool = True,
     ) -> None:
         if _sock is not None and bind_socket:
             _sock.bind(sockinfo[3])
         super().__init__(
             app=application, sock=_sock or listening("127.0.0.1", 0), adj=adj, loop=new_loop("poll"),
-            workers=dispatcher, streams=Any, refuse=as_waitress, patience=30.0, clock=SystemClock(),
+            workers=dispatcher, streams=no_streams(), refuse=as_waitress, patience=30.0, clock=SystemClock(),
             log=structlog.get_logger(),
         )  # fmt: skip
 
@@ -134,7 +134,7 @@ def pytest_configure() -> None:
     parser.HTTPRequestParser = Parser
     task.WSGITask, task.ErrorTask = RequestTask, RefusalTask
     task.ThreadedTaskDispatcher = Pool
-    server.TcpWSGIServer = ListenerUnderTest
+    server.TcpWSGIServer = server.WSGIServer = ListenerUnderTest
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 // Follows a URL with npm's EventSource, and prints what it sees, a line of JSON each: node watch_in_node.mjs URL TYPE…
 //
-// Ends by itself when the EventSource gives up. {what: "reply", status} is each reply's status.
+// {what: "reply", status} is the status of a reply. Does not end by itself.
 import { EventSource } from "eventsource";
 import "./watch.js";
 
@@ -14,3 +14,4 @@ const fetchAndTell = async (...request) => {
 };
 
 watch(new EventSource(url, { fetch: fetchAndTell }), types, tell);
+setInterval(() => {}, 60_000); // version 5 lets the process end while it waits to connect again
