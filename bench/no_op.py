@@ -1,6 +1,6 @@
 """A Falcon app that does nothing, on plain waitress or on our server.
 
-    python -m bench.no_op plain|own
+    python -m bench.no_op plain | own [epoll|poll]
 
 What a submit costs there is what nobody's ``POST`` gets below.
 """
@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import falcon
+import msgspec
 import structlog
 import waitress  # type: ignore[import-untyped]  # waitress has no types
 
 from alex_actors.clock import SystemClock
 from alex_http.transport.channels import Refusal
+from alex_http.transport.loops import LoopName
 from alex_http.transport.server import Server
 
 WORKERS = 16
@@ -50,15 +52,15 @@ def main() -> None:
             )
             _say(server.effective_port)
             server.run()
-        case ["own"]:
-            own = _own(app)
+        case ["own", *rest]:
+            own = _own(app, rest[0] if rest else None)
             _say(own.port)
             own.serve()
         case _:
             sys.exit(__doc__)
 
 
-def _own(app: Callable[..., Any]) -> Server:  # Any: a WSGI application
+def _own(app: Callable[..., Any], loop: str | None) -> Server:  # Any: a WSGI application
     log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
     return Server(
         app=app,
@@ -73,6 +75,7 @@ def _own(app: Callable[..., Any]) -> Server:  # Any: a WSGI application
         streams_per_address=1,
         max_body=1_000_000,
         grace=1.0,
+        loop=None if loop is None else msgspec.convert(loop, LoopName),
     )
 
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +73,10 @@ class ServerProcess:
     data: Path = Path()
     """Where it records, if it does."""
 
-    def pin(self, core: int) -> None:
-        """Keep all threads of the process on one core."""
+    def keep_on(self, cores: Set[int]) -> None:
+        """Keep all threads of the process on some cores."""
         for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {core})
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 @contextlib.contextmanager

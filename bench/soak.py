@@ -43,6 +43,8 @@ MEMORY_TOLERANCE = 0.05
 """By how much memory may differ: allocators keep some of what was freed, here and there."""
 DESCRIPTOR_TOLERANCE = 0.05
 """By how many descriptors, of the number of streams: a few are just being opened again."""
+FINISH = 60.0
+"""Seconds that readers have to read what is left when nothing is recorded any more."""
 WARM = 100
 """Requests and streams at once before the first look."""
 SETTLE = 2.0
@@ -104,9 +106,12 @@ class Soak:
                 print("all tasks have ended; the readers read to the end", flush=True)
                 samples = await sampling
                 recorded = await self._recorded()
+                print("what is recorded is known", flush=True)
                 for watcher in self._watchers:
                     watcher.finish()
-                await asyncio.wait(watching)
+                _, late = await asyncio.wait(watching, timeout=FINISH)
+                for task in late:
+                    task.cancel()
         await asyncio.sleep(SETTLE)  # until the server has closed what the readers have
         left = Usage.of(self._server.process.pid)
         print("  ".join(f"{name}: {count:,}" for name, count in sorted(self._counts.items())))
@@ -115,6 +120,8 @@ class Soak:
             wrong.append(f"{left.descriptors} descriptors at rest, {at_rest.descriptors} before")
         if left.threads > at_rest.threads + 1:
             wrong.append(f"{left.threads} threads at rest, {at_rest.threads} before")
+        if late:
+            wrong.append(f"{len(late)} readers had not read to the end after {FINISH:g} s")
         return wrong + self._compared(recorded) + self._logged()
 
     async def _warm_up(self) -> None:

@@ -1,6 +1,6 @@
 """What a submit costs, and how many tasks are finished: ours, which records all of it durably, beside others.
 
-    python -m bench.submit [--quick] [--no-by-hand]
+    python -m bench.submit [--quick] [--loop epoll --loop poll] [--no-by-hand]
 
 Prints requests a second and latencies of ``POST /api/tasks`` at 1, 16 and 64 connections, as it is and with
 server and load generator pinned to a core each, next to the same ``POST`` on servers that do nothing and on one
@@ -58,7 +58,7 @@ class Row:
 
 
 HEADER = (
-    f"{'':9}{'at once':>8}{'no-op plain/s':>15}{'no-op own/s':>13}{'alex/s':>9}{'of own':>8}{'p50':>7}{'p99':>7}"
+    f"{'':14}{'at once':>8}{'no-op plain/s':>15}{'no-op own/s':>13}{'alex/s':>9}{'of own':>8}{'p50':>7}{'p99':>7}"
     f"{'finished/s':>12}{'by hand/s':>11}{'finished/s':>12}{'alex to it':>12}"
 )
 LEGEND = """\
@@ -71,6 +71,9 @@ def main() -> None:
     """Run the bench and print its tables."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--quick", action="store_true", help="a hundredth of the requests, to see that it runs")
+    arguments.add_argument(
+        "--loop", action="append", choices=("epoll", "poll"), help="the server's loop; repeatable"
+    )
     arguments.add_argument("--no-by-hand", action="store_true", help="install no FastAPI to compare with")
     options = arguments.parse_args()
     count, rounds = (100, 1) if options.quick else (4000, 3)
@@ -80,10 +83,9 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         python = None if options.no_by_hand else stack.enter_context(python_for_by_hand())
         print(HEADER)
-        for pinned in (False, True):
-            for connections in (1, 16, 64):
-                row = submits(count, connections, rounds=rounds, pinned=pinned, python=python)
-                print(line("pinned" if pinned else "as it is", connections, row), flush=True)
+        for loop, pinned, connections in itertools.product(options.loop or ["epoll"], (False, True), (1, 16, 64)):
+            row = submits(count, connections, rounds=rounds, pinned=pinned, loop=loop, python=python)
+            print(line(f"{loop}, pinned" if pinned else loop, connections, row), flush=True)
     print("aim: at 16 and 64, half of the no-op on the same server; p50 under 1 ms at 1; more than 5,000/s")
     cancel_count = 20 if options.quick else 200
     print(f"\ncancel in the middle of a 500 ms step, {cancel_count} times; latencies in ms")
@@ -93,12 +95,12 @@ def main() -> None:
     print(noise)
 
 
-def submits(count: int, connections: int, *, rounds: int, pinned: bool, python: str | None) -> Row:
+def submits(count: int, connections: int, *, rounds: int, pinned: bool, loop: str, python: str | None) -> Row:
     """Load all contestants in turns, round by round, so that what else the machine does hits all."""
     contestants: list[tuple[str, Callable[[], AbstractContextManager[ServerProcess]], bool]] = [
         ("plain", lambda: no_op("plain"), False),
-        ("own", lambda: no_op("own"), False),
-        ("alex", alex, True),
+        ("own", lambda: no_op("own", loop), False),
+        ("alex", lambda: alex(server__loop=loop), True),
     ]
     if python:
         contestants.append(("by hand", lambda: by_hand(python), True))
@@ -113,7 +115,7 @@ def line(name: str, connections: int, row: Row) -> str:
     """Return a line of the table."""
     ours = row.per_second("alex")
     return (
-        f"{name:9}{connections:8}{row.per_second('plain'):15,.0f}{row.per_second('own'):13,.0f}{ours:9,.0f}"
+        f"{name:14}{connections:8}{row.per_second('plain'):15,.0f}{row.per_second('own'):13,.0f}{ours:9,.0f}"
         f"{ours / row.per_second('own'):8.2f}{row.percentile('alex', 50):7.2f}{row.percentile('alex', 99):7.2f}"
         f"{row.finished('alex'):12,.0f}{row.per_second('by hand'):11,.0f}{row.finished('by hand'):12,.0f}"
         f"{ours / row.per_second('by hand'):12.2f}"
@@ -142,11 +144,13 @@ def load_server(
 
 @contextmanager
 def pinning(server: ServerProcess, *, pinned: bool) -> Iterator[None]:
-    """Keep the server on one core and this process on another."""
+    """Keep the server on one core and this process on another; or give it all, whatever it takes by itself."""
     if pinned and len(CORES) > 1:
         first, second, *_ = CORES
-        server.pin(first)
+        server.keep_on({first})
         os.sched_setaffinity(0, {second})
+    elif CORES:
+        server.keep_on(CORES)
     try:
         yield
     finally:

@@ -107,12 +107,14 @@ class Watcher:
                 continue
             now = Watch(path, after=0)
             self.watches.append(now)
-            while not self._seen(now):
-                again = await self._connection(now)
-                if again is not None:
-                    now = again
-                    self.watches.append(now)
-            now.complete = True
+            try:
+                while not self._seen(now):
+                    again = await self._connection(now)
+                    if again is not None:
+                        now = again
+                        self.watches.append(now)
+            finally:
+                now.complete = True  # also if it is given up: what is missing then is a fault
 
     def _seen(self, now: Watch) -> bool:
         """Whether there is no more to be read."""

@@ -61,6 +61,8 @@ def expected(schema: Mapping[str, Any]) -> str:  # Any: JSON Schema nests as it 
             return f"a whole number{_range(schema)}"
         case {"type": "number"}:
             return f"a number{_range(schema)}"
+        case {"type": "boolean"}:
+            return "true or false"
         case {"type": "array", "items": items}:
             return f"a list, and each item {expected(items)}"
         case {"type": "string", "minLength": _}:

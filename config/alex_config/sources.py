@@ -111,6 +111,8 @@ def _parsed(text: str, name: Name) -> object:
                 return int(text)
             case "number":
                 return float(text)
+            case "boolean":
+                return {"true": True, "false": False}.get(text.lower(), text)
     except ValueError:
         return text
     return text

@@ -10,6 +10,7 @@ from alex_actors.replies import Component
 from alex_actors.values import Context, SessionId
 from alex_http.wire import SubmitIn
 from tests.unit.fake_runtime import CATALOG, FakeRuntime, Log, application
+from tests.unit.held_requests import HeldClient
 
 JSON = {"Content-Type": "application/json"}
 EVENTS = {"Accept": "application/json"}
@@ -22,7 +23,7 @@ def runtime() -> FakeRuntime:
 
 @pytest.fixture
 def client(runtime: FakeRuntime) -> testing.TestClient:
-    return testing.TestClient(application(runtime, Log()), headers={"Host": "localhost"})
+    return HeldClient(application(runtime, Log()), headers={"Host": "localhost"})
 
 
 def submit(runtime: FakeRuntime, text: str = "What is 2 + 2?", session_id: str = "s") -> str:
@@ -53,15 +54,6 @@ def test_a_task_that_is_not_there_is_not_found(client: testing.TestClient, task_
 
     assert result.status_code == 404
     assert result.json["detail"].startswith("There is no task '")
-
-
-def test_waiting_for_a_task_is_not_ignored(runtime: FakeRuntime, client: testing.TestClient) -> None:
-    task_id = submit(runtime)
-
-    result = client.simulate_get(f"/api/tasks/{task_id}", query_string="wait=5")
-
-    assert result.status_code == 400
-    assert "'wait'" in result.json["detail"]
 
 
 def test_tasks_are_listed_newest_first_in_pages(runtime: FakeRuntime, client: testing.TestClient) -> None:
@@ -130,7 +122,6 @@ def test_the_limits_of_query_parameters_are_inside(client: testing.TestClient) -
     ("method", "path"),
     [
         ("POST", "/api/tasks"),
-        ("GET", "/api/tasks/x"),
         ("POST", "/api/tasks/x/cancel"),
         ("POST", "/api/sessions"),
         ("GET", "/api/sessions/x"),
@@ -143,6 +134,13 @@ def test_a_call_without_query_parameters_says_so(client: testing.TestClient, met
 
     assert result.status_code == 400
     assert "takes no query parameters" in result.json["detail"]
+
+
+def test_a_task_is_read_with_wait_or_without_parameters(client: testing.TestClient) -> None:
+    result = client.simulate_get("/api/tasks/x", query_string="limit=1")
+
+    assert result.status_code == 400
+    assert "parameters are wait" in result.json["detail"]
 
 
 @pytest.mark.parametrize("body", ["", "{}", " { } "])
@@ -213,30 +211,6 @@ def test_an_event_is_one_object_of_what_all_events_have_and_its_own(
         "agent_level": "core",
         "event_type": "thinking",
     }
-
-
-@pytest.mark.parametrize(
-    "accept",
-    [
-        None,
-        "*/*",
-        "text/event-stream",
-        "text/event-stream, application/json",
-        "application/json;q=0.5, */*",
-        "x",
-        "",
-    ],
-)
-def test_an_event_stream_is_not_there_yet(
-    runtime: FakeRuntime, client: testing.TestClient, accept: str | None
-) -> None:
-    task_id = submit(runtime)
-    headers = {} if accept is None else {"Accept": accept}
-
-    result = client.simulate_get(f"/api/tasks/{task_id}/events", headers=headers)
-
-    assert result.status_code == 406
-    assert "Accept: application/json" in result.json["detail"]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/*", "application/json, */*;q=0.1"])

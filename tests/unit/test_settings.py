@@ -112,7 +112,7 @@ def test_the_file_beats_the_default_the_environment_the_file_and_the_command_lin
 
     server = sources.load().server
 
-    assert (server.host, server.port, server.threads, server.max_connections) == ("file", 2, 3, 10_000)
+    assert (server.host, server.port, server.threads, server.max_connections) == ("file", 2, 3, 8000)
 
 
 def test_a_named_file_is_read_in_place_of_alex_toml(sources: Sources) -> None:
@@ -213,6 +213,7 @@ def test_a_wrong_value_in_a_file_is_told_with_the_file_and_what_would_be_right(s
         ("ALEX_SERVER__PORT", "", "server.port = '', {}: must be a whole number from 0 to 65535"),
         ("ALEX_SERVER__PORT", "80.5", "server.port = '80.5', {}: must be a whole number from 0 to 65535"),
         ("ALEX_SERVER__HOST", " ", "server.host = ' ', {}: must be a text that is not empty"),
+        ("ALEX_SERVER__ONE_CORE", "no", "server.one_core = 'no', {}: must be true or false"),
         ("ALEX_LOG__LEVEL", "INFO", "log.level = 'INFO', {}: must be one of 'debug', 'info', 'warning', 'error'"),
         ("ALEX_TIMEOUTS__ASK_SECONDS", "nan", "timeouts.ask_seconds = nan, {}: must be a number from 0.1 to 60"),
         ("ALEX_TIMEOUTS__ASK_SECONDS", "inf", "timeouts.ask_seconds = inf, {}: must be a number from 0.1 to 60"),
@@ -226,6 +227,15 @@ def test_a_wrong_value_in_the_environment_is_told_with_its_variable(
     problems = sources.problems()
 
     assert problems == (problem.format(f"in environment variable {variable}"),)
+
+
+@pytest.mark.parametrize(("text", "one_core"), [("true", True), ("false", False), ("False", False)])
+def test_the_environment_says_true_or_false(sources: Sources, text: str, *, one_core: bool) -> None:
+    sources.environ = {"ALEX_SERVER__ONE_CORE": text}
+
+    settings = sources.load()
+
+    assert settings.server.one_core is one_core
 
 
 @pytest.mark.parametrize("value", [True, "8080", 80.0, [80], {"number": 80}])

@@ -17,7 +17,7 @@ from alex_http.transport.channels import Channel
 from alex_http.transport.loops import LoopName
 from tests.unit.running_server import LOOPS, bind, rest
 
-LARGE = b"x" * (4 * 1024 * 1024)
+LARGE = b"x" * (12 * 1024 * 1024)
 
 
 class Feed:
@@ -46,11 +46,13 @@ class Feed:
 
 
 class Application:
-    """Answers at once, at length, never, after 20 ms, or with a stream, or breaks, as its path says."""
+    """Answers at once, at length, in halves, never, after 20 ms, with a stream, or breaks, as its path says."""
 
     def __init__(self) -> None:
         self.feed = Feed()
         self.over = 0
+        self.begin, self.go_on = threading.Event(), threading.Event()
+        self.begin.set()
         self.before_stream: Callable[[], object] = lambda: None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:  # WSGI
@@ -63,6 +65,10 @@ class Application:
                 self.before_stream()
                 start_response("200 OK", [("Content-Type", "text/plain")])
                 return []
+            case "/halves" | "/large-halves" as path:
+                half = b"ok" if path == "/halves" else LARGE
+                start_response("200 OK", [("Content-Length", str(2 * len(half)))])
+                return self._halves(half)
             case "/never":
                 hold.at_the_end = self._count
                 hold.wait(3600)
@@ -71,6 +77,12 @@ class Application:
         body = LARGE if environ["PATH_INFO"] == "/large" else b"ok"
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
+
+    def _halves(self, half: bytes) -> Iterator[bytes]:
+        self.begin.wait(60)  # longer than any test waits for something to happen
+        yield half
+        self.go_on.wait(60)
+        yield half
 
     def _count(self) -> None:
         self.over += 1
@@ -91,8 +103,11 @@ class Turned:
         return server
 
     def client(self, server: Server | None = None) -> socket.socket:
-        sock = socket.create_connection(("127.0.0.1", (server or self.server).port), timeout=10)
-        return self._clients.enter_context(sock)
+        sock = self._clients.enter_context(socket.socket())
+        sock.settimeout(10)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)  # else it grows to what is sent here
+        sock.connect(("127.0.0.1", (server or self.server).port))
+        return sock
 
     def ask(self, path: str) -> socket.socket:
         sock = self.client()
@@ -111,6 +126,7 @@ class Turned:
             self.server._listener.turn(0.01)
 
     def close(self) -> None:
+        self.app.go_on.set()
         self._clients.close()
 
 
@@ -175,8 +191,13 @@ def test_a_connection_that_is_silent_for_too_long_is_closed_but_no_stream_and_no
 
 def test_a_client_that_is_stuck_is_closed_when_that_is_wanted(turned: Turned) -> None:
     turned.ask("/large")
-    turned.until(lambda: any(channel.total_outbufs_len and not channel.requests for channel in turned.channels))
+    turned.until(lambda: bool(turned.channels))
     (channel,) = turned.channels
+    turned.until(lambda: channel.total_outbufs_len and not channel.requests)
+    left = 0
+    while left != channel.total_outbufs_len:  # until the system's buffers are full, too
+        left = channel.total_outbufs_len
+        turned.server._listener.turn(0.1)
 
     worker = threading.Thread(target=channel.cancel)
     worker.start()
@@ -184,6 +205,24 @@ def test_a_client_that_is_stuck_is_closed_when_that_is_wanted(turned: Turned) ->
     turned.server._listener.turn(10)
 
     assert turned.channels == ()
+
+
+def test_what_a_worker_could_not_send_is_sent_while_it_goes_on(turned: Turned) -> None:
+    turned.app.begin.clear()
+    client = turned.ask("/large-halves")
+    client.settimeout(0)
+    turned.until(lambda: bool(turned.channels) and turned.channels[0].requests != [])
+    turned.app.begin.set()  # now that the loop has done with what it read
+    sizes: list[int] = []
+
+    def first_half_is_there() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            sizes.append(len(client.recv(1_000_000)))
+        return sum(sizes) > len(LARGE)
+
+    turned.until(first_half_is_there)
+
+    assert turned.channels[0].requests != []
 
 
 def test_what_is_sent_is_sent_under_the_lock(turned: Turned) -> None:
@@ -256,6 +295,21 @@ def test_a_stream_whose_client_goes_before_it_begins_is_told_so_once_and_last(tu
     assert turned.app.feed.calls in (["gone"], ["begin", "gone"])
     turned.until(lambda: len(turned.server.streams) == 0)
     assert turned.channels == ()
+
+
+def test_a_stop_does_not_wait_longer_than_the_last_request_takes(turned: Turned) -> None:
+    client = turned.ask("/halves")  # whose headers do not say yet that the connection is to be closed
+    turned.until(lambda: bool(turned.channels) and turned.channels[0].requests != [])
+    assert received(client, b"ok")
+    turned.server._listener.stop_accepting()
+    turned.server._listener.turn(0.01)  # for what has happened up to here
+    begun = time.monotonic()
+
+    turned.app.go_on.set()
+    while turned.server._listener.close_idle():
+        turned.server._listener.turn(10)
+
+    assert time.monotonic() - begun < 9
 
 
 def test_a_client_that_sends_everything_ahead_and_closes_its_side_gets_all_replies(turned: Turned) -> None:

@@ -157,6 +157,19 @@ def test_a_socket_that_can_be_read_and_written_when_its_reader_goes_is_closed_on
     assert sock.text() == "a"
 
 
+def test_one_that_is_over_is_forgotten_when_it_was_to_be_looked_at(sending: Sending) -> None:
+    feed = ScriptedFeed()
+    sock = sending.open(feed)
+    sending.pass_time(9.0)
+    feed.bring(b"a")
+    sock.incoming.append(b"")
+    sending.turn()
+
+    sending.pass_time(1.0)
+
+    assert sending.leftovers() == {}
+
+
 def test_a_wake_for_a_stream_that_is_over_is_for_nothing(sending: Sending) -> None:
     feed = ScriptedFeed()
     sock = sending.open(feed)
@@ -369,6 +382,19 @@ def test_closing_closes_what_is_open_what_is_being_sent_and_what_is_still_to_com
     assert len(sending.streams) == 0
 
 
+def test_closing_begins_nothing_more(sending: Sending) -> None:
+    feed = ScriptedFeed(b"a")
+    feed.is_blocking = True
+    sending.streams.admit("there")
+    sending.adopt(FakeSocket(), feed)
+
+    sending.streams.close()
+    sending.streams.run()
+
+    assert not {"begin", "take"} & set(feed.calls)
+    assert feed.reasons == ["stopping"]
+
+
 # Feeds that block.
 
 
@@ -476,6 +502,33 @@ def test_a_stop_comes_after_what_is_being_read(sending: Sending) -> None:
     sending.read()
 
     assert (before, sock.text(), sock.is_shut_down) == (False, "a", True)
+
+
+def test_a_stop_comes_after_a_read_that_brings_nothing(sending: Sending) -> None:
+    feed = ScriptedFeed()
+    feed.is_blocking = True
+    sock = sending.open(feed)
+
+    sending.streams.end_all()
+    sending.turn()
+    sending.read()
+
+    assert (sock.is_shut_down, feed.reasons) == (True, ["stopping"])
+
+
+def test_at_a_stop_all_are_looked_at_once(sending: Sending) -> None:
+    feeds = [ScriptedFeed(b"abc") for _ in range(100)]
+    socks = [sending.open(feed, room=0) for feed in feeds]
+    sending.streams.end_all()
+    sending.turn()
+    looks = sum(feed.calls.count("ended") for feed in feeds)
+
+    for sock in socks:
+        sock.room = 3
+        sending.turn()
+
+    assert all(sock.is_shut_down for sock in socks)
+    assert sum(feed.calls.count("ended") for feed in feeds) - looks == 100
 
 
 def test_closing_waits_for_those_who_read_to_tell_their_feeds(sending: Sending) -> None:
@@ -632,7 +685,7 @@ def test_a_ring_ends_a_wait_and_one_before_it_as_well() -> None:
 def test_real_sockets_are_found_ready_and_forgotten() -> None:
     poller = Poller()
     ours, theirs = socket.socketpair()
-    streams = Streams(now=lambda: 0.0, read=list, log=Log().logger, most=1, most_per_address=1, poller=poller)
+    streams = Streams(now=lambda: 0.0, read=id, log=Log().logger, most=1, most_per_address=1, poller=poller)
     streams.adopt(ours, ScriptedFeed(), "there")
     stream = streams._new[0]
 

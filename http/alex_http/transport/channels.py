@@ -226,8 +226,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
                 return
             self.parked = True
             hold.park()
-        except BaseException:
+        except BaseException:  # what refuses has failed as well: nobody would answer any more
             self._finish(hold)
+            self.cancel()
             raise
         else:
             self._finish(hold)

@@ -34,4 +34,4 @@ class Feed(Protocol):
         """Return what is sent when there is nothing to be sent. Also while another thread reads."""
 
     def closed(self, reason: Reason) -> None:
-        """Take notice that this was the last call."""
+        """Take notice that this was the last call; also if ``begin`` was none."""

@@ -82,7 +82,7 @@ class Loop(dict[int, Any], ABC):  # waitress has no types
                 write(watched)
             if self._is_open(watched):
                 self._look(watched)
-        self._wait(0.0 if self._changed else timeout)
+        self._wait(timeout)
 
     def close(self) -> None:
         """Free what it took of the system."""

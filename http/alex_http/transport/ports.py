@@ -15,8 +15,8 @@ class Clock(Protocol):
 class Log(Protocol):
     """Takes what happened, by name, and what belongs to it. structlog's loggers are such."""
 
-    def warning(self, event: str, /, **fields: Any) -> Any:  # Any: a field may be anything, the answer is ignored
+    def warning(self, event: str, **fields: Any) -> Any:  # Any: a field may be anything, the answer is ignored
         """Log what may need a person's attention."""
 
-    def error(self, event: str, /, **fields: Any) -> Any:  # as above
+    def error(self, event: str, **fields: Any) -> Any:  # as above
         """Log a failure. ``exc_info`` is the exception, if there was one."""

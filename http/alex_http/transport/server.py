@@ -36,6 +36,8 @@ SHORT_TURN = 0.05
 """Seconds between two looks whether all streams have ended, at a stop."""
 STRAGGLERS = 0.25
 """Seconds that workers have, after the grace, to notice that their connections are closed: that takes no I/O."""
+FAREWELL = 2.0
+"""Seconds in which streams that are still open are closed, and their feeds told: 10,000 take a second."""
 FEED_READERS = 2
 """Threads that read for feeds that block. SQLite reads one page after the other about as fast as two at once."""
 
@@ -148,7 +150,7 @@ class Server:
         self._listener.stop_accepting()
         self._listener.close_all()
         self.streams.close()
-        self._sending.join(timeout=STRAGGLERS)
+        self._sending.join(timeout=FAREWELL)
         self._feed_readers.shutdown(wait=False)  # what waits to be read is not, now that its stream is closed
         self._workers.shutdown(timeout=STRAGGLERS)
         if running := self._workers.running:

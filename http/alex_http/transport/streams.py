@@ -11,6 +11,7 @@ import contextlib
 import heapq
 import itertools
 import socket
+import struct
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
@@ -35,6 +36,9 @@ LINGER = 5.0
 
 SEND_BUFFER = 65_536
 """Bytes that the kernel keeps for one reader. Left alone it goes to megabytes, for each that does not read."""
+
+RESET = struct.pack("ii", 1, 0)
+"""For SO_LINGER: close at once, and tell the other side that what it has not got is lost."""
 
 RECEIVE = 65_536
 """Bytes of what a reader still sends that are read and dropped at a time."""
@@ -109,6 +113,7 @@ class Streams:
         self._calls: deque[Stream] = deque()
         self._asleep = False
         self._ending = False
+        self._all_told = False
         self._closed = False
 
     # From any thread.
@@ -196,7 +201,8 @@ class Streams:
             self._attend(self._new.popleft(), self._begin)
         for _ in range(len(self._calls)):  # not those that come meanwhile: the sockets have their turn
             self._attend(self._calls.popleft(), self._answer)
-        if self._ending:
+        if self._ending and not self._all_told:
+            self._all_told = True  # who has something to take, or is read for, is told after that
             for stream in tuple(self._streams):
                 self._attend(stream, self._advance)
         now = self._now()
@@ -249,7 +255,7 @@ class Streams:
                 self._tell_closed(stream)
             elif data:  # a heartbeat may have been sent meanwhile, and not be through
                 self._send(stream, stream.pending[stream.offset :] + data if stream.pending else data)
-            elif not (missed or stream.failed or stream.feed.ended):
+            elif not (missed or stream.failed or stream.feed.ended or self._ending):
                 return  # it calls when there is something
         self._advance(stream)
 
@@ -364,6 +370,11 @@ class Streams:
         if sock is None:
             return
         self._poller.forget(sock)
+        if (
+            reason == "stalled" and stream.reason is None
+        ):  # a reset: what it did not take would keep the kernel busy
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         sock.close()
         del self._streams[stream]
         self._count_out(stream.address)
