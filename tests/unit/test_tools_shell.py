@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 import psutil
@@ -28,13 +29,19 @@ def run(root: Path, command: str, timeout: float = 30) -> str:
     return asyncio.run(shell(timeout)({"command": command}, context(root)))
 
 
+def cmdline_of(process: psutil.Process) -> str:
+    return " ".join(process.cmdline())
+
+
 def survivors(root: Path) -> list[str]:
     """Return the commands of the processes, zombies included, that work in a directory or are our children.
 
-    Less the servers that live tests share, which run for as long as all tests do.
+    Less those that run for as long as all tests do: servers that live tests share, and what multiprocessing has.
     """
     children = psutil.Process().children(recursive=True)
-    found = [child.name() for child in children if "alex_runtime" not in child.cmdline()]
+    found = [
+        child.name() for child in children if not re.search("alex_runtime|resource_tracker", cmdline_of(child))
+    ]
     at_work = psutil.process_iter(["cwd", "name"])
     return found + [process.info["name"] for process in at_work if process.info["cwd"] == str(root)]
 

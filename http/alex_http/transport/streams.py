@@ -370,9 +370,7 @@ class Streams:
         if sock is None:
             return
         self._poller.forget(sock)
-        if (
-            reason == "stalled" and stream.reason is None
-        ):  # a reset: what it did not take would keep the kernel busy
+        if reason == "stalled" and stream.reason is None:  # what it did not take would keep the kernel busy
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         sock.close()
