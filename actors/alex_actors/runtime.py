@@ -206,9 +206,7 @@ class ActorRuntime:
             with self._unavailable("Look whether the session is still there, and delete it again if it is."):
                 return answer.poll()
 
-        late = (
-            "The session is not gone yet: it is when all its tasks have stopped. Look whether it is there."
-        )
+        late = "The session is not gone yet: it is when all its tasks have stopped. Look whether it is there."
         return Awaited(poll, within=self._cancel_timeout, late=late)
 
     # Reads.

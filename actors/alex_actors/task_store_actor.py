@@ -358,7 +358,6 @@ class TaskStoreActor(PooledActor):
             with self._writer.transaction() as transaction:
                 condition.erasing = transaction.erase(message.session_id, trace_id=trace_id)
         except SQLAlchemyError as error:
-            condition.erasing = None
             self._answers.erase_failed(message, self._note_failed_commit(message, error))
             return
         condition.failure = None

@@ -73,7 +73,10 @@ class WorkspaceRemover:
         path = self._directory / str(session_key)
         try:
             try:
-                shutil.rmtree(path)
+                if path.is_symlink():
+                    path.unlink()
+                else:
+                    shutil.rmtree(path)
             except PermissionError:  # a tool took a directory's permissions away
                 _make_removable(path)
                 shutil.rmtree(path)

@@ -104,6 +104,24 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+def read_one_reply(sock: socket.socket) -> httpx.Response:
+    """Read one reply and nothing of what follows it."""
+    received = b""
+    while (head := split_head(received)[0]) is None:
+        received += _some(sock, 1)
+    length = int(head.headers["Content-Length"])
+    body = b""
+    while len(body) < length:
+        body += _some(sock, length - len(body))
+    return httpx.Response(head.status, headers=head.headers, content=body)
+
+
+def _some(sock: socket.socket, most: int) -> bytes:
+    data = sock.recv(most)
+    assert data, "the connection ends inside of a reply, or before it"
+    return data
+
+
 class Stream:
     """A stream that is read frame by frame, each within ``SOON``."""
 

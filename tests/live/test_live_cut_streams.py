@@ -37,11 +37,14 @@ from tests.live.streams import (
 )
 
 CUTS = 200
-READERS = 16
-"""Four of the session, and one of each of three tasks in each of the server's four lives."""
+SESSION_READERS = 4
+READERS = SESSION_READERS + 12
+"""Besides, one of each of three tasks in each of the server's four lives."""
 WORK = "Simulate 150 steps of 20 ms"
-LOUD = "Echo " + "zwölf 😀 \u2028 Boxkämpfer\n" * 1000
-"""Three events of 34 kB each: two of such tasks are more than the kernel keeps for a reader who does not read."""
+LOUD = "Echo " + "zwölf 😀 \u2028 Boxkämpfer\n" * 1500
+"""Three events of 50 kB each."""
+LOUD_TASKS = 3
+"""More than the kernel and the server keep for a reader who does not read, which is about 240 kB."""
 RESTARTS = (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL)
 LONGEST_CUT = 30_000
 SLOW_BUFFER = 4096
@@ -67,6 +70,8 @@ class CutReader:
         self.slow = slow
         self.passes: list[list[Frame]] = [[]]
         """What it received, each time from ``after`` on."""
+        self.position = after
+        """The id of the last event that came whole."""
         self.last: int | None = None
         """The id of a session's last event, once that is known. A task's stream says itself where it ends."""
         self.done = False
@@ -78,7 +83,6 @@ class CutReader:
         self._url = url
         self._most_cuts = cuts
         self._random = random.Random(seed)
-        self._position = after
         self._head: Head | None = None
         self._rest = b""
         self._until_cut = math.inf
@@ -111,7 +115,7 @@ class CutReader:
             self.sock = None
 
     def _connect(self) -> None:
-        path, position, headers = self.path, self._position, dict[str, int]()
+        path, position, headers = self.path, self.position, dict[str, int]()
         if position:
             form = self._random.choice(["header", "query", "both"])
             if form != "query":
@@ -139,14 +143,14 @@ class CutReader:
         for frame in frames:
             if frame.id:
                 self.passes[-1].append(frame)
-                self._position = frame.id
+                self.position = frame.id
             elif frame.event == "connected":
-                assert frame.json()["after"] == self._position, f"{self.path}: {frame}"
+                assert frame.json()["after"] == self.position, f"{self.path}: {frame}"
 
     def _has_all(self) -> bool:
         received = self.passes[-1]
         if self._of_session:
-            return self._position == self.last
+            return self.position == self.last
         if self._head is not None and self._head.status == 204:
             return True
         return self.sock is None and bool(received) and is_terminal(received[-1])
@@ -159,7 +163,7 @@ class CutReader:
             self.done = True
             return
         self.passes.append([])
-        self._position = self.after
+        self.position = self.after
 
     def _cut(self, sock: socket.socket) -> None:
         self.cuts += 1
@@ -272,14 +276,19 @@ def test_readers_of_streams_that_are_cut_receive_what_is_recorded(
 
 
 def work_in_parallel(client: Client, cutting: Cutting) -> str:
-    """Submit what there is to follow, with a reader for each of three tasks; return the last one's ID."""
+    """Submit what there is to follow, with a reader for each of three tasks; return the last one's ID.
+
+    Then, when even the slow readers follow live, submit more than they can read of it.
+    """
     parallel = {"session_id": SESSION, "multitask_strategy": "parallel"}
-    for _ in range(2):
-        client.submit(LOUD, **parallel)
     for slow in (False, False, True):
         task_id: str = client.submit(WORK, **parallel, max_iterations=150)["task_id"]
         created: int = client.events(task_id)[0]["event_id"]
         cutting.read(f"/api/tasks/{task_id}/events", after=cutting.random.choice([0, created]), slow=slow)
+    while min(reader.position for reader in cutting.readers[:SESSION_READERS]) < created:
+        cutting.turn(hurry=True)
+    for _ in range(LOUD_TASKS):
+        client.submit(LOUD, **parallel)
     return task_id
 
 

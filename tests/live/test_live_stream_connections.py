@@ -14,13 +14,14 @@ import pytest
 
 from tests.live.client import JSON_EVENTS, Client, read_reply
 from tests.live.conftest import Start
-from tests.live.process import SOON, Json, ServerProcess, until
+from tests.live.process import Json, ServerProcess, until
 from tests.live.streams import (
     Stream,
     as_frames,
     as_recorded,
     connect,
     open_stream,
+    read_one_reply,
     recorded_in_session,
     request,
     reset,
@@ -31,8 +32,12 @@ LOUD = "Echo " + "x" * 99_000
 GET = b"GET /api/tasks?limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 NEIGHBOUR = "127.0.0.2"
 """Another address of this machine: all of 127.0.0.0/8 is, on Linux."""
-QUICK_STOP = 3.0
+FEED_READERS = 2
+"""Threads that read the store for all streams; they are started when they are needed."""
+QUICK_STOP = 4.0
 """Seconds. It takes a fraction of one on a machine that does nothing else."""
+LONG_STOP = {"TIMEOUTS__SHUTDOWN_SECONDS": "100"}
+"""So that whatever is waited for at a stop is waited for longer than that."""
 
 
 def path_of(task: Json) -> str:
@@ -111,7 +116,7 @@ def test_a_stream_is_only_to_be_read(client: Client, path: str) -> None:
 
     reply = client.http.post(path.format(task["task_id"]))
 
-    assert (reply.status_code, reply.headers["Allow"]) == (405, "GET, HEAD")
+    assert (reply.status_code, reply.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 # How many there may be.
@@ -130,7 +135,9 @@ def test_more_streams_than_are_allowed_are_refused_until_one_is_closed(start: St
 
             def one_more() -> Stream | None:
                 stream = open_stream(client, path_of_session(task))
-                return stream if stream.is_open else stream.sock.close()
+                if not stream.is_open:
+                    stream.sock.close()
+                return stream if stream.is_open else None
 
             another = until(one_more, "a place is free again")
             another.until("connected")
@@ -178,14 +185,38 @@ def test_streams_that_are_closed_leave_nothing_behind(start: Start) -> None:
     with Client(server.url) as client:
         task = client.submit("Simulate 1000 steps of 5 ms", max_iterations=1000)
         client.running(task["task_id"])
-        before = process.num_fds(), process.num_threads()
+        before, threads = tcp_sockets(server), process.num_threads()
         for _ in range(3):
             with opened(client, path_of(task), 100) as streams:
                 for stream in streams[::2]:
                     reset(stream.sock)
 
         until(lambda: len(closed(server, "gone")) == 300, "all of them are closed")
-        until(lambda: (process.num_fds(), process.num_threads()) == before, "nothing is left of them")
+        until(lambda: tcp_sockets(server) == before, "nothing is left of them")
+        assert process.num_threads() <= threads + FEED_READERS
+    assert server.troubles() == []
+
+
+def test_who_goes_before_a_stream_has_begun_takes_no_place(start: Start) -> None:
+    server = start(settings={"LIMITS__MAX_STREAMS": "5"})
+    with Client(server.url) as client:
+        task = client.submit(LONG)
+        before = tcp_sockets(server)
+        for number in range(300):
+            sock = connect(client.url)
+            sock.sendall(request(path_of(task)) * (1 + number % 3))
+            if number % 2:
+                reset(sock)
+            else:
+                sock.close()
+
+        def all_at_once() -> bool:
+            with ExitStack() as closing:
+                streams = [closing.enter_context(open_stream(client, path_of(task))) for _ in range(5)]
+                return all(stream.is_open for stream in streams)
+
+        until(all_at_once, "every place is free")
+        until(lambda: tcp_sockets(server) == before, "nothing is left of them")
     assert server.troubles() == []
 
 
@@ -193,7 +224,7 @@ def test_streams_that_are_closed_leave_nothing_behind(start: Start) -> None:
 
 
 def test_a_stop_ends_streams_where_a_frame_ends_and_takes_no_time(start: Start) -> None:
-    server = start()
+    server = start(settings=LONG_STOP)
     with Client(server.url) as client, ExitStack() as closing:
         task = client.submit("Simulate 1000 steps of 2 ms", max_iterations=1000)
         streams = [
@@ -226,16 +257,27 @@ def test_a_stop_lets_a_slow_reader_have_the_frame_that_is_on_its_way(start: Star
             )
         events = recorded_in_session(client, task["session_id"])
         with open_stream(client, path_of_session(task), buffer=4096) as stream:
-            stream.until("connected")
+            frames = stream.until("task_created")
 
             server.send(signal.SIGTERM)
             until(lambda: server.log("server.stopping"), "the stop has begun")
-            frames = list(stream)
+            frames += stream
 
         assert server.wait() == 0
     received = as_recorded(frames)
-    assert 0 < len(received) < len(events)
+    assert len(received) < len(events)
     assert received == as_frames(events[: len(received)])
+
+
+def test_readers_who_do_not_close_hold_up_a_stop_no_longer_than_allowed(start: Start) -> None:
+    server = start(settings={"TIMEOUTS__SHUTDOWN_SECONDS": "2"})
+    with Client(server.url) as client, opened(client, path_of(client.submit(LONG)), 20):
+        began = time.monotonic()
+
+        exit_code = server.stop()
+
+    assert exit_code == 0
+    assert time.monotonic() - began < 2
 
 
 def test_a_stream_that_a_stop_finds_behind_another_reply_is_answered_and_closed(start: Start) -> None:
@@ -252,7 +294,7 @@ def test_a_stream_that_a_stop_finds_behind_another_reply_is_answered_and_closed(
             server.send(signal.SIGTERM)
             until(lambda: server.log("server.stopping"), "the stop has begun")
 
-            first = read_reply(sock)
+            first = read_one_reply(sock)
             stream = Stream(sock, b"")
             rest = list(stream)
 
@@ -291,10 +333,10 @@ def test_a_stream_follows_replies_on_one_connection(client: Client) -> None:
 
     with connect(client.url) as sock:
         sock.sendall(GET + GET + request(path_of(task)))
-        replies = [reply_of_known_length(sock), reply_of_known_length(sock)]
+        replies = [read_one_reply(sock), read_one_reply(sock)]
         frames = list(Stream(sock, b""))
 
-    assert [reply.startswith(b"HTTP/1.1 200 ") for reply in replies] == [True, True]
+    assert [reply.status_code for reply in replies] == [200, 200]
     assert as_recorded(frames) == as_frames(client.events(task["task_id"]))
 
 
@@ -327,18 +369,11 @@ def test_a_client_that_reads_nothing_holds_up_nobody(client: Client) -> None:
     assert as_recorded(received) == as_frames(recorded_in_session(client, task["session_id"]))
 
 
+def tcp_sockets(server: ServerProcess) -> int:
+    """Return how many the server has, the one that listens among them."""
+    return len(psutil.Process(server.process.pid).net_connections("tcp"))
+
+
 def gone_from(server: ServerProcess, task: Json) -> list[Json]:
     """Return the lines on streams of a task whose readers went."""
     return [line for line in closed(server, "gone") if line.get("task_id") == task["task_id"]]
-
-
-def reply_of_known_length(sock: socket.socket) -> bytes:
-    """Read one reply and nothing of what follows it."""
-    received = b""
-    while not received.endswith(b"\r\n\r\n"):
-        received += sock.recv(1)
-    (length,) = (line for line in received.split(b"\r\n") if line.startswith(b"Content-Length: "))
-    body = int(length.split()[1])
-    while body:
-        body -= len(sock.recv(body))
-    return received

@@ -27,6 +27,8 @@ LONG = "Simulate 1 step of 30 s"
 AWKWARD = 'Echo "zwölf"\r\nBoxkämpfer \u2028 data: \x01 \\ 😀\n\nid: 1\n\n'
 LONGEST_SILENCE = 15.0
 """Seconds."""
+SOON_ENOUGH = 5.0
+"""Seconds. It takes milliseconds; with the next comment, ten seconds later, it would come at any rate."""
 
 
 def path_of(task: Json) -> str:
@@ -87,6 +89,18 @@ def test_the_stream_of_a_task_that_ended_long_before_has_all_of_it_and_ends(
 
     assert as_recorded(frames) == as_frames(client.events(task["task_id"]))
     assert frames[-1].event == last
+
+
+def test_what_happens_is_sent_when_it_happens(client: Client) -> None:
+    task = client.submit(LONG)
+    with open_stream(client, path_of(task)) as stream:
+        stream.until("iteration_start")
+        began = time.monotonic()
+
+        client.cancel(task["task_id"])
+
+        stream.until("task_cancelled")
+    assert time.monotonic() - began < SOON_ENOUGH
 
 
 def test_a_task_that_waits_in_line_is_followed_until_it_is_cancelled(client: Client) -> None:
@@ -170,7 +184,8 @@ def test_an_event_is_one_line_of_json_in_utf_8(client: Client) -> None:
         sock.sendall(request(path_of(task)))
         received = b"".join(iter(lambda: sock.recv(65_536), b""))
 
-    frames = received.split(b"\n\n")
+    frames = received.partition(b"\r\n\r\n")[2].split(b"\n\n")
+    assert frames[0].startswith(b"retry: 1000\nevent: connected\ndata: {")
     created = next(frame for frame in frames if b"\nevent: task_created\n" in frame)
     assert created.count(b"\n") == 2
     assert "zwölf".encode() in created

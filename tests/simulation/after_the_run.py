@@ -75,19 +75,19 @@ class AfterTheRun:
 
     def look_at_deletions(self) -> None:
         """Nothing is confirmed in a session that is being deleted. Not for runs in which the process died."""
-        deleting: set[str] = set()
+        deleting: dict[str, str] = {}  # which sessions, and who does it
         for entry in self._trace:
-            if entry.kind == "crashed" and entry.who == "SessionActor":
-                deleting.clear()
+            if entry.kind == "crashed":
+                deleting = {session_id: who for session_id, who in deleting.items() if who != entry.who}
             elif entry.kind == "handled" and isinstance(entry.what, EraseFailed):
-                deleting.discard(entry.what.session_id)
+                deleting.pop(entry.what.session_id, None)
             elif isinstance(entry.what, Fact):
                 session_id = entry.what.fields.get("session_id", "")
                 match entry.what.name:
                     case "session.deleting":
-                        deleting.add(session_id)
+                        deleting[session_id] = entry.who
                     case "session.deleted":
-                        deleting.discard(session_id)
+                        deleting.pop(session_id, None)
                     case "session.confirmed":
                         seen = f"{entry.what.fields['task_id']} is confirmed in {session_id}."
                         self._check(session_id not in deleting, REFUSED_MEANWHILE, seen, about=(session_id,))

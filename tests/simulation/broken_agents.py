@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Any
 
 from alex_actors.agent_actor import AgentActor, Interruption
-from alex_actors.agent_protocol import AgentMessage, RecordsMissing
+from alex_actors.agent_protocol import AgentMessage, Announce, RecordsMissing
 from alex_actors.core import Core
 from alex_actors.events import AnyEvent
 from alex_actors.messages import tell
 from alex_actors.ports import Executor, Run, Yielded
 from alex_actors.session_protocol import TurnEnded
+from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.tasks import Task
 
 
@@ -60,11 +61,24 @@ class FillsNoGaps(AgentActor):
 
 
 class TellsBeforeItNotes(AgentActor):
-    """Notes that nothing of it runs any more when it has told so."""
+    """Notes that nothing of it runs any more when it stops, after it has told so."""
 
     def _tell_turn_ended(self) -> None:
         tell(self._session, TurnEnded(context=self._context, task_id=self._task.task_id))
+        if self.actor_stopped.is_set():
+            self._note_stopped()
+
+    def on_stop(self) -> None:
         self._note_stopped()
+
+
+class CrashesWhenAsked(AgentActor):
+    """Crashes when it is to announce itself. By itself this does no harm but to its task."""
+
+    def on_receive(self, message: AgentMessage) -> None:
+        if isinstance(message, Announce):
+            raise InjectedCrash
+        super().on_receive(message)
 
 
 class NeverSendsAgain(AgentActor):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import pykka
@@ -80,6 +81,21 @@ class TakesItsTime(ActorRuntime):
             for _ in range(3):
                 self.make_session(reply.session_id, {}, context)
         return reply
+
+
+class LaunchesLate(ActorRuntime):
+    """Has the session recorded again before it launches an agent, thrice. By itself this does no harm."""
+
+    def __init__(self, **given: Any) -> None:  # Any: as ActorRuntime has them
+        super().__init__(**given)
+        launch = self._launch_agent
+
+        def late(task: Task, session: pykka.ActorRef[SessionActor]) -> None:
+            for _ in range(3):
+                self.make_session(task.session_id, {}, Context(task.trace_id))
+            launch(task, session)
+
+        self._launch_agent = late
 
 
 class LaunchesTwice(AgentLauncher):

@@ -126,7 +126,7 @@ class Torn(Transaction):
 
     def write(self, batch: Batch) -> None:
         self.states, batch.progress = batch.progress, {}
-        super().write(batch)
+        self._inner.write(batch)
 
 
 class TornWriter(StoreWriter):

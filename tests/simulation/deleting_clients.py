@@ -69,11 +69,11 @@ class DeletingClients:
 
     def before(self, session_id: str | None) -> int:
         """Return what ``look_at_refusal`` is to be given of the time before a request."""
-        return self._begun[session_id] if session_id else 0
+        return self._over[session_id] if session_id else 0
 
     def look_at_refusal(self, session_id: str, before: int, seen: str) -> None:
         """Look whether it may be said that a session is being deleted."""
-        meanwhile = self._begun[session_id] > min(before, self._over[session_id])
+        meanwhile = self._begun[session_id] - before  # those that were under way then, or have begun since
         self._check(meanwhile, REFUSED_MEANWHILE, seen, about=(session_id,))
 
     def _will_not_die(self, session_id: str) -> bool:

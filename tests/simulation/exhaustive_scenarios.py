@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from alex_actors.broadcaster_protocol import TaskTopic
 from alex_actors.events import AnyEvent
 from alex_actors.ports import AgentYield, Answer
-from alex_actors.replies import AlreadyEnded, Cancelled, SessionBusy, UnknownTask
+from alex_actors.replies import AlreadyEnded, Cancelled, Deleted, SessionBusy, UnknownSession, UnknownTask
 from alex_actors.simulation import Simulation
+from alex_actors.simulation.deleted_sessions import DELETED
 from alex_actors.simulation.invariants import EACH_ONCE, IN_LINE, ONE_END
 from alex_actors.simulation.runtime import SimulatedRuntime
 from alex_actors.simulation.store import SimulatedStore
@@ -104,6 +105,21 @@ def subscribe_while_a_task_runs(simulation: Simulation, store: SimulatedStore) -
     simulation.at_the_end(lambda: simulation.check(received == [1, 2, 3], EACH_ONCE, f"Got {received}."))
 
 
+def delete_while_a_task_runs(simulation: Simulation, store: SimulatedStore) -> None:
+    """One client submits, another deletes the session, at any time."""
+    system = server(simulation, store)
+    replies: list[Deleted | UnknownSession] = []
+    simulation.client("alice", lambda: system.submit(session_id="home"))
+    simulation.client("bob", lambda: replies.append(system.delete("home")))
+
+    def check() -> None:
+        there = system.runtime.task(ALICES) is not None
+        expected = UnknownSession() if there else Deleted()
+        simulation.check(replies == [expected], DELETED, f"Answered {replies}; the task is there: {there}.")
+
+    simulation.at_the_end(check)
+
+
 SCENARIOS: dict[str, Callable[[Simulation, SimulatedStore], None]] = {
     "submit while the server starts": submit_while_it_starts,
     "submit without a session": submit_without_a_session,
@@ -114,5 +130,6 @@ SCENARIOS: dict[str, Callable[[Simulation, SimulatedStore], None]] = {
     "two submits, interrupt": two_submits("interrupt"),
     "two submits, reject": two_submits("reject"),
     "subscribe while a task runs": subscribe_while_a_task_runs,
+    "delete while a task runs": delete_while_a_task_runs,
 }
 """By name."""

@@ -220,7 +220,7 @@ MUTATIONS = (
         "two commits",
         "An event and the state that it makes are committed one after the other, and a crash comes between.",
         stores.TwoCommits,
-        (RECORDED_BEFORE_TOLD, EACH_ONCE, ONE_END, NOTHING_LOST, RECORDED_BEFORE_EFFECT),
+        (RECORDED_BEFORE_TOLD, EACH_ONCE, ONE_END, NOTHING_LOST, RECORDED_BEFORE_EFFECT, IN_LINE),
     ),
     Mutation(
         "ids that do not grow",
@@ -325,7 +325,7 @@ MUTATIONS = (
     Mutation(
         "revoke not said again",
         "What the session actor asked of a store that crashed, about a worker that gave up, is lost.",
-        server(session=sessions.RevokesOnce),
+        server(session=sessions.RevokesOnce, runtime=sessions.SettlesAlways),
         (
             TURN_COMES,
             NOTHING_LEFT,
@@ -334,7 +334,7 @@ MUTATIONS = (
     Mutation(
         "late agent left waiting",
         "An agent that is launched after its task has ended waits for its turn for ever.",
-        server(session=sessions.LeavesLateAgents),
+        server(session=sessions.LeavesLateAgents, runtime=sessions.LaunchesLate),
         (
             NOTHING_LEFT,
             TURN_COMES,
@@ -358,7 +358,7 @@ MUTATIONS = (
     Mutation(
         "crashed agent takes no room",
         "A session actor that was restarted forgets an agent that runs, because its actor has crashed meanwhile.",
-        server(session=sessions.OverlooksTheCrashed),
+        server(session=sessions.OverlooksTheCrashed, agent=agents.CrashesWhenAsked),
         (NOT_TOO_MANY,),
     ),
     # What is left behind.

@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 
     from alex_actors.simulation.world import Simulation
 
+SOCKETS, BELL = "sockets", "the bell of the streams"
+"""What the search for every order knows of as used by several: by readers and the thread that sends; by that
+thread and whoever wakes it. Feeds are of those who follow, as without HTTP."""
+
 READERS = 2
 """Who reads for feeds that block: as many as in the server."""
 
+MANY = 10_000
+"""More streams than any run has."""
+
 MOST_PENDING = 65_536
-"""Bytes that wait for one reader, unless they are a single frame."""
+"""Bytes that wait for one reader, beside a frame."""
 
 ONE_THREAD = "A feed is called by one thread at a time, and no more once it was told that it is closed."
-BOUNDED = "What waits for a reader is at most 64 KiB, or a single frame."
+BOUNDED = "What waits for a reader is at most 64 KiB, and one frame."
 NOTHING_OPEN = "A stream that is over leaves nothing behind: no socket, no feed, no entry in any table."
 
 
@@ -108,7 +115,7 @@ class SimulatedSocket:
     def _draw(self, room: int) -> int:
         if self._generous or room < 2:
             return room
-        match self._simulation.decisions.pick(6):
+        match self._simulation.decisions.pick(5):
             case 1:
                 return 0
             case 2:
@@ -123,12 +130,12 @@ class SimulatedSocket:
     def read(self, size: int, *, patience: float) -> bytes | None:
         """Wait for bytes; nothing at the end of the stream, None if none came in so many seconds."""
         self._enter()
-        if not (self._buffer or self._said_end or self._reset):
+        if not (self._buffer or self.over):
             self._arrived = arrived = Wait("bytes of a stream")
             self._scheduler.wait_for(arrived, timeout=patience)
             self._arrived = None
             self._touch()
-        if not (self._buffer or self._said_end or self._reset):
+        if not (self._buffer or self.over):
             return None
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
@@ -151,6 +158,11 @@ class SimulatedSocket:
         self.news(self)
 
     @property
+    def over(self) -> bool:
+        """Whether nothing more comes."""
+        return self._said_end or self._reset
+
+    @property
     def waiting(self) -> int:
         """How many bytes are on their way."""
         return len(self._buffer)
@@ -164,7 +176,7 @@ class SimulatedSocket:
         self._touch()
 
     def _touch(self) -> None:
-        self._scheduler.steps.touch(STREAMS, write=True)
+        self._scheduler.steps.touch(SOCKETS, write=True)
 
 
 def _simulated(sock: socket.socket) -> SimulatedSocket:
@@ -188,19 +200,19 @@ class SimulatedPoller(Poller):
 
     def ring(self) -> None:
         """End the wait that goes on, or the next one at once."""
-        self._enter()
+        self._enter(BELL)
         self._rung = True
         self._scheduler.end(self._bell)
 
     def watch(self, sock: socket.socket, stream: Stream) -> None:
         """Watch whether a socket can be read."""
-        self._enter()
+        self._enter(SOCKETS)
         self._watched[_simulated(sock)] = stream
         _simulated(sock).news = self._hear
 
     def watch_for_room(self, sock: socket.socket, stream: Stream, *, wanted: bool) -> None:
         """Watch whether it can be written, too; or not any more."""
-        self._enter()
+        self._enter(SOCKETS)
         if wanted:
             self._wanting_room[_simulated(sock)] = None
         else:
@@ -208,18 +220,18 @@ class SimulatedPoller(Poller):
 
     def forget(self, sock: socket.socket) -> None:
         """Watch it no more."""
-        self._enter()
+        self._enter(SOCKETS)
         del self._watched[_simulated(sock)]
         self._wanting_room.pop(_simulated(sock), None)
 
     def wait(self, timeout: float) -> Iterator[Ready]:
         """Wait, at most so many virtual seconds, until one can be read or written; give all that can."""
-        self._enter()
+        self._enter(BELL, SOCKETS)
         ready = self._ready()
         if not (ready or self._rung or timeout <= 0):
             self._bell = bell = Wait("something to send")
             self._scheduler.wait_for(bell, timeout=None if timeout == math.inf else timeout)
-            self._touch()
+            self._touch(BELL, SOCKETS)
             ready = self._ready()
         self._rung = False
         yield from ready
@@ -238,12 +250,13 @@ class SimulatedPoller(Poller):
         if sock in self._watched and any(self._look_at(sock)):
             self._scheduler.end(self._bell)
 
-    def _enter(self) -> None:
+    def _enter(self, *resources: str) -> None:
         self._scheduler.perhaps_pause()
-        self._touch()
+        self._touch(*resources)
 
-    def _touch(self) -> None:
-        self._scheduler.steps.touch(STREAMS, write=True)
+    def _touch(self, *resources: str) -> None:
+        for resource in resources:
+            self._scheduler.steps.touch(resource, write=True)
 
 
 class InterruptedStreams(Streams):
@@ -255,6 +268,10 @@ class InterruptedStreams(Streams):
         """Wait until there is something to do, for as long as it takes: it is woken for all that it must see."""
         super().turn(math.inf)
 
+    def admit_all(self) -> None:
+        """Have room for as many as come."""
+        self._most = self._most_per_address = MANY
+
     def sizes(self) -> dict[str, int]:
         """Return how much there is in its tables."""
         tables = (self._streams, self._by_address, self._due, self._new, self._calls)
@@ -263,21 +280,23 @@ class InterruptedStreams(Streams):
 
     def _ring(self) -> None:
         self.simulation.scheduler.perhaps_pause()
+        self.simulation.touch(BELL, write=True)
         super()._ring()
 
     def _flush(self, stream: Stream) -> None:
-        size = len(stream.pending)
-        bounded = size <= MOST_PENDING or stream.pending.count(b"\n\n") == 1
-        self.simulation.check(bounded, BOUNDED, f"{size} bytes wait.")
+        beside = stream.pending.rfind(b"\n\n", 0, -2)
+        self.simulation.check(beside <= MOST_PENDING, BOUNDED, f"{beside} bytes wait, and one frame.")
         super()._flush(stream)
 
 
 class WatchedFeed:
     """A feed, of which it is seen that it is called as is agreed; others may go on before and after each call."""
 
-    def __init__(self, feed: Feed, simulation: Simulation) -> None:
+    def __init__(self, feed: Feed, simulation: Simulation, *, pace: Callable[[], float]) -> None:
+        """``pace`` says how many virtual seconds each half of a look at the store takes."""
         self.feed = feed
         self._simulation = simulation
+        self._pace = pace
         self._called = ""
         self.over = False
         """Whether it was told that it is closed."""
@@ -301,7 +320,16 @@ class WatchedFeed:
     def take(self) -> bytes:
         """Return what is to be sent next."""
         with self._alone("take"):
-            return self.feed.take()
+            if not self.feed.blocking:
+                return self.feed.take()
+            self._take_time()
+            data = self.feed.take()
+            self._take_time()
+            return data
+
+    def _take_time(self) -> None:
+        if seconds := self._pace():
+            self._simulation.sleep(seconds)
 
     def heartbeat(self) -> bytes:
         """Return what is sent when there is nothing to be sent: at any time, also while it is read from."""
@@ -335,10 +363,8 @@ class WatchedFeed:
 class ReadingThreads:
     """Those who read for feeds that block: a few, who take what is to be done in order."""
 
-    def __init__(self, simulation: Simulation, *, pace: Callable[[], float]) -> None:
-        """``pace`` says how many virtual seconds the next read takes."""
+    def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        self._pace = pace
         self._waiting: deque[Callable[[], None]] = deque()
         unique = simulation.scheduler.unique
         self.strands = tuple(Strand(unique("reading"), self._work) for _ in range(READERS))
@@ -357,8 +383,6 @@ class ReadingThreads:
         while self._waiting:
             call = self._waiting.popleft()
             scheduler.steps.touch(STREAMS, write=True)
-            if seconds := self._pace():
-                self._simulation.sleep(seconds)
             call()
         if me is not None:
             self._idle.append(me)
@@ -375,13 +399,14 @@ class StreamSide:
         streams: type[InterruptedStreams] = InterruptedStreams,
         feed: type[WatchedFeed] = WatchedFeed,
         frames: type[Frames] = Frames,
-        most: int = 10_000,
+        most: int = MANY,
         pace: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._simulation = simulation
         self._feed = feed
         self._frames = frames()
-        self._reading = ReadingThreads(simulation, pace=pace)
+        self._pace = pace
+        self._reading = ReadingThreads(simulation)
         self._poller = SimulatedPoller(simulation)
         self.streams = streams(
             now=simulation.clock.monotonic, read=self._reading.submit, log=log, most=most, most_per_address=most,
@@ -422,6 +447,6 @@ class StreamSide:
     def _watched(self, feed: Feed) -> WatchedFeed:
         if isinstance(feed, EventFeed):
             feed._frames = self._frames  # those of the application outlive the process, which is simulated
-        watched = self._feed(feed, self._simulation)
+        watched = self._feed(feed, self._simulation, pace=self._pace)
         self._feeds.append(watched)
         return watched

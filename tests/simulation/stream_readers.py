@@ -22,11 +22,20 @@ if TYPE_CHECKING:
 WELL_FORMED = "A stream is `connected`, then events and heartbeats, each byte as the contract has it."
 ENDS = "A task's stream ends after its terminal event, at once; and no stream ends without a reason."
 NO_CONTENT = "Who has all of a task's events is answered 204, and nobody else is."
+ANSWERED = "Who wants a stream of what is there gets one, unless something is wrong."
 HEARTBEATS = "An open stream has a byte at least every 15 seconds for who reads it."
+CUT_OFF = "Who reads nothing for 30 seconds, though there is something to read, is cut off."
 PROMPT = "An event is with a reader who reads as soon as it is recorded, whatever other readers do."
 
 LONGEST_SILENCE = 15.0
 """Virtual seconds, as the contract has it."""
+
+STOP = 60.0
+"""Virtual seconds for which somebody stops reading. Within 10 there is a heartbeat to be read, which waits for 30
+until he is cut off, which is looked at every 10."""
+
+RETRY = 1.0
+"""Virtual seconds until somebody comes again, as the first frame says."""
 
 HEARTBEAT = b": heartbeat"
 CHUNK = 65_536
@@ -44,9 +53,11 @@ class Manner(msgspec.Struct, frozen=True):
     """Virtual seconds between."""
     stop_after: int | None = None
     """Bytes after which nothing is read for a time."""
-    stops_for: float = 45.0
     cut_after: int | None = None
     """Bytes after which the connection is over."""
+    patience: float = 15.0
+    """Virtual seconds without a byte after which he leaves, and comes again; 15, as the contract has it, are never
+    over."""
     resets: bool = False
     """Whether that is a reset, or a close."""
     in_query: bool = False
@@ -65,6 +76,8 @@ class Circumstances(msgspec.Struct):
     """Whether nothing goes wrong."""
     hurries: bool = False
     """Whether time passes although others could go on."""
+    tolerance: float = 0.0
+    """Virtual seconds that an event may take to a reader."""
     closing: bool = False
     """Whether it is over for those who follow for ever."""
     calm: bool = False
@@ -87,7 +100,9 @@ class Reader:
         server: SimulatedServer,
         circumstances: Circumstances,
         manner: Callable[[], Manner],
+        comes_back: bool = True,
     ) -> None:
+        """``comes_back``: sometimes also after the end, to be told that it was."""
         self.name = name
         self.topic = topic
         self.start = start
@@ -102,6 +117,7 @@ class Reader:
         self._server = server
         self._circumstances = circumstances
         self._manner = manner
+        self._comes_back = comes_back
         self._ended = False
         self._greeted = False
         self._greeted_at = 0.0
@@ -117,12 +133,13 @@ class Reader:
                 self._simulation.sleep(1.0)
                 continue
             manner = Manner() if self._circumstances.calm else self._manner()
+            there = bool(self._recorded())
             try:
                 reply = self._connect(manner)
             except (ConnectionLost, WentAway):
                 continue
             if reply.stream is None:
-                self._look_at_refusal(reply)
+                self._look_at_refusal(reply, there=there)
             else:
                 self._check(reply.headers.items() >= STREAM_HEADERS.items(), WELL_FORMED, f"{reply.headers}")
                 self._read(reply.stream, manner)
@@ -145,22 +162,21 @@ class Reader:
                 path = f"/api/sessions/{session_id}/events?{query}"
         return self._server.request("GET", path.rstrip("?&"), headers=headers)
 
-    def _look_at_refusal(self, reply: Reply) -> None:
+    def _look_at_refusal(self, reply: Reply, *, there: bool) -> None:
         if reply.status == 204:
-            recorded = self._recorded()
-            has_all = bool(recorded) and self.position >= recorded[-1][0] and recorded[-1][1] in TERMINAL_TYPES
-            seen = f"{self.name} has {self.received}, from {self.start} on; recorded is {recorded}."
-            self._check(has_all and isinstance(self.topic, TaskTopic), NO_CONTENT, seen)
+            seen = f"{self.name} has {self.received}, from {self.start} on; recorded is {self._recorded()}."
+            self._check(self._is_past_the_end(), NO_CONTENT, seen)
             self.over = True
             return
         excused = reply.status == 503 and not self._circumstances.smooth
-        not_yet = reply.status == 404 and not self._recorded()
-        self._check(excused or not_yet, ENDS, f"{self.name} is answered {reply}.")
-        self._simulation.sleep(1.0)
+        not_yet = reply.status == 404 and not there
+        self._check(excused or not_yet, ANSWERED, f"{self.name} is answered {reply}.")
+        self._simulation.sleep(RETRY)
 
     def _read(self, sock: SimulatedSocket, manner: Manner) -> None:
         """Read until the stream is over, or it is cut."""
         taken, stop_after, stopped = 0, manner.stop_after, False
+        prompt = manner.eager
         while True:
             if self._circumstances.calm:
                 manner, stop_after = Manner(pause=manner.pause and 0.001), None
@@ -169,20 +185,32 @@ class Reader:
             if manner.cut_after is not None and taken >= manner.cut_after:
                 return self._cut(sock, manner)
             if stop_after is not None and taken >= stop_after:
-                self._simulation.sleep(manner.stops_for)
+                self._stop(sock)
                 stop_after, stopped = None, True
             size = manner.size if manner.cut_after is None else min(manner.size, manner.cut_after - taken)
-            data = sock.read(size, patience=LONGEST_SILENCE)
+            data = sock.read(size, patience=manner.patience)
+            if data is None and manner.patience < LONGEST_SILENCE:
+                return self._cut(sock, manner)
             if data is None:
                 silence = f"{self.name} reads, and nothing comes."
                 self._check(self._circumstances.hurries, HEARTBEATS, silence, about=(self.name,))
                 continue
             if not data:
-                return self._look_at_end(stopped=stopped)
+                self._look_at_end(stopped=stopped)
+                return self._simulation.sleep(RETRY)
             taken += len(data)
-            self._hear(data, prompt=manner.eager)
+            self._hear(data, prompt=prompt)
             if manner.pause:
                 self._simulation.sleep(manner.pause)
+
+    def _stop(self, sock: SimulatedSocket) -> None:
+        """Read nothing for so long that one is cut off if there is something to read."""
+        self._simulation.sleep(5.0)
+        full = not sock.writable
+        self._simulation.sleep(STOP - 5.0)
+        seen = f"{self.name} reads nothing for {STOP} seconds, and there is no room for more."
+        left_alone = full and not sock.over and not self._circumstances.hurries
+        self._check(not left_alone, CUT_OFF, seen, about=(self.name,))
 
     def _cut(self, sock: SimulatedSocket, manner: Manner) -> None:
         if manner.resets:
@@ -192,11 +220,11 @@ class Reader:
 
     def _look_at_end(self, *, stopped: bool) -> None:
         about, circumstances = (self.name,), self._circumstances
-        if self._ended:
+        if self._ended or self._is_past_the_end():
             recorded = [event_id for event_id, _ in self._recorded() if event_id > self.start]
             seen = f"{self.name} has {self.received}; recorded is {recorded}."
             self._check(self.received == recorded, EACH_ONCE, seen, about=about)
-            self.over = not self._simulation.decisions.chance(0.5)  # or comes again, and is answered 204
+            self.over = not (self._comes_back and self._simulation.decisions.chance(0.5))
             return
         excused = stopped or self._server.draining or not self._server.up or not circumstances.smooth
         self._check(excused, ENDS, f"{self.name} was cut off at {self.position}.", about=about)
@@ -208,6 +236,7 @@ class Reader:
         for block in blocks:
             if block == HEARTBEAT:
                 self._check(self._greeted, WELL_FORMED, f"{self.name} gets a heartbeat first.")
+                self._check(not self._ended, ENDS, f"{self.name} gets a heartbeat after the end.")
                 self.heartbeats += 1
             elif not self._greeted:
                 self._look_at_greeting(block)
@@ -246,10 +275,12 @@ class Reader:
         self._ended = isinstance(self.topic, TaskTopic) and event_type in TERMINAL_TYPES
 
     def _look_at_time(self, event_id: int) -> None:
+        if not self._circumstances.smooth or event_id not in self._circumstances.recorded_at:
+            return
         recorded_at, now = self._circumstances.recorded_at[event_id], self._simulation.clock.monotonic()
-        if self._circumstances.smooth and self._greeted_at < recorded_at:
+        if self._greeted_at < recorded_at:
             seen = f"{self.name} gets event {event_id} {now - recorded_at} seconds after it was recorded."
-            self._check(now == recorded_at, PROMPT, seen, about=(self.name,))
+            self._check(now <= recorded_at + self._circumstances.tolerance, PROMPT, seen, about=(self.name,))
 
     # What is recorded.
 
@@ -257,6 +288,11 @@ class Reader:
         """Whether it has received what is recorded, if it is still there."""
         recorded = [event_id for event_id, _ in self._recorded() if event_id > self.start]
         return self.over or self.received == recorded
+
+    def _is_past_the_end(self) -> bool:
+        """Whether it follows a task, of which nothing is recorded above its position, nor ever will be."""
+        last_id, last_type = (self._recorded() or [(0, "")])[-1]
+        return isinstance(self.topic, TaskTopic) and last_type in TERMINAL_TYPES and self.position >= last_id
 
     def _recorded(self) -> list[tuple[int, str]]:
         if isinstance(self.topic, TaskTopic):

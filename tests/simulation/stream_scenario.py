@@ -27,6 +27,7 @@ from alex_http.feeds import Frames
 from alex_http.transport.holds import TICK, Hold
 from tests.simulation.http_clients import HttpSide, SimulatedServer, WentAway
 from tests.simulation.simulated_streams import (
+    MANY,
     NOTHING_OPEN,
     InterruptedStreams,
     SimulatedSocket,
@@ -45,10 +46,16 @@ LONG_POLL = "A long poll is answered when its task has ended, or when its time i
 STRATEGIES = ("parallel", "parallel", "enqueue", "interrupt")
 SESSIONS = ("one", "one", "two")
 NAMES = ("alice", "bob")
+PACES = ((0.0,), (0.0,), (0.0, 0.1), (0.0, 0.0, 10.0, 12.0))
+"""Virtual seconds that half a look at the store takes, of which chance chooses."""
+
+MODERATE, TOLERANCE = 0.1, 3.0
+"""Looks that take no longer leave everybody with what is new within so many seconds: there are two who look."""
+
 CAPACITIES = (65_536, 65_536, 300, 4_000)
 """Bytes that a socket keeps for its reader: few, or everything would be sent before anybody has read."""
 
-QUIET = 60.0
+QUIET = 70.0
 """Virtual seconds in which everybody who reads well has everything: who has stopped reading goes on."""
 
 GRACE = 30
@@ -80,7 +87,9 @@ class TalkativeAgent:
         for turn in range(1, decisions.pick(4) + 1):
             yield IterationStart(iteration=turn, total_iters=50)
             for _ in range(decisions.choose((0, 1, 3, 3, 12))):
-                yield AssistantDelta(iteration=turn, delta="x" * decisions.choose((1, 1, 100, 2_000, 20_000)))
+                yield AssistantDelta(
+                    iteration=turn, delta="x" * decisions.choose((1, 1, 1, 100, 100, 2_000, 20_000))
+                )
             match decisions.pick(8):
                 case 0 | 1 | 2:
                     await asyncio.sleep(0)
@@ -112,7 +121,7 @@ class StreamScenario:
         self.store = store
         self._transport = transport
         self._circumstances = Circumstances()
-        self._reads_slowly = decisions.chance(0.2)
+        self._paces = decisions.choose(PACES)
         self._generous = decisions.chance(0.3)
         self._readers: list[Reader] = []
         self._stops_at: int | None = None
@@ -125,14 +134,16 @@ class StreamScenario:
         self.server.system.writer.committed = self._note_commit
         if decisions.chance(0.6):
             self._inject_faults()
-        if self._reads_slowly:
+        if max(self._paces) > MODERATE:
             self._circumstances.smooth = False
+        elif max(self._paces):
+            self._circumstances.tolerance = TOLERANCE
         simulation.scheduler.after_step.append(self._perhaps_stop)
 
     def _streaming(self, log: FilteringBoundLogger) -> StreamSide:
         transport = self._transport
-        most = self.decisions.choose((10_000, 10_000, 10_000, 2))
-        if most == 2:
+        most = MANY if self._circumstances.calm else self.decisions.choose((MANY, MANY, MANY, 2))
+        if most < MANY:
             self._circumstances.smooth = False
         return StreamSide(
             self.simulation, log=log, streams=transport.streams, feed=transport.feed, frames=transport.frames,
@@ -144,10 +155,8 @@ class StreamScenario:
         return SimulatedSocket(self.simulation, capacity=capacity, generous=self._generous)
 
     def _pace(self) -> float:
-        """Return how long the next read of the store takes, in virtual seconds."""
-        if not self._reads_slowly or self._circumstances.calm:
-            return 0.0
-        return self.decisions.choose((0.0, 0.0, 0.1, 12.0))
+        """Return how long half a look at the store takes, in virtual seconds."""
+        return 0.0 if self._circumstances.calm or len(self._paces) == 1 else self.decisions.choose(self._paces)
 
     def _inject_faults(self) -> None:
         decisions, faults, system = self.decisions, self.simulation.faults, self.server.system
@@ -212,6 +221,8 @@ class StreamScenario:
         followers = [client for visitor in clients for client in visitor.result()]
         self._circumstances.calm = self.simulation.faults.calm = True
         self.simulation.hurry(0.0)
+        if self.server.stream_side is not None:
+            self.server.stream_side.streams.admit_all()
         self._end_all()
         self._look_at_readers()
         self._close_streams()
@@ -250,7 +261,7 @@ class StreamScenario:
 
     def _follow(self, name: str, topic: Topic) -> Client[None]:
         reader = Reader(
-            f"{name}'s reader {len(self._readers) + 1}", topic, self.decisions.choose((0, 0, 3)),
+            f"{name}'s reader {len(self._readers) + 1}", topic, self.decisions.choose((0, 0, 3, self._last)),
             simulation=self.simulation, store=self.store, server=self.server, circumstances=self._circumstances,
             manner=self._manner,
         )  # fmt: skip
@@ -259,14 +270,16 @@ class StreamScenario:
 
     def _manner(self) -> Manner:
         decisions, choose = self.decisions, self.decisions.choose
-        match decisions.pick(7):
+        match decisions.pick(8):
+            case 6:
+                return Manner(patience=choose((0.1, 3.0)))
             case 1:
-                return Manner(size=choose((7, 50)), in_query=True)
+                return Manner(size=choose((100, 1_000)), in_query=True)
             case 2 | 3:
                 cut_after = 1 + decisions.pick(choose((60, 600, 20_000)))
                 return Manner(cut_after=cut_after, resets=decisions.chance(0.5))
             case 4:
-                return Manner(size=choose((100, 5_000)), pause=choose((0.2, 3.0)))
+                return Manner(size=choose((500, 5_000)), pause=choose((0.2, 3.0)))
             case 5:
                 return Manner(stop_after=decisions.pick(400))
             case _:
@@ -279,7 +292,9 @@ class StreamScenario:
             case 1 | 2:
                 self._wait_for(task_id, self.decisions.choose((0.5, 5.0, 60.0)))
             case 3:
-                self.server.request("GET", f"/api/tasks/{task_id}?wait=60", patience=self.decisions.choose((0.0, 4.0)))
+                self.server.request(
+                    "GET", f"/api/tasks/{task_id}?wait=60", patience=self.decisions.choose((0.0, 4.0))
+                )
             case _:
                 self.simulation.sleep(self.decisions.choose((0.0, 3.0)))
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from alex_actors.core import Core
-from alex_actors.runtime import ActorRuntime
 from alex_actors.simulation import Simulation
 from alex_actors.simulation.exploring import Found, Played, Scenario, explore
 from alex_actors.simulation.findings import Violation
 from alex_actors.simulation.invariants import ONE_SESSION
 from alex_actors.simulation.store import SimulatedStore
-from tests.simulation.broken_sessions import SettlesAlways, TakesItsTime
+from tests.simulation.broken_agents import CrashesWhenAsked
+from tests.simulation.broken_sessions import LaunchesLate, SettlesAlways, TakesItsTime
 from tests.simulation.http_clients import HttpSide
 from tests.simulation.mutation import Mutation, server
 from tests.simulation.mutations import MUTATIONS
@@ -53,11 +53,20 @@ def test_what_is_broken_is_found(mutation: Mutation, store: SimulatedStore, http
     assert found.invariant in mutation.violates
 
 
-@pytest.mark.parametrize("harmless", [SettlesAlways, TakesItsTime])
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        server(runtime=SettlesAlways),
+        server(runtime=TakesItsTime),
+        server(runtime=LaunchesLate),
+        server(agent=CrashesWhenAsked),
+    ],
+    ids=["settles always", "takes its time", "launches late", "crashes when asked"],
+)
 def test_nothing_is_found_where_something_is_done_that_does_no_harm(
-    harmless: type[ActorRuntime], store: SimulatedStore, http: HttpSide
+    harmless: type[Core], store: SimulatedStore, http: HttpSide
 ) -> None:
-    explored = explore(scenario_of(server(runtime=harmless), store, http), seeds=40)
+    explored = explore(scenario_of(harmless, store, http), seeds=40)
 
     assert explored.runs == 40
 

@@ -10,19 +10,21 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.actor import PooledActor
 from alex_actors.agent_actor import AgentActor
+from alex_actors.agent_protocol import Announce
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.core import Core
 from alex_actors.mailbox import acting
+from alex_actors.messages import Message
 from alex_actors.session_actor import SessionActor
-from alex_actors.session_protocol import RequestTurn, TaskEnded
+from alex_actors.session_protocol import RequestTurn, TaskEnded, TurnEnded
 from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.invariants import NOTHING_LOST, ONE_END
 from alex_actors.simulation.runtime import ConnectionLost, SessionGone
 from alex_actors.simulation.store import SimulatedStore, disk_error, row_error
 from alex_actors.simulation.world import Simulation
 from alex_actors.task_store_actor import TaskStoreActor
-from alex_actors.task_store_protocol import Revoke
+from alex_actors.task_store_protocol import EraseSession, Revoke
 from alex_actors.tasks import UNFINISHED
 from alex_actors.values import SessionId, TaskId
 from alex_http.errors import TaskHasEnded
@@ -52,8 +54,15 @@ MANY = 100
 GRACE = 5.0
 """Virtual seconds that an agent has to stop."""
 
-TOLD = RequestTurn | TaskEnded | Revoke
-"""What actors are made to crash of: when agents come and go, and of what is lost if it comes twice."""
+COMING_AND_GOING = (RequestTurn, TaskEnded)
+TOLD: tuple[tuple[float, tuple[tuple[type[Message], ...], ...]], ...] = (
+    (0.4, (COMING_AND_GOING, COMING_AND_GOING)),
+    (0.8, (COMING_AND_GOING, (Announce,))),
+    (0.8, ((Revoke, EraseSession), (Revoke, EraseSession))),
+    (0.6, ((TurnEnded,),)),
+)
+"""What actors are made to crash of, one crash after the other, and how often: when agents come and go, and of what
+is lost if it comes twice."""
 
 AT_ONCE = 0.001
 """Virtual seconds: with it, a worker gives up at any moment, if time passes although others could go on."""
@@ -87,7 +96,7 @@ class WholeSystem:
         self.decisions = decisions = simulation.decisions
         self.store = store
         self._dies_at = NEVER
-        self._crashes_after_commit = self._crashes_handled = self._crashes_told = 0
+        self._crashes_after_commit = self._crashes_handled = 0
         self._answered: set[str] = set()
         crashes_handled = faults and decisions.chance(0.15)
         if crashes_handled:
@@ -96,11 +105,12 @@ class WholeSystem:
         self._most = most = decisions.choose((MANY, 1, 2))
         self._most_unfinished = decisions.choose((MANY, 3))
         self._killed = self._hurries = False
+        self._impatient = decisions.chance(0.33)
         self.server = SimulatedServer(
             simulation, store=store, agent_for=lambda _task: agent, core=core, http=http,
             max_unfinished=self._most_unfinished, max_running=most, cancel_grace=GRACE,
             max_ahead=decisions.choose((64, 1, 3)), failed=lambda _error: self._die(),
-            ask_timeout=decisions.choose((10.0, 10.0, AT_ONCE)),
+            ask_timeout=AT_ONCE if self._impatient else 10.0,
         )  # fmt: skip
         self._smooth = True
         """Whether nothing goes wrong in this run."""
@@ -113,8 +123,8 @@ class WholeSystem:
         runs, self._deleted = invariants.runs, invariants.deleted
         self._watches = Watches(simulation, store, self._deleted)
         self._deletes = DeletingClients(simulation, store, self.server, self._is_answer)
-        self._deleting = decisions.chance(0.25)
-        """Whether clients delete sessions in this run."""
+        self._erased = 0
+        self._deleting = decisions.chance(0.25)  # whether clients delete sessions in this run
         simulation.always(NOT_TOO_MANY, lambda: len(runs) <= most)
 
     def _inject_faults(self) -> None:
@@ -123,11 +133,12 @@ class WholeSystem:
             if decisions.chance(often):
                 self._smooth = False
                 self._crash_later(actor)
-        if decisions.chance(0.25):
+        if decisions.chance(0.4):
             self._smooth = False
-            self._crashes_told = 2
+            self._told_crashes, told = decisions.choose(TOLD)
+            self._crashes_told = list(told)
             system.dispatcher.observers.append(self._before_message)
-        if decisions.chance(0.3):
+        if decisions.chance(0.6 if self._impatient else 0.2):
             self._smooth = False
             self._hurries = True
             self.simulation.hurry(0.02)
@@ -164,14 +175,17 @@ class WholeSystem:
         if acting() is None:
             return  # it is the start
         self.simulation.scheduler.perhaps_pause()
-        if self._crashes_after_commit and self.simulation.faults.happens(0.05):
+        erased, self._erased = self._erased, len(self._deleted.sessions)
+        often = 0.3 if self._erased > erased else 0.05
+        if self._crashes_after_commit and self.simulation.faults.happens(often):
             self._crashes_after_commit -= 1
             raise InjectedCrash
 
     def _before_message(self, _actor: PooledActor, message: object) -> None:
         """Have who is told something crash of it."""
-        if self._crashes_told and isinstance(message, TOLD) and self.simulation.faults.happens(0.4):
-            self._crashes_told -= 1
+        told = self._crashes_told
+        if told and isinstance(message, told[0]) and self.simulation.faults.happens(self._told_crashes):
+            del told[0]
             raise InjectedCrash
 
     def _after_message(self, _actor: PooledActor) -> None:
@@ -265,10 +279,8 @@ class WholeSystem:
     def _delete(self) -> None:
         """Delete a session, perhaps while others do things with it; or make one."""
         session_id = self.decisions.choose(DELETED_SESSIONS)
-        if self.decisions.chance(0.2):
-            self._deletes.make(session_id)
-        else:
-            self._deletes.delete(session_id)
+        do = self._deletes.make if self.decisions.chance(0.2) else self._deletes.delete
+        do(session_id)
 
     def _submit(self) -> str | None:
         decisions = self.decisions

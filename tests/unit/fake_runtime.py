@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import falcon
 import msgspec
@@ -12,7 +14,9 @@ import structlog
 from structlog.testing import LogCapture
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from alex_actors.broadcaster_protocol import TaskTopic, Topic
 from alex_actors.events import RecordedEvent
+from alex_actors.following import Following
 from alex_actors.ports import Clock
 from alex_actors.replies import (
     AlreadyEnded,
@@ -38,6 +42,8 @@ from alex_actors.values import Context, SessionId, TaskId, timestamp
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
 from alex_http.exchange import Request
+
+R = TypeVar("R")
 
 MAX_BODY = 2 * 1024 * 1024
 """Bytes of a request's body, as default.toml has it."""
@@ -115,6 +121,28 @@ def application(
     )
 
 
+class FakeFollowing(Following):
+    """A position in what the test gives."""
+
+    def __init__(self, topic: Topic, after: int, wake: Callable[[], None]) -> None:
+        self.topic = topic
+        self.position = after
+        self.wake = wake
+        self.events: deque[RecordedEvent] = deque()
+        self.ended = self.missing = self.session_deleted = False
+        self.is_behind = True
+
+    @property
+    def behind(self) -> bool:
+        return self.is_behind
+
+    def take(self, limit: int) -> tuple[RecordedEvent, ...]:
+        taken = tuple(self.events.popleft() for _ in range(min(limit, len(self.events))))
+        if isinstance(self.topic, TaskTopic):
+            self.ended = self.ended or any(event.event_type == "task_completed" for event in taken)
+        return taken
+
+
 class FakeRuntime:
     """Keeps tasks and sessions in memory; tests set what it refuses, and end tasks by hand."""
 
@@ -131,6 +159,12 @@ class FakeRuntime:
         self.deleting: set[str] = set()
         """Sessions that are being deleted."""
         self.before_submit: Callable[[], object] = lambda: None
+        self.followings: list[FakeFollowing] = []
+        """Those that are open."""
+        self.watches: list[tuple[TaskId, Callable[[], None]]] = []
+        """Who is to be woken at the end of which task."""
+        self.delayed: list[Callable[[], None]] | None = None
+        """Not None: replies to cancels and deletions come when these are called."""
 
     def submit(self, new: NewTask, context: Context) -> SubmitReply:
         self._called(context)
@@ -151,8 +185,7 @@ class FakeRuntime:
 
     def cancel(self, task_id: TaskId, context: Context, *, wake: Callable[[], None]) -> Awaited[CancelReply]:
         self._called(context)
-        reply = self._cancel(task_id)
-        return Awaited(lambda: reply)
+        return self._awaited(lambda: self._cancel(task_id), wake)
 
     def _cancel(self, task_id: TaskId) -> CancelReply:
         task = self.records.get(task_id)
@@ -188,10 +221,13 @@ class FakeRuntime:
         self, session_id: SessionId, context: Context, *, wake: Callable[[], None]
     ) -> Awaited[Deleted | UnknownSession]:
         self._called(context)
+        return self._awaited(lambda: self._delete(session_id), wake)
+
+    def _delete(self, session_id: SessionId) -> Deleted | UnknownSession:
         if self.session_records.pop(session_id, None) is None:
-            return Awaited(UnknownSession)
+            return UnknownSession()
         self.records = {name: task for name, task in self.records.items() if task.session_id != session_id}
-        return Awaited(Deleted)
+        return Deleted()
 
     def task(self, task_id: TaskId) -> Task | None:
         self._called()
@@ -224,6 +260,30 @@ class FakeRuntime:
         found = [self._session(SessionId(name)) for name in reversed(self.session_records)]
         return Sessions(tuple(found[offset : offset + limit]), len(found))
 
+    def has_session(self, session_id: SessionId) -> bool:
+        self._called()
+        return session_id in self.session_records
+
+    def follow(self, topic: Topic, *, after: int, wake: Callable[[], None]) -> FakeFollowing:
+        self._called()
+        following = FakeFollowing(topic, after, wake)
+        self.followings.append(following)
+        return following
+
+    def take(self, following: Following, *, limit: int) -> tuple[RecordedEvent, ...]:
+        self._called()
+        return following.take(limit)
+
+    def unfollow(self, following: Following) -> None:
+        assert isinstance(following, FakeFollowing)
+        self.followings.remove(following)
+
+    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> Callable[[], None]:
+        self._called()
+        watch = (task_id, wake)
+        self.watches.append(watch)
+        return lambda: self.watches.remove(watch)
+
     def health(self) -> dict[str, Component]:
         return self.components
 
@@ -242,16 +302,23 @@ class FakeRuntime:
         """Give a task events with these ids."""
         task = self.records[task_id]
         self.recorded_events[task_id] = tuple(
-            RecordedEvent(
-                event_id=event_id,
-                event_type="thinking",
-                task_id=task.task_id,
-                session_id=task.session_id,
-                parent_task_id=None,
-                timestamp=task.created_at,
-                body=b'{"event_type":"thinking"}',
-            )
-            for event_id in event_ids
+            recorded(event_id, task_id=task_id, session_id=task.session_id) for event_id in event_ids
+        )
+
+    def _awaited(self, do: Callable[[], R], wake: Callable[[], None]) -> Awaited[R]:
+        """Do something at once, or when the test says so; return what comes of it."""
+        if self.delayed is None:
+            reply = do()
+            return Awaited(lambda: reply)
+        replies: list[R] = []
+
+        def fulfil() -> None:
+            replies.append(do())
+            wake()
+
+        self.delayed.append(fulfil)
+        return Awaited(
+            lambda: replies[0] if replies else None, within=5.0, late="It is not known what came of it."
         )
 
     def _called(self, context: Context | None = None) -> None:
@@ -270,6 +337,21 @@ class FakeRuntime:
             task_count=len(tasks),
             last_task=tasks[-1].task if tasks else None,
         )
+
+
+def recorded(
+    event_id: int, event_type: str = "thinking", *, task_id: str = "task-1", session_id: str = "s"
+) -> RecordedEvent:
+    """Return an event as it is recorded."""
+    return RecordedEvent(
+        event_id=event_id,
+        event_type=event_type,
+        task_id=TaskId(task_id),
+        session_id=SessionId(session_id),
+        parent_task_id=None,
+        timestamp=timestamp(datetime(2026, 1, 1, tzinfo=UTC)),
+        body=msgspec.json.encode({"event_type": event_type}),
+    )
 
 
 def _task(task_id: TaskId, session_id: SessionId, new: NewTask, context: Context) -> Task:

@@ -70,6 +70,37 @@ def test_one_that_is_behind_gives_nothing_after_a_gap(followed: Followed) -> Non
     assert owner.taken == []
 
 
+def test_one_that_is_behind_and_finds_nothing_any_more_gives_nothing_after_a_gap(followed: Followed) -> None:
+    owner = followed.live(SESSION)
+    followed.commit("t1", *(said("x") for _ in range(LONGEST_STRETCH + 1)))
+    followed.broadcast()
+    followed.commit("t2", said("after the gap"))
+    followed.broadcast()
+
+    followed.erase(published=False)
+
+    assert deleted(owner)
+    assert owner.taken == []
+
+
+def test_one_that_has_taken_nothing_of_a_deleted_session_is_not_given_the_next_one(followed: Followed) -> None:
+    followed.erase()
+    followed.broadcast()
+    owner = followed.follow(SESSION)
+    followed.broadcast()
+
+    for _ in range(2):
+        followed.create("t3")
+        followed.broadcast()
+        followed.erase()
+        followed.broadcast()
+    followed.create("t4")
+    followed.broadcast()
+
+    assert deleted(owner)
+    assert owner.taken == []
+
+
 @pytest.mark.parametrize("topic", [SESSION, T1], ids=["session", "task"])
 def test_one_that_finds_nothing_where_something_was_is_told_by_that(followed: Followed, topic: Topic) -> None:
     owner = followed.follow(topic, limit=1)

@@ -1,152 +1,38 @@
-"""Streams and replies that wait, of plain WSGI applications, on real sockets and both loops."""
+"""Replies of plain WSGI applications that are streams, on real sockets and both loops."""
 
 from __future__ import annotations
 
 import gc
-import logging
 import socket
 import struct
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator
 
 import pytest
 
-from alex_actors.clock import SystemClock
-from alex_http.transport import HOLD, Hold, Reason, Refusal, Server
-from alex_http.transport.loops import LoopName
-from tests.unit.fake_runtime import Log
+from alex_http.transport import HOLD, Refusal
+from tests.unit.plain_server import (
+    GET,
+    PATIENCE,
+    Environ,
+    Feed,
+    Serve,
+    Serving,
+    Start,
+    read_until,
+    servers,
+    stream_of,
+    streaming,
+)
 from tests.unit.running_server import LOOPS, Reply, rest
-
-Environ: TypeAlias = dict[str, Any]  # WSGI's environment has values of many types
-Start: TypeAlias = Callable[..., Any]  # WSGI's start_response
-Answer: TypeAlias = Callable[[Environ, Start], Iterable[bytes]]
-
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-PATIENCE = 10.0
-"""Seconds until something that should come is taken not to."""
-
-
-class Feed:
-    """Gives what it is given; says when it has begun and when it is closed."""
-
-    blocking = False
-
-    def __init__(self, *given: bytes) -> None:
-        self.given = deque(given)
-        self.ended = False
-        self.begun, self.is_closed = threading.Event(), threading.Event()
-        self.reasons: list[Reason] = []
-        self.wake: Callable[[], None] = lambda: None
-
-    def begin(self, wake: Callable[[], None]) -> None:
-        self.wake = wake
-        self.begun.set()
-
-    def take(self) -> bytes:
-        return self.given.popleft() if self.given else b""
-
-    def heartbeat(self) -> bytes:
-        return b""
-
-    def closed(self, reason: Reason) -> None:
-        self.reasons.append(reason)
-        self.is_closed.set()
-
-    def end(self) -> None:
-        """Say that this is all."""
-        self.ended = True
-        self.wake()
-
-
-class Serving:
-    """A server on a thread, whose application is the test's."""
-
-    def __init__(self, loop: LoopName, answer: Answer, *, workers: int, grace: float, streams: int) -> None:
-        self.server = Server(
-            app=answer,
-            refuse=lambda refused: Refusal("500 Internal Server Error", [], refused.reason.encode()),
-            host="127.0.0.1",
-            port=0,
-            clock=SystemClock(),
-            log=Log().logger,
-            workers=workers,
-            connections=100,
-            streams=streams,
-            streams_per_address=streams,
-            max_body=100_000,
-            grace=grace,
-            loop=loop,
-        )
-        self.thread = threading.Thread(target=self.server.serve)
-        self.thread.start()
-
-    def send(self, sent: bytes = GET) -> socket.socket:
-        """Send bytes on a new connection."""
-        sock = socket.create_connection((self.server.host, self.server.port), timeout=PATIENCE)
-        sock.sendall(sent)
-        return sock
-
-    def stop(self) -> None:
-        """Stop, and wait until it has stopped."""
-        self.server.stop()
-        self.thread.join(PATIENCE)
-        assert not self.thread.is_alive()
-
-
-Serve: TypeAlias = Callable[..., Serving]
 
 
 @pytest.fixture(params=LOOPS)
 def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
-    """What starts servers, which are stopped in the end."""
-    started: list[Serving] = []
-
-    def start(answer: Answer, *, workers: int = 2, grace: float = 0.5, streams: int = 10) -> Serving:
-        started.append(Serving(request.param, answer, workers=workers, grace=grace, streams=streams))
-        return started[-1]
-
-    yield start
-    for serving in started:
-        serving.stop()
-        assert len(serving.server.streams) == 0
-        assert serving.server.waiting == 0
-
-
-def streaming(feed: Feed, body: Iterable[bytes] = (), *headers: tuple[str, str], status: str = "200 OK") -> Answer:
-    """Return an application whose reply is a stream."""
-
-    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
-        environ[HOLD].stream(feed)
-        start(status, [("Content-Type", "text/plain"), *headers])
-        return body
-
-    return answer
-
-
-@contextmanager
-def stream_of(serving: Serving, feed: Feed, sent: bytes = GET) -> Iterator[socket.socket]:
-    """Open a stream; give its socket when it has begun."""
-    with serving.send(sent) as sock:
-        assert feed.begun.wait(PATIENCE)
-        yield sock
-
-
-def read_until(sock: socket.socket, end: bytes) -> bytes:
-    """Return what comes up to some bytes."""
-    read = b""
-    while not read.endswith(end):
-        came = sock.recv(1)
-        assert came, read
-        read += came
-    return read
-
-
-# Streams.
+    with servers(request.param) as start:
+        yield start
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -417,210 +303,3 @@ def test_a_stream_that_was_handed_over_leaves_nothing_of_its_connection(serve: S
             assert kept[0]() is None
     finally:
         gc.enable()
-
-
-# Replies that wait.
-
-
-class Waiting:
-    """An application that answers when it is woken, or when its time is over."""
-
-    def __init__(self, seconds: float = PATIENCE) -> None:
-        self._seconds = seconds
-        self.holds: list[Hold] = []
-        self.parked: list[Hold] = []
-        self.is_parked, self.is_over = threading.Event(), threading.Event()
-        self.news = False
-
-    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        hold: Hold = environ[HOLD]
-        self.holds.append(hold)
-        body = environ["wsgi.input"].read()
-        if not (self.news or hold.overdue or hold.ending):
-            hold.at_the_end = self.is_over.set
-            hold.wait(self._seconds)
-            self.parked.append(hold)
-            self.is_parked.set()
-            start("500 Internal Server Error", [("X-Dropped", "1")])
-            return [b"dropped"]
-        said = b"%s, %s" % (b"late" if hold.overdue else b"in time", body)
-        start("200 OK", [("Content-Length", str(len(said)))])
-        return [said]
-
-
-def test_a_reply_waits_until_it_is_woken_and_finds_the_body_again(serve: Serve) -> None:
-    waiting = Waiting()
-    serving = serve(waiting)
-
-    with serving.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody") as sock:
-        assert waiting.is_parked.wait(PATIENCE)
-        waiting.news = True
-        waiting.parked[0].wake()
-        reply = Reply(sock)
-        again = not waiting.is_over.wait(PATIENCE)
-
-    assert (reply.status, reply.body) == (200, b"in time, body")
-    assert "X-Dropped" not in reply.headers
-    assert not again
-
-
-def test_a_reply_waits_until_its_time_is_over(serve: Serve) -> None:
-    serving = serve(Waiting(0.05))
-
-    with serving.send() as sock:
-        reply = Reply(sock)
-
-    assert reply.body == b"late, "
-
-
-def test_more_replies_wait_than_there_are_workers_and_each_is_answered_once(serve: Serve) -> None:
-    waiting = Waiting()
-    serving = serve(waiting, workers=1)
-    socks = [serving.send() for _ in range(50)]
-    while len(waiting.parked) < 50:
-        waiting.is_parked.wait(PATIENCE)
-
-    waiting.news = True
-    for hold in waiting.parked[:50]:
-        threading.Thread(target=hold.wake).start()
-        hold.wake()
-    bodies = [Reply(sock).body for sock in socks]
-    for sock in socks:
-        sock.close()
-
-    assert bodies == [b"in time, "] * 50
-
-
-def test_who_waits_for_a_client_that_goes_is_told(serve: Serve) -> None:
-    waiting = Waiting()
-    serving = serve(waiting)
-    sock = serving.send()
-    assert waiting.is_parked.wait(PATIENCE)
-
-    sock.close()
-
-    assert waiting.is_over.wait(PATIENCE)
-    assert len(waiting.parked) == 1
-
-
-def test_what_was_sent_ahead_is_answered_after_the_reply_that_waits(serve: Serve) -> None:
-    waiting = Waiting()
-    serving = serve(waiting)
-
-    ahead = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\n2"
-
-    with serving.send(GET + ahead) as sock:
-        assert waiting.is_parked.wait(PATIENCE)
-        waiting.news = True
-        waiting.parked[0].wake()
-        replies = rest(sock).split(b"HTTP/1.1 200 OK\r\n")
-
-    first, again, second = waiting.holds
-    assert [reply.split(b"\r\n\r\n")[1] for reply in replies[1:]] == [b"in time, ", b"in time, 2"]
-    assert first is again
-    assert second is not first
-
-
-def test_a_stop_answers_who_waits(serve: Serve) -> None:
-    waiting = Waiting()
-    serving = serve(waiting, grace=PATIENCE)
-
-    with serving.send() as sock:
-        assert waiting.is_parked.wait(PATIENCE)
-        serving.server.stop()
-        reply = Reply(sock)
-
-    assert reply.body == b"in time, "
-    assert reply.headers["Connection"] == "close"
-
-
-def test_what_is_raised_at_the_end_of_a_request_is_logged(serve: Serve) -> None:
-    logged = threading.Event()
-    records: list[logging.LogRecord] = []
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            records.append(record)
-            logged.set()
-
-    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
-        environ[HOLD].at_the_end = fail
-        start("200 OK", [("Content-Length", "2")])
-        return [b"ok"]
-
-    def fail() -> None:
-        raise ZeroDivisionError
-
-    serving = serve(answer)
-    handler = Handler()
-    logging.getLogger("waitress").addHandler(handler)
-
-    with serving.send() as sock:
-        bodies = [Reply(sock).body]
-        assert logged.wait(PATIENCE)
-        sock.sendall(GET)
-        bodies.append(Reply(sock).body)
-    logging.getLogger("waitress").removeHandler(handler)
-
-    assert bodies == [b"ok", b"ok"]
-    assert records[0].exc_info is not None
-    assert records[0].exc_info[0] is ZeroDivisionError
-
-
-# What makes no sense.
-
-
-def both(environ: Environ, start: Start) -> Iterable[bytes]:
-    environ[HOLD].stream(Feed())
-    environ[HOLD].wait(PATIENCE)
-    return []
-
-
-def other_way_round(environ: Environ, start: Start) -> Iterable[bytes]:
-    environ[HOLD].wait(PATIENCE)
-    environ[HOLD].stream(Feed())
-    return []
-
-
-def twice(environ: Environ, start: Start) -> Iterable[bytes]:
-    environ[HOLD].stream(Feed())
-    environ[HOLD].stream(Feed())
-    return []
-
-
-def without_headers(environ: Environ, start: Start) -> Iterable[bytes]:
-    environ[HOLD].stream(Feed())
-    return []
-
-
-@pytest.mark.parametrize("answer", [both, other_way_round, twice, without_headers])
-def test_what_cannot_be_both_is_an_error_of_the_application(serve: Serve, answer: Answer) -> None:
-    serving = serve(answer)
-
-    with serving.send() as sock:
-        reply = Reply(sock)
-
-    assert reply.status == 500
-
-
-def wait_late(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("200 OK", [("Content-Length", "5")])(b"begun")
-    environ[HOLD].wait(PATIENCE)
-    return []
-
-
-def stream_late(environ: Environ, start: Start) -> Iterable[bytes]:
-    start("200 OK", [("Content-Length", "5")])(b"begun")
-    environ[HOLD].stream(Feed())
-    return []
-
-
-@pytest.mark.parametrize("answer", [wait_late, stream_late])
-def test_one_that_thinks_of_it_after_its_headers_is_too_late(serve: Serve, answer: Answer) -> None:
-    serving = serve(answer)
-
-    with serving.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as sock:
-        reply = Reply(sock)
-        left = rest(sock)
-
-    assert (reply.body, left) == (b"begun", b"")

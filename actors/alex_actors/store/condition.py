@@ -19,4 +19,4 @@ class StoreCondition:
         self.incarnation = 0
         """Of the last session actor that took stock."""
         self.erasing: Erasure | None = None
-        """The session whose deletion is perhaps committed, and not told yet."""
+        """The session whose deletion was begun last, and is perhaps committed, and not told yet."""
