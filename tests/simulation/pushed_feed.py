@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ADDRESS = "127.0.0.1"
 PIECES = (b"a", b"")
 
+ARRIVES = "All that is pushed arrives in time, in order, once."
+CLOSED = "A feed is told once that its stream has ended."
+
 
 class PushedFeed:
     """Gives what was pushed; nothing more after an empty piece."""
@@ -60,26 +63,21 @@ class PushedFeed:
 def push_and_read(
     simulation: Simulation, *, blocking: bool, streams: type[InterruptedStreams] = InterruptedStreams
 ) -> None:
-    """One pushes three pieces, the last of them the end; another one reads until then."""
+    """Somebody opens a stream and pushes a piece, then the end, while the thread that sends does its work."""
     side = StreamSide(simulation, log=log_into(simulation.scheduler), streams=streams)
-    simulation.sleep(0.0)  # the thread that sends has begun to wait
+    simulation.sleep(0.0)  # the thread has begun to wait
     feed = PushedFeed(simulation, blocking=blocking)
     sock = SimulatedSocket(simulation, capacity=1000, generous=True)
-    received: list[bytes] = []
+    assert side.streams.admit(ADDRESS)
 
-    def push() -> None:
+    def open_and_push() -> None:
+        side.adopt(sock, feed, ADDRESS)
         for piece in PIECES:
             feed.push(piece)
 
-    def read() -> None:
-        side.adopt(sock, feed, ADDRESS)
-        received.extend(iter(partial(sock.read, 1000, patience=9.0), b""))
-        sock.leave()
-
-    assert side.streams.admit(ADDRESS)
-    simulation.client("writer", push)
-    reader = simulation.client("reader", read)
-    reader.result()
+    simulation.client("writer", open_and_push).result()
+    received = list(iter(partial(sock.read, 1000, patience=9.0), b""))
+    sock.leave()
     side.streams.close()
-    simulation.at_the_end(lambda: simulation.check(feed.reasons == ["ended"], "It is closed once.", f"{feed.reasons}"))
-    simulation.check(b"".join(received) == b"".join(PIECES), "All that is pushed arrives, in order, once.", f"It is {received}.")
+    simulation.check(b"".join(received) == b"".join(PIECES), ARRIVES, f"It is {received}.")
+    simulation.at_the_end(lambda: simulation.check(feed.reasons == ["ended"], CLOSED, f"It was: {feed.reasons}."))

@@ -29,21 +29,17 @@ def run(root: Path, command: str, timeout: float = 30) -> str:
     return asyncio.run(shell(timeout)({"command": command}, context(root)))
 
 
-def cmdline_of(process: psutil.Process) -> str:
-    return " ".join(process.cmdline())
-
-
 def survivors(root: Path) -> list[str]:
     """Return the commands of the processes, zombies included, that work in a directory or are our children.
 
-    Less those that run for as long as all tests do: servers that live tests share, and what multiprocessing has.
+    Those that are killed have a moment to die: the kernel takes its time. Less those that run for as long as all
+    tests do: servers that live tests share, and what multiprocessing has.
     """
     children = psutil.Process().children(recursive=True)
-    found = [
-        child.name() for child in children if not re.search("alex_runtime|resource_tracker", cmdline_of(child))
-    ]
-    at_work = psutil.process_iter(["cwd", "name"])
-    return found + [process.info["name"] for process in at_work if process.info["cwd"] == str(root)]
+    ours = [one for one in children if not re.search("alex_runtime|resource_tracker", " ".join(one.cmdline()))]
+    at_work = [one for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == str(root)]
+    _, alive = psutil.wait_procs(ours + at_work, timeout=5)
+    return [one.name() for one in alive]
 
 
 def test_a_command_runs_in_the_workspace_which_is_made_for_it(tmp_path: Path) -> None:
