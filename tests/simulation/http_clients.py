@@ -21,7 +21,8 @@ from alex_http.app import create_app
 from alex_http.catalog import Catalog
 from alex_http.transport.holds import HOLD, TICK, Hold, Reminders
 from alex_http.wire import TaskOut
-from tests.simulation.simulated_streams import SimulatedSocket, StreamSide
+from tests.simulation.simulated_sockets import SimulatedSocket
+from tests.simulation.simulated_streams import StreamSide
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

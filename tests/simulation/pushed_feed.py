@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from alex_actors.simulation.runtime import STREAMS
 from alex_actors.simulation.traced import log_into
-from tests.simulation.simulated_streams import InterruptedStreams, SimulatedSocket, StreamSide
+from tests.simulation.simulated_sockets import SimulatedSocket
+from tests.simulation.simulated_streams import InterruptedStreams, StreamSide
 
 if TYPE_CHECKING:
     from alex_actors.simulation.world import Simulation
@@ -25,11 +25,12 @@ CLOSED = "A feed is told once that its stream has ended."
 class PushedFeed:
     """Gives what was pushed; nothing more after an empty piece."""
 
-    def __init__(self, simulation: Simulation, *, blocking: bool) -> None:
+    blocking = False
+
+    def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._pieces: deque[bytes] = deque()
         self._wake: Callable[[], None] = lambda: None
-        self.blocking = blocking
         self.ended = False
         self.reasons: list[Reason] = []
         """With which it was closed."""
@@ -60,13 +61,11 @@ class PushedFeed:
         self.reasons.append(reason)
 
 
-def push_and_read(
-    simulation: Simulation, *, blocking: bool, streams: type[InterruptedStreams] = InterruptedStreams
-) -> None:
+def push_and_read(simulation: Simulation, *, streams: type[InterruptedStreams] = InterruptedStreams) -> None:
     """Somebody opens a stream and pushes a piece, then the end, while the thread that sends does its work."""
     side = StreamSide(simulation, log=log_into(simulation.scheduler), streams=streams)
     simulation.sleep(0.0)  # the thread has begun to wait
-    feed = PushedFeed(simulation, blocking=blocking)
+    feed = PushedFeed(simulation)
     sock = SimulatedSocket(simulation, capacity=1000, generous=True)
     assert side.streams.admit(ADDRESS)
 
@@ -76,7 +75,9 @@ def push_and_read(
             feed.push(piece)
 
     simulation.client("writer", open_and_push).result()
-    received = list(iter(partial(sock.read, 1000, patience=9.0), b""))
+    received = []
+    while data := sock.read(1000, patience=9.0):  # None: it is too late
+        received.append(data)
     sock.leave()
     side.streams.close()
     simulation.check(b"".join(received) == b"".join(PIECES), ARRIVES, f"It is {received}.")

@@ -1,4 +1,4 @@
-"""Clients who follow a task or a session over HTTP, are cut off, come again, and look at each byte that they get."""
+"""Clients who follow a task or a session over HTTP, are cut off, come again, and look at each byte they get."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.simulation.http_clients import Reply, SimulatedServer, WentAway
 if TYPE_CHECKING:
     from alex_actors.simulation.store import SimulatedStore
     from alex_actors.simulation.world import Simulation
-    from tests.simulation.simulated_streams import SimulatedSocket
+    from tests.simulation.simulated_sockets import SimulatedSocket
 
 WELL_FORMED = "A stream is `connected`, then events and heartbeats, each byte as the contract has it."
 ENDS = "A task's stream ends after its terminal event, at once; and no stream ends without a reason."
@@ -87,7 +87,7 @@ class Circumstances(msgspec.Struct):
 
 
 class Reader:
-    """Follows one topic from a position to its end, or until it is closing time, over any number of connections."""
+    """Follows a topic from a position to its end, or until it is closing time, over any number of connections."""
 
     def __init__(
         self,

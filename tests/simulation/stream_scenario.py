@@ -26,11 +26,11 @@ from alex_actors.values import SessionId, TaskId
 from alex_http.feeds import Frames
 from alex_http.transport.holds import TICK, Hold
 from tests.simulation.http_clients import HttpSide, SimulatedServer, WentAway
+from tests.simulation.simulated_sockets import SimulatedSocket
 from tests.simulation.simulated_streams import (
     MANY,
     NOTHING_OPEN,
     InterruptedStreams,
-    SimulatedSocket,
     StreamSide,
     WatchedFeed,
 )

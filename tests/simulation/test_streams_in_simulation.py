@@ -1,7 +1,7 @@
 """Every event comes once, in order, to who follows over HTTP, in thousands of orders of what can happen.
 
-Each seed is a history: clients submit, cancel, and wait for ends; readers are slow, stop reading, are cut off at any
-byte, and come again; the store fails, the broadcaster crashes, the process stops or is killed, and starts again.
+Each seed is a history: clients submit, cancel, and wait for ends; readers are slow, stop reading, are cut off at
+any byte, and come again; the store fails, the broadcaster crashes, the process stops or is killed, and starts again.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
-from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic
+from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.events import AnyEvent
 from alex_actors.ports import AgentYield, Answer
 from alex_actors.pytest_plugin import Explorer
-from alex_actors.simulation import SimulatedStore, Simulation
+from alex_actors.simulation import FoundInSearch, SimulatedStore, Simulation, explore_every_order
 from alex_actors.tasks import Task
 from alex_actors.values import SessionId, TaskId
 from alex_http.transport.streams import HEARTBEAT
-from tests.simulation.exhaustive_scenarios import PlainAgent
+from tests.simulation.broken_transport import IsWokenOnce, LosesWakes
 from tests.simulation.http_clients import HttpSide, SimulatedServer
+from tests.simulation.pushed_feed import ARRIVES, CLOSED, push_and_read
 from tests.simulation.simulated_streams import NOTHING_OPEN, InterruptedStreams, StreamSide
 from tests.simulation.stream_readers import Circumstances, Manner, Reader
 from tests.simulation.stream_scenario import StreamScenario
@@ -61,18 +62,17 @@ class SilentAgent:
 class Followed:
     """A server with one task, and readers who follow it."""
 
-    def __init__(
-        self, simulation: Simulation, store: SimulatedStore, http: HttpSide, agent: SilentAgent | PlainAgent
-    ) -> None:
+    def __init__(self, simulation: Simulation, store: SimulatedStore, http: HttpSide) -> None:
+        agent = SilentAgent()
         self._simulation = simulation
         self._store = store
         self.circumstances = Circumstances()
         self.server = SimulatedServer(
-            simulation, store=store, agent_for=lambda _task: agent, http=http, agents_apart=True,
+            simulation, store=store, agent_for=lambda _task: agent, http=http,
             streaming=lambda log: StreamSide(simulation, log=log),
         )  # fmt: skip
 
-    def reader(self, name: str, topic: TaskTopic | SessionTopic) -> Reader:
+    def reader(self, name: str, topic: Topic) -> Reader:
         """Return somebody who reads whatever comes."""
         return Reader(
             name, topic, 0, simulation=self._simulation, store=self._store, server=self.server,
@@ -90,10 +90,11 @@ def test_an_hour_without_events_is_a_heartbeat_every_ten_seconds_and_nothing_els
     simulation: Explorer, store: SimulatedStore, http: HttpSide
 ) -> None:
     def quiet(sim: Simulation) -> None:
-        followed = Followed(sim, store, http, SilentAgent())
+        followed = Followed(sim, store, http)
         task = followed.server.request("POST", "/api/tasks", {"task": "Wait.", "session_id": "home"}).task()
         of_task, of_session = TaskTopic(TaskId(task.task_id)), SessionTopic(SessionId("home"))
-        readers = [followed.reader(f"reader {n}", topic) for n, topic in enumerate((of_task, of_task, of_session))]
+        topics: tuple[Topic, ...] = (of_task, of_task, of_session)
+        readers = [followed.reader(f"reader {number}", topic) for number, topic in enumerate(topics)]
         clients = [sim.client(reader.name, reader.follow) for reader in readers]
         sim.sleep(60.0)
         after_a_minute = [reader.heartbeats for reader in readers], followed.streams.sizes()
@@ -115,25 +116,13 @@ def test_an_hour_without_events_is_a_heartbeat_every_ten_seconds_and_nothing_els
     simulation.explore(quiet, seeds=3)
 
 
-ALICES = TaskTopic(TaskId("task-alice-1"))
-
-
-def test_a_stream_of_a_task_that_is_submitted_meanwhile_is_whole_in_every_order(
-    simulation: Explorer, store: SimulatedStore, http: HttpSide
-) -> None:
-    def one_stream_one_submit(sim: Simulation) -> None:
-        followed = Followed(sim, store, http, PlainAgent())
-        sim.sleep(0.0)  # it has begun
-        reader = followed.reader("bob", ALICES)
-
-        def submit_and_follow() -> None:
-            followed.server.request("POST", "/api/tasks", {"task": "Add.", "session_id": "home"})
-            reader.follow()
-            followed.streams.close()
-
-        sim.client("alice", submit_and_follow)
-        sim.at_the_end(lambda: sim.check(reader.received == [1, 2, 3], "whole", f"{reader.received}"))
-
-    exhausted = simulation.explore_every_order(one_stream_one_submit)
+def test_what_is_pushed_meanwhile_is_sent_in_every_order(simulation: Explorer) -> None:
+    exhausted = simulation.explore_every_order(push_and_read, interrupted=True)
 
     assert not exhausted.limited
+
+
+@pytest.mark.parametrize("broken", [LosesWakes, IsWokenOnce])
+def test_a_wake_that_is_lost_in_one_of_these_orders_is_found(broken: type[InterruptedStreams]) -> None:
+    with pytest.raises(FoundInSearch, match=f"{ARRIVES}|{CLOSED}"):
+        explore_every_order(lambda sim: push_and_read(sim, streams=broken), interrupted=True)

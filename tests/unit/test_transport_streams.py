@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from alex_http.transport.poller import Poller
-from alex_http.transport.streams import HEARTBEAT, STALL, TURN, Streams
+from alex_http.transport.streams import HEARTBEAT, LAST_CALL, STALL, TURN, Streams
 from tests.unit.fake_runtime import Log
 from tests.unit.streams_under_test import FakeSocket, ScriptedFeed, Sending
 
@@ -272,6 +272,21 @@ def test_a_heartbeat_that_is_not_taken_is_a_stall_as_well(sending: Sending) -> N
 
     assert sock.text() == "<b"
     assert feed.reasons == ["stalled"]
+
+
+@pytest.mark.parametrize("room", [1, 1_000_000], ids=["takes nothing", "does not close"])
+def test_at_a_stop_nobody_is_waited_for_who_does_nothing(sending: Sending, room: int) -> None:
+    feed = ScriptedFeed(b"abc")
+    sock = sending.open(feed, room=room)
+
+    sending.streams.end_all()
+    sending.turn()
+    before = sock.is_closed
+    sending.pass_time(LAST_CALL)
+
+    assert (before, sock.is_closed) == (False, True)
+    assert feed.reasons == ["stopping"]
+    assert sending.leftovers() == {}
 
 
 # How many there may be.

@@ -34,6 +34,9 @@ STALL = 30.0
 LINGER = 5.0
 """Seconds that a reader has, after the end, to close: closing first may take from it what it has not read."""
 
+LAST_CALL = 1.0
+"""Seconds without progress that are left to a reader when the server stops."""
+
 SEND_BUFFER = 65_536
 """Bytes that the kernel keeps for one reader. Left alone it goes to megabytes, for each that does not read."""
 
@@ -204,6 +207,7 @@ class Streams:
         if self._ending and not self._all_told:
             self._all_told = True  # who has something to take, or is read for, is told after that
             for stream in tuple(self._streams):
+                self._look_again(stream, self._now() + LAST_CALL)
                 self._attend(stream, self._advance)
         now = self._now()
         while self._due and self._due[0][0] <= now:
@@ -338,10 +342,12 @@ class Streams:
             return
         now = self._now()
         limit = LINGER if stream.reason is not None else STALL if stream.pending else HEARTBEAT
+        if self._ending:
+            limit = LAST_CALL
         if now < stream.sent_at + limit:
             self._look_again(stream, min(now + HEARTBEAT, stream.sent_at + limit))
         elif stream.reason is not None or stream.pending:
-            self._close(stream, "stalled")
+            self._close(stream, "stopping" if self._ending else "stalled")
         else:
             self._send(stream, stream.feed.heartbeat())
             self._look_again(stream, stream.sent_at + HEARTBEAT)
@@ -358,7 +364,7 @@ class Streams:
             return
         stream.reason = reason
         stream.sent_at = now = self._now()
-        self._look_again(stream, now + LINGER)
+        self._look_again(stream, now + (LAST_CALL if self._ending else LINGER))
         self._tell_closed(stream)
         try:
             stream.sock.shutdown(socket.SHUT_WR)
