@@ -1,4 +1,4 @@
-"""Sockets of streams, and what waits for them, in a simulation: chance says how much is taken, and what comes when."""
+"""Sockets of streams, and what waits for them, in a simulation: chance says how much each takes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every event comes once, in order, to who follows over HTTP, in thousands of orders of what can happen.
 
 Each seed is a history: clients submit, cancel, and wait for ends; readers are slow, stop reading, are cut off at
-any byte, and come again; the store fails, the broadcaster crashes, the process stops or is killed, and starts again.
+any byte, and come again; the store fails, the broadcaster crashes, the process stops or is killed, and starts anew.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.simulation.simulated_streams import NOTHING_OPEN, InterruptedStreams,
 from tests.simulation.stream_readers import Circumstances, Manner, Reader
 from tests.simulation.stream_scenario import StreamScenario
 
-SEEDS = 600
+SEEDS = 800
 """Of CI: some 25 seconds. A nightly run takes ``--sim-seconds``."""
 
 HOUR = 3600.0

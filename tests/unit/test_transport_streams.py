@@ -286,6 +286,7 @@ def test_at_a_stop_nobody_is_waited_for_who_does_nothing(sending: Sending, room:
 
     assert (before, sock.is_closed) == (False, True)
     assert feed.reasons == ["stopping"]
+    sending.pass_time(HEARTBEAT)
     assert sending.leftovers() == {}
 
 
