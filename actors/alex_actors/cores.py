@@ -21,21 +21,26 @@ class Cores:
 
         For the main thread, before there are others: they take over what it has.
         """
-        self._given: set[int] | None = None
+        self._given: set[int] = set()
+        self._kept: set[int] = set()
         if one and hasattr(os, "sched_setaffinity"):
             self._given = os.sched_getaffinity(0)
             # Not always the first: other servers on the machine would all keep to it.
-            os.sched_setaffinity(0, {random.choice(sorted(self._given))})  # noqa: S311 - no secret
+            self._kept = {random.choice(sorted(self._given))}  # noqa: S311 - no secret
+            os.sched_setaffinity(0, self._kept)
 
     @contextmanager
     def for_children(self) -> Iterator[None]:
-        """Have what the calling thread starts within the block run on all cores that the process was given."""
-        if self._given is None:
+        """Have what the calling thread starts within the block run on all cores that the process was given.
+
+        Each thread has its own cores, and gives them to what it starts. Coroutines of one thread may be in such
+        blocks at the same time: what starts a process does so before it first waits.
+        """
+        if not self._kept:
             yield
             return
-        mine = os.sched_getaffinity(0)  # of the thread: each has its own, and gives it to what it starts
         os.sched_setaffinity(0, self._given)
         try:
             yield
         finally:
-            os.sched_setaffinity(0, mine)
+            os.sched_setaffinity(0, self._kept)  # not what the thread had: another's block may go on

@@ -29,7 +29,6 @@ LONGEST_STRETCH = 256
 """Events that wait to be taken: four times what an agent yields ahead of the commit. Bounds what an event takes
 beside its body, about as much again."""
 
-
 MOST_BYTES = 45_056
 """Bytes of events' bodies that are taken at once; one event more, if they are not that many yet. With what frames
 add to them, up to 320 bytes each, a stream's 64 events come to less than 64 KiB, beside the last one."""

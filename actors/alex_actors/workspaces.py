@@ -82,7 +82,7 @@ class WorkspaceRemover:
                 shutil.rmtree(path)
         except FileNotFoundError:
             pass
-        except OSError as error:
+        except (OSError, RecursionError) as error:  # the latter: a tool made a tree of a thousand levels
             self._log.error("workspace.not_removed", path=str(path), error=str(error))
 
 

@@ -20,11 +20,13 @@ from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LOST
 from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.simulation.store import SimulatedStore, disk_error
+from alex_actors.simulation.trace import Fact
 from alex_actors.simulation.world import Simulation
 from alex_actors.tasks import UNFINISHED, Task
 from alex_actors.values import SessionId, TaskId
 from alex_http.feeds import Frames
 from alex_http.transport.holds import TICK, Hold
+from alex_http.wire import TaskOut
 from tests.simulation.http_clients import HttpSide, SimulatedServer, WentAway
 from tests.simulation.simulated_sockets import SimulatedSocket
 from tests.simulation.simulated_streams import (
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from alex_actors.simulation.world import Client
 
+NONE_FAILS = "No stream fails: what its feed cannot do now, it does later."
 LONG_POLL = "A long poll is answered when its task has ended, or when its time is over."
 
 STRATEGIES = ("parallel", "parallel", "enqueue", "interrupt")
@@ -231,32 +234,35 @@ class StreamScenario:
         self.server.system.settle()
         left = len(self.server.reminders)
         self.simulation.check(not left, NOTHING_OPEN, f"{left} are to be reminded.")
+        facts = (entry.what for entry in self.simulation.trace if isinstance(entry.what, Fact))
+        failed = [fact for fact in facts if fact.name == "stream.failed"]
+        self.simulation.check(not failed, NONE_FAILS, f"{failed}")
 
     def _visit(self, name: str) -> list[Client[None]]:
         """Submit something once or twice, have it followed, and look after it. Returns those who follow."""
         followers: list[Client[None]] = []
         for _ in range(self.decisions.pick(2) + 1):
             try:
-                task_id = self._submit()
-                if task_id is None:
+                task = self._submit()
+                if task is None:
                     continue
-                followers += [self._follow(name, topic) for topic in self._topics(task_id)]
-                self._look_after(task_id)
+                followers += [self._follow(name, topic) for topic in self._topics(task)]
+                self._look_after(task.task_id)
             except (ConnectionLost, WentAway):
                 self._await_server()
         return followers
 
-    def _submit(self) -> str | None:
+    def _submit(self) -> TaskOut | None:
         body = {
             "task": "What is 2 + 2?",
             "session_id": self.decisions.choose(SESSIONS),
             "multitask_strategy": self.decisions.choose(STRATEGIES),
         }
         reply = self.server.request("POST", "/api/tasks", body)
-        return reply.task().task_id if reply.status == 201 else None
+        return reply.task() if reply.status == 201 else None
 
-    def _topics(self, task_id: str) -> list[Topic]:
-        of_task, of_session = TaskTopic(TaskId(task_id)), SessionTopic(SessionId("one"))
+    def _topics(self, task: TaskOut) -> list[Topic]:
+        of_task, of_session = TaskTopic(TaskId(task.task_id)), SessionTopic(SessionId(task.session_id))
         return list(self.decisions.choose(((of_task,), (of_task, of_session), (of_task, of_task), (of_session,))))
 
     def _follow(self, name: str, topic: Topic) -> Client[None]:

@@ -1,7 +1,7 @@
 """Every event comes once, in order, to who follows over HTTP, in thousands of orders of what can happen.
 
 Each seed is a history: clients submit, cancel, and wait for ends; readers are slow, stop reading, are cut off at
-any byte, and come again; the store fails, the broadcaster crashes, the process stops or is killed, and starts anew.
+any byte, and come again; the store fails, the broadcaster crashes, the process stops or dies, and starts anew.
 """
 
 from __future__ import annotations

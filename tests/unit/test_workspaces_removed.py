@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +138,23 @@ def test_what_a_crash_left_is_removed_at_the_next_start(
 
     # The first is of a session that is gone, the third of one that this database has not given yet.
     assert names(directory) == ["01x", "2", "3", "notes"]
+
+
+def test_a_tree_that_is_too_deep_to_be_removed_keeps_no_other(
+    under: StoreUnderTest, directory: Path, log: CapturedLog
+) -> None:
+    under.erase("two")
+    under.run()
+    workspace(directory, "2")
+    made = "d/" * 1500  # below PATH_MAX, and more levels than Python calls itself
+    subprocess.run(["mkdir", "-p", directory / "1" / made], check=True)
+
+    swept(directory, log, under.store.reader)
+    left = names(directory)
+    subprocess.run(["rm", "-rf", directory / "1"], check=True)  # pytest could not, either
+
+    assert "2" not in left
+    assert {line["event"] for line in log.lines} <= {"workspace.not_removed"}
 
 
 def test_a_store_that_cannot_be_read_leaves_everything_and_the_next_is_removed(

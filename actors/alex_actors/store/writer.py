@@ -24,7 +24,6 @@ _find_sessions = select(sessions.c.session_id, sessions.c.session_key).where(
     sessions.c.owner == LOCAL_OWNER, sessions.c.session_id.in_(bindparam("ids", expanding=True))
 )
 
-
 _tasks_of_session = select(tasks.c.task_id).where(tasks.c.session_key == bindparam("key")).order_by(tasks.c.place)
 _erase = tuple(delete(table).where(table.c.session_key == bindparam("key")) for table in (events, tasks, sessions))
 """Rows that refer to others first."""

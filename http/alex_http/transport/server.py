@@ -76,8 +76,7 @@ class Server:
         self._clock = clock
         self._log = log
         self._grace = grace
-        self._stopping = False
-        self._closed = False
+        self._stopping = self._closed = False
         self._waking = RLock()
         """Held to use or close the trigger. A signal handler may come while its own thread holds it."""
         connections, streams = self._room(Room(connections, streams))
@@ -86,27 +85,17 @@ class Server:
         self._workers = Workers(probes=probes)
         self._feed_readers = ThreadPoolExecutor(FEED_READERS, thread_name_prefix="feeds")
         self.streams = Streams(
-            now=clock.monotonic,
-            read=self._feed_readers.submit,
-            log=log,
-            most=streams,
-            most_per_address=streams_per_address,
-        )
+            now=clock.monotonic, read=self._feed_readers.submit, log=log,
+            most=streams, most_per_address=streams_per_address,
+        )  # fmt: skip
         self._loop = new_loop(loop)
-        self._listener = Listener(
-            app=app,
-            sock=sock,
-            loop=self._loop,
-            adj=_adjustments(
-                sock, workers=workers, connections=connections, max_body=max_body, keep_alive=keep_alive
-            ),
-            workers=self._workers,
-            streams=self.streams,
-            refuse=refuse,
-            patience=patience,
-            clock=clock,
-            log=log,
+        adj = _adjustments(
+            sock, workers=workers, connections=connections, max_body=max_body, keep_alive=keep_alive
         )
+        self._listener = Listener(
+            app=app, sock=sock, adj=adj, loop=self._loop, workers=self._workers, streams=self.streams,
+            refuse=refuse, patience=patience, clock=clock, log=log,
+        )  # fmt: skip
         self._sending = Thread(target=self.streams.run, name="streams", daemon=True)
         self._sending.start()
         self._workers.start(workers)

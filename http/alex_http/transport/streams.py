@@ -103,7 +103,7 @@ class Streams:
         self._log = log
         self._most = most
         self._most_per_address = most_per_address
-        self._poller = poller or Poller()
+        self._poller = Poller() if poller is None else poller
         # Workers count a stream in, its thread counts it out: looking and counting must be one step.
         self._lock = Lock()
         self._by_address: Counter[str] = Counter()
@@ -219,11 +219,11 @@ class Streams:
             step(stream)
         except Exception as error:  # noqa: BLE001 - whatever a feed raises, the others go on
             self._log.error("stream.failed", exc_info=error)
-            stream.pending = b""
-            if stream.reason is None:
-                self._end(stream, "failed")
+            if stream.reason is not None or stream.slow:
+                self._close(stream, stream.reason or "failed")
             else:
-                self._close(stream, stream.reason)
+                stream.pending = b""
+                self._end(stream, "failed")
 
     def _begin(self, stream: Stream) -> None:
         sock = stream.sock
