@@ -91,8 +91,8 @@ class System:
         """The database, and the thread of the actor that writes it; the timers; who removes workspaces."""
         settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
-        # Each of the server's threads, the probes' among them, and the store actor's.
-        readers = open_readers(self._data.database, connections=settings.server.threads + FEED_READERS + 2)
+        # Each of the server's threads, the probes' and the streams' among them; the store actor; the workspaces.
+        readers = open_readers(self._data.database, connections=settings.server.threads + FEED_READERS + 4)
         self._stops.callback(readers.dispose)
         self._writer, self._reader = StoreWriter(engine=writer), StoreReader(engine=readers)
         self._timers = ThreadTimers(clock=self._clock, log=log)

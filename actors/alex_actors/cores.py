@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Cores:
@@ -26,8 +26,10 @@ class Cores:
         if one and hasattr(os, "sched_setaffinity"):
             self._given = os.sched_getaffinity(0)
             # Not always the first: other servers on the machine would all keep to it.
-            self._kept = {random.choice(sorted(self._given))}  # noqa: S311 - no secret
-            os.sched_setaffinity(0, self._kept)
+            kept = {random.choice(sorted(self._given))}  # noqa: S311 - no secret
+            with suppress(OSError):  # a sandbox may forbid it
+                os.sched_setaffinity(0, kept)
+                self._kept = kept
 
     @contextmanager
     def for_children(self) -> Iterator[None]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -28,7 +29,10 @@ PAGE = 64
 MOST_FRAMES = 1024
 """Frames that are kept for the next reader: what is new is wanted by all who follow it, at about the same time."""
 LARGEST_KEPT = 16_384
-"""Bytes of the largest of them: together they take 16 MiB at most, and a larger one is made for each reader."""
+"""Bytes of the largest of them: together they take 16 MiB at most. A larger one is kept for as long as it is being
+sent to somebody, and shared by all to whom it is."""
+
+Bytes: TypeAlias = bytes | memoryview
 
 encode = msgspec.json.Encoder().encode
 
@@ -38,19 +42,22 @@ class Frames:
 
     def __init__(self) -> None:
         self._frames: dict[int, bytes] = {}
+        self._large: WeakValueDictionary[int, memoryview] = WeakValueDictionary()
 
-    def of(self, event: RecordedEvent) -> bytes:
+    def of(self, event: RecordedEvent) -> Bytes:
         """Return an event's frame."""
-        frame = self._frames.get(event.event_id)
-        if frame is None:
-            body = bytes(event.json())
-            frame = b"id: %d\nevent: %b\ndata: %b\n\n" % (event.event_id, event.event_type.encode(), body)
-            self._keep(event.event_id, frame)
+        kept = self._frames.get(event.event_id) or self._large.get(event.event_id)
+        if kept is not None:
+            return kept
+        body = bytes(event.json())
+        frame = b"id: %d\nevent: %b\ndata: %b\n\n" % (event.event_id, event.event_type.encode(), body)
+        if len(frame) > LARGEST_KEPT:
+            self._large[event.event_id] = large = memoryview(frame)  # unlike bytes, it can be referred to weakly
+            return large
+        self._keep(event.event_id, frame)
         return frame
 
     def _keep(self, event_id: int, frame: bytes) -> None:
-        if len(frame) > LARGEST_KEPT:
-            return
         while len(self._frames) >= MOST_FRAMES:  # the oldest goes; another thread may have been faster
             self._frames.pop(next(iter(tuple(self._frames)), 0), None)
         self._frames[event_id] = frame
@@ -81,20 +88,21 @@ class EventFeed:
         self._closed = closed
         self._following: Following | None = None
         self._greeted = False
+        self._large: Bytes | None = None  # a frame that goes alone: joined with others it would be a copy
         self._events = 0
         self.ended = False
 
     @property
     def blocking(self) -> bool:
         """Whether the store is read next."""
-        return self._greeted and (self._following is None or self._following.behind)
+        return self._greeted and self._large is None and (self._following is None or self._following.behind)
 
     def begin(self, wake: Callable[[], None]) -> None:
         """Follow the events from now on."""
         topic = SessionTopic(self._session_id) if self._task_id is None else TaskTopic(self._task_id)
         self._following = self._runtime.follow(topic, after=self._after, wake=wake)
 
-    def take(self) -> bytes:
+    def take(self) -> Bytes:
         """Return the next frames; nothing if nothing is there, or the store cannot be read now."""
         if not self._greeted:
             self._greeted = True
@@ -102,21 +110,31 @@ class EventFeed:
         following = self._following
         if following is None:
             return b""
+        if self._large is not None:
+            large, self._large = self._large, None
+            self.ended = following.ended
+            return large
         try:
             events = self._runtime.take(following, limit=PAGE)
         except Unavailable:  # it is logged, and tried again at the next heartbeat
             return b""
-        self._events += len(events)
-        self.ended = following.ended
-        if len(events) == 1:
-            return self._frames.of(events[0])  # the very object that all readers share
         if events:
-            return b"".join(map(self._frames.of, events))
+            return self._joined(events)
+        self.ended = following.ended
         if (following.session_deleted or following.missing) and not self.ended:
             # Missing: it was there when the stream was asked for, and is not there to be followed.
             self.ended = True
             return _frame("session_deleted", {"session_id": self._session_id})
         return b""
+
+    def _joined(self, events: Sequence[RecordedEvent]) -> Bytes:
+        """Return events' frames as one piece; of one, the very object that all readers share."""
+        self._events += len(events)
+        frames = [self._frames.of(event) for event in events]
+        if len(frames) > 1 and len(frames[-1]) > LARGEST_KEPT:  # a page ends with what is large
+            self._large = frames.pop()
+        self.ended = self._large is None and self._following is not None and self._following.ended
+        return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def heartbeat(self) -> bytes:
         """Return a comment."""

@@ -63,7 +63,7 @@ class TellsReadersWhoRead(InterruptedStreams):
 class KeepsTheOffset(InterruptedStreams):
     """Begins what is sent next where it was in what was sent last."""
 
-    def _send(self, stream: Stream, data: bytes) -> None:
+    def _send(self, stream: Stream, data: bytes | memoryview) -> None:
         stream.sent_at = self._now()
         stream.pending, stream.offset = data, min(stream.offset, len(data) - 1)
         self._flush(stream)
@@ -136,9 +136,9 @@ class SharesTooMuch(Frames):
 
     def __init__(self) -> None:
         super().__init__()
-        self._of_type: dict[str, bytes] = {}
+        self._of_type: dict[str, bytes | memoryview] = {}
 
-    def of(self, event: RecordedEvent) -> bytes:
+    def of(self, event: RecordedEvent) -> bytes | memoryview:
         return self._of_type.setdefault(event.event_type, super().of(event))
 
 

@@ -60,7 +60,7 @@ class InterruptedStreams(Streams):
         super()._ring()
 
     def _flush(self, stream: Stream) -> None:
-        beside = stream.pending.rfind(b"\n\n", 0, -2)
+        beside = bytes(stream.pending).rfind(b"\n\n", 0, -2)
         self.simulation.check(beside <= MOST_PENDING, BOUNDED, f"{beside} bytes wait, and one frame.")
         super()._flush(stream)
 
@@ -93,7 +93,7 @@ class WatchedFeed:
         with self._alone("begin"):
             self.feed.begin(wake)
 
-    def take(self) -> bytes:
+    def take(self) -> bytes | memoryview:
         """Return what is to be sent next."""
         with self._alone("take"):
             if not self.feed.blocking:

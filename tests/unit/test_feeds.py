@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import weakref
 
+import msgspec
 import pytest
 
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic
@@ -45,7 +47,7 @@ class Feeding:
 def test_an_event_is_a_frame_with_its_id_its_type_and_one_line_of_json() -> None:
     event = recorded(17, "task_started")
 
-    frame = Frames().of(event)
+    frame = bytes(Frames().of(event))
 
     head, data, *rest = frame.split(b"data: ")
     assert (head, rest) == (b"id: 17\nevent: task_started\n", [])
@@ -60,17 +62,55 @@ def test_a_frame_is_made_once_for_all_who_want_it() -> None:
     assert frames.of(event) is frames.of(event)
 
 
-def test_the_oldest_frames_are_not_kept_nor_is_one_that_is_large() -> None:
+def test_the_oldest_frames_are_not_kept() -> None:
     frames = Frames()
-    large = recorded(5000, "x" * LARGEST_KEPT)
     events = [recorded(number) for number in range(MOST_FRAMES + 1)]
     made = [frames.of(event) for event in events]
 
     again = [frames.of(event) is frame for event, frame in zip(reversed(events), reversed(made), strict=True)]
 
     assert again == [True] * MOST_FRAMES + [False]
-    assert frames.of(large) is not frames.of(large)
-    assert frames.of(large) == frames.of(large)
+
+
+def test_a_large_frame_is_shared_by_those_who_are_sent_it_and_kept_no_longer() -> None:
+    frames = Frames()
+    large = recorded(5000, "x" * LARGEST_KEPT)
+
+    one = frames.of(large)
+    shared = frames.of(large) is one
+    one = b""
+    gc.collect()
+
+    assert shared
+    assert not frames._large
+
+
+def test_a_large_event_at_the_end_of_a_page_goes_alone_so_that_it_is_shared() -> None:
+    feeding = Feeding()
+    large = recorded(3, "x" * LARGEST_KEPT)
+    feeding.begin().events += [recorded(1), recorded(2), large]
+
+    small = bytes(feeding.feed.take())
+    ended = feeding.feed.ended
+    alone = feeding.feed.take()
+
+    assert small.count(b"\n\n") == 2
+    assert not ended
+    assert alone is feeding.frames.of(large)
+
+
+def test_a_stream_does_not_end_before_its_last_event_although_that_is_large() -> None:
+    feeding = Feeding()
+    last = msgspec.structs.replace(recorded(2, "task_completed"), body=b'{"x":"' + b"x" * LARGEST_KEPT + b'"}')
+    feeding.begin().events += [recorded(1), last]
+
+    feeding.feed.take()
+    before = (feeding.feed.ended, feeding.feed.blocking)
+    alone = feeding.feed.take()
+
+    assert before == (False, False)
+    assert len(alone) > LARGEST_KEPT
+    assert feeding.feed.ended
 
 
 @pytest.mark.parametrize(("task_id", "after"), [("task-1", 0), (None, 17)])
@@ -79,7 +119,7 @@ def test_a_stream_begins_with_what_it_is_and_how_soon_to_come_again(task_id: str
 
     feeding.feed.begin(lambda: None)
     blocking = feeding.feed.blocking
-    greeting = feeding.feed.take()
+    greeting = bytes(feeding.feed.take())
 
     head, data = greeting.split(b"data: ")
     assert not blocking  # it is sent at once, also if the store is slow
@@ -136,7 +176,7 @@ def test_a_stream_of_a_task_ends_with_its_last_event() -> None:
     feeding = Feeding()
     feeding.begin().events += [recorded(1), recorded(2, "task_completed")]
 
-    data = feeding.feed.take()
+    data = bytes(feeding.feed.take())
 
     assert data.count(b"\n\n") == 2
     assert feeding.feed.ended
@@ -146,7 +186,7 @@ def test_a_stream_of_a_task_that_has_nothing_more_to_give_ends_without_a_word() 
     feeding = Feeding()
     feeding.begin().ended = True
 
-    data = feeding.feed.take()
+    data = bytes(feeding.feed.take())
 
     assert (data, feeding.feed.ended) == (b"", True)
 
@@ -158,7 +198,7 @@ def test_a_session_that_is_deleted_is_told_of_after_what_there_was(task_id: str 
     following.events.append(recorded(1))
     following.session_deleted = True
 
-    event, told = feeding.feed.take(), feeding.feed.take()
+    event, told = bytes(feeding.feed.take()), feeding.feed.take()
 
     assert b"thinking" in event
     assert told == b'event: session_deleted\ndata: {"session_id":"s"}\n\n'
@@ -170,7 +210,7 @@ def test_a_task_that_ended_before_its_session_was_deleted_just_ends() -> None:
     following = feeding.begin()
     following.ended = following.session_deleted = True
 
-    data = feeding.feed.take()
+    data = bytes(feeding.feed.take())
 
     assert (data, feeding.feed.ended) == (b"", True)
 
@@ -179,7 +219,7 @@ def test_what_was_deleted_before_it_could_be_followed_ends_as_well() -> None:
     feeding = Feeding()
     feeding.begin().missing = True
 
-    told = feeding.feed.take()
+    told = bytes(feeding.feed.take())
 
     assert told.startswith(b"event: session_deleted\n")
     assert feeding.feed.ended

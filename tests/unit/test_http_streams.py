@@ -54,7 +54,7 @@ def which(request: pytest.FixtureRequest) -> str:
 def greeting(request: HeldRequest) -> dict[str, object]:
     """Begin a stream; return what its first frame says."""
     request.feed.begin(lambda: None)
-    greeted: dict[str, object] = json.loads(request.feed.take().split(b"data: ")[1])
+    greeted: dict[str, object] = json.loads(bytes(request.feed.take()).split(b"data: ")[1])
     return greeted
 
 

@@ -127,12 +127,12 @@ class SteppedStream(Stream):
         self._is_woken = value
 
     @property
-    def read(self) -> bytes | None:
+    def read(self) -> bytes | memoryview | None:
         pause()
         return self._was_read
 
     @read.setter
-    def read(self, value: bytes | None) -> None:
+    def read(self, value: bytes | memoryview | None) -> None:
         pause()
         self._was_read = value
 

@@ -27,7 +27,7 @@ class Feed(Protocol):
     def begin(self, wake: Callable[[], None]) -> None:
         """Get ready. ``wake`` is to be called, from any thread, when after nothing there may be something."""
 
-    def take(self) -> bytes:
+    def take(self) -> bytes | memoryview:
         """Return what is to be sent next; nothing, if there is nothing now."""
 
     def heartbeat(self) -> bytes:

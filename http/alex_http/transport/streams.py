@@ -26,7 +26,7 @@ LONGEST_SLEEP = 1.0
 """Seconds. It is woken for all that it must see."""
 
 HEARTBEAT = 10.0
-"""Seconds without anything sent after which a feed's heartbeat is: the contract says 15 at most."""
+"""Seconds without anything sent until a feed's heartbeat is: many a proxy gives up after thirty."""
 
 STALL = 30.0
 """Seconds in which a reader that has something to read takes nothing, until it is cut off."""
@@ -64,12 +64,12 @@ class Stream:
         self.feed = feed
         self.address = address
         self.reason: Reason | None = None  # None: open
-        self.pending = b""
+        self.pending: bytes | memoryview = b""
         self.offset = 0  # how much of it is sent: a frame that many readers get is not copied for each
         self.sent_at = 0.0
         self.slow = False  # its socket is watched for room
         self.away = False  # another thread reads from its feed
-        self.read: bytes | None = None  # what that brought
+        self.read: bytes | memoryview | None = None  # what that brought
         self.missed = False  # it was woken meanwhile
         self.failed = False  # its feed has
         self.woken = False
@@ -258,7 +258,7 @@ class Streams:
             if stream.reason is not None:
                 self._tell_closed(stream)
             elif data:  # a heartbeat may have been sent meanwhile, and not be through
-                self._send(stream, stream.pending[stream.offset :] + data if stream.pending else data)
+                self._send(stream, b"".join((stream.pending[stream.offset :], data)) if stream.pending else data)
             elif not (missed or stream.failed or stream.feed.ended or self._ending):
                 return  # it calls when there is something
         self._advance(stream)
@@ -287,7 +287,7 @@ class Streams:
 
     def _read_for(self, stream: Stream) -> None:
         """Read from a feed that blocks. On a thread for that."""
-        read = b""
+        read: bytes | memoryview = b""
         if stream.sock is not None:
             try:
                 read = stream.feed.take()
@@ -297,7 +297,7 @@ class Streams:
         stream.read = read
         self.call(stream)
 
-    def _send(self, stream: Stream, data: bytes) -> None:
+    def _send(self, stream: Stream, data: bytes | memoryview) -> None:
         stream.sent_at = self._now()
         stream.pending, stream.offset = data, 0
         self._flush(stream)
