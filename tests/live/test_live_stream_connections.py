@@ -160,6 +160,7 @@ def test_one_address_may_have_fewer_streams_than_all(start: Start) -> None:
                 first = stream.next()
 
     assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+    assert refused.headers["Connection"] == "close"  # a place that it does not need is free for others
     assert first is not None
     assert first.event == "connected"
 

@@ -23,10 +23,10 @@ class FakeSocket:
         self.incoming: deque[bytes | OSError] = deque()  # b"": the reader has closed
         self.sending_fails: OSError | None = None
         self.shutdown_fails: OSError | None = None
-        self.is_shut_down = self.is_closed = self.will_reset = False
+        self.is_shut_down = self.is_closed = False
 
-    def setsockopt(self, _level: int, option: int, _value: int | bytes) -> None:
-        self.will_reset = self.will_reset or option == socket.SO_LINGER
+    def setsockopt(self, *_option: int) -> None:
+        pass
 
     def send(self, data: bytes | memoryview) -> int:
         self.sends += 1

@@ -73,7 +73,7 @@ class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
 
     def build_response_header(self) -> bytes:
         """Return the status line and the headers; the last ones on this connection if the server is stopping."""
-        if self.channel.server.draining:
+        if self.channel.server.draining or self.channel.last_reply:
             self.set_close_on_finish()
         # Not after HEAD, nor if the application failed after all and says so.
         said = self.has_body and self.status.startswith("2") and self.request.command != "HEAD"
@@ -168,6 +168,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     hold: Hold | None = None
     """Of the request that is being answered."""
+    last_reply = False
+    """The connection is closed after the reply."""
     parked = False
     """Nobody works on that request: it waits, and all that can happen is that its client goes."""
     leaving = False
@@ -203,7 +205,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     def room_for_stream(self) -> bool:
         """Return whether one more stream may be opened from here; if so, it counts from now on."""
-        return bool(self.server.streams.admit(self.addr[0]))
+        admitted = bool(self.server.streams.admit(self.addr[0]))
+        self.last_reply = not admitted  # who is refused for lack of room is not to take up more of it
+        return admitted
 
     def answer_now(self) -> None:
         """Have a request that waits looked at, since the server is stopping."""

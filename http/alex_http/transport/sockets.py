@@ -32,14 +32,14 @@ class KeepAlive(NamedTuple):
 
     Seconds of silence until it is probed, whole seconds between two probes, and how many of them it may leave
     unanswered; seconds that it may leave unacknowledged what was sent (``TCP_USER_TIMEOUT``, RFC 5482; Linux cuts
-    off with it who takes nothing for so long, too: without a word, which is why streams cut these off before).
+    off with it who takes nothing for so long, too: without a word, so streams cut these off long before).
     As far as the system has them.
     """
 
     idle: int = 30
     interval: int = 10
     probes: int = 3
-    unacknowledged: float = 60.0
+    unacknowledged: float = 90.0
 
     def options(self) -> list[tuple[int, int, int]]:
         """Return what to set on each connection: level, option, value."""

@@ -11,7 +11,6 @@ import contextlib
 import heapq
 import itertools
 import socket
-import struct
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
@@ -39,9 +38,6 @@ LAST_CALL = 1.0
 
 SEND_BUFFER = 65_536
 """Bytes that the kernel keeps for one reader. Left alone it goes to megabytes, for each that does not read."""
-
-RESET = struct.pack("ii", 1, 0)
-"""For SO_LINGER: close at once, and tell the other side that what it has not got is lost."""
 
 RECEIVE = 65_536
 """Bytes of what a reader still sends that are read and dropped at a time."""
@@ -376,10 +372,7 @@ class Streams:
         if sock is None:
             return
         self._poller.forget(sock)
-        if reason == "stalled" and stream.reason is None:  # what it did not take would keep the kernel busy
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        sock.close()
+        sock.close()  # the kernel goes on to offer what it has, and then the end: a reset may be lost
         del self._streams[stream]
         self._count_out(stream.address)
         stream.pending = b""
