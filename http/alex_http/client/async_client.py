@@ -11,16 +11,17 @@ from types import TracebackType
 from typing import Self, TypeVar, overload
 
 import httpx
-from httpx_sse import EventSource
 
 from alex_http.client.calls import Call, Calls
 from alex_http.client.following import Follower, Following
+from alex_http.client.frames import Frames
 from alex_http.client.over_httpx import (
     Address,
+    aread_reply,
+    check_encoding,
     content_type,
     failure_from,
     limits,
-    reply_from,
     stream_ended,
 )
 from alex_http.client.values import (
@@ -188,7 +189,10 @@ class AsyncClient:
                 if request.pause:
                     await self._sleep(request.pause)
                 try:
-                    reply = reply_from(await self._http.send(self._address.build(self._http, request)))
+                    response = await self._http.send(self._address.build(self._http, request), stream=True)
+                    async with aclosing(response):
+                        check_encoding(response)
+                        reply = await aread_reply(response)
                 except httpx.RequestError as error:
                     request = call.throw(failure_from(error, request))
                 else:
@@ -256,12 +260,13 @@ class AsyncEventStream(Follower, AsyncIterator[Event]):
         try:
             response = await self._http.send(self._address.build_stream(self._http, request), stream=True)
             async with aclosing(response):
+                check_encoding(response)
                 if not following.is_stream(response.status_code, content_type(response)):
-                    await response.aread()
-                    following.refused(reply_from(response))
+                    following.refused(await aread_reply(response))
                     return
-                async with aclosing(EventSource(response).aiter_sse()) as frames:
-                    async for frame in frames:
+                frames = Frames()
+                async for piece in response.aiter_bytes():
+                    for frame in frames.received(piece):
                         event = following.received(frame)
                         if event is not None:
                             yield event

@@ -34,6 +34,7 @@ from alex_http.client.following import Following
 from alex_http.client.patience import FIRST_PAUSE, Patience
 from alex_http.client.request_reply import Refusals, Reply, Request, bad_reply, check, read
 from alex_http.client.values import (
+    UNREADABLE,
     Event,
     EventPage,
     Health,
@@ -274,7 +275,7 @@ def _post(path: str, body: msgspec.Struct) -> Request:
 def _event(raw: msgspec.Raw, reply: Reply) -> Event:
     try:
         event = read_event(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise bad_reply(reply, str(error)) from error
     if event is None:
         raise bad_reply(reply, "an event has no event_id")

@@ -4,7 +4,7 @@ AlexError
 ├── ConnectionFailed             no server, or the connection broke before the reply was there
 ├── GaveUp                       no contact with the server for as long as `give_up_after` says
 ├── WaitTimedOut                 the task has not ended within the timeout of `wait`
-├── BadReply                     not what the contract says: another program answers there
+├── BadReply                     not what the contract says, or too long: another program answers there
 └── ApiError                     the server said no: `status`, `title`, `detail`, `errors`
     ├── BadRequest 400
     ├── Unauthorized 401         a token is required
@@ -80,7 +80,7 @@ class WaitTimedOut(AlexError):
 
 
 class BadReply(AlexError):
-    """The reply is not one of the contract: the address is that of another program, or a proxy is in between."""
+    """The reply is not one of the contract, or too long: another program answers, or a proxy is in between."""
 
 
 class ApiError(AlexError):

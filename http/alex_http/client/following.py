@@ -8,12 +8,14 @@ frame counts once it is whole. So a connection may end at any byte.
 from __future__ import annotations
 
 from httpx_sse import ServerSentEvent
-from msgspec import DecodeError
 
 from alex_http.client.errors import TEMPORARY, BadReply, ConnectionFailed, NotFound
 from alex_http.client.patience import Patience
 from alex_http.client.request_reply import Refusals, Reply, Request, bad_reply, refusal
-from alex_http.client.values import Event, read_event
+from alex_http.client.values import UNREADABLE, Event, read_event
+
+LARGEST_RETRY = 3_600_000
+"""Milliseconds. A stream that asks for a longer pause is not taken at its word."""
 
 
 class Following:
@@ -65,7 +67,7 @@ class Following:
 
     def received(self, frame: ServerSentEvent) -> Event | None:
         """Take one frame; return the event to hand out, if it is one. Raises BadReply."""
-        if frame.retry is not None:
+        if frame.retry is not None and frame.retry <= LARGEST_RETRY:
             self._patience.retry(frame.retry / 1000)
         if frame.event == "connected":
             self._contact()
@@ -74,7 +76,7 @@ class Following:
             self.ended = self.deleted = True
             return None
         if not frame.data:
-            return None  # httpx-sse's for the blank line after a comment
+            return None
         event = _event(frame)
         self._contact()
         if event is None or event.event_id <= self.last_event_id:
@@ -113,5 +115,5 @@ def _event(frame: ServerSentEvent) -> Event | None:
     """Return the event of a frame; None if a newer server tells of something else."""
     try:
         return read_event(frame.data)
-    except DecodeError as error:
+    except UNREADABLE as error:
         raise BadReply(f"This is no event of Alex Runtime ({error}): {frame.data[:200]!r}") from error

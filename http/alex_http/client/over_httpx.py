@@ -5,8 +5,14 @@ from __future__ import annotations
 import httpx
 
 from alex_http.client.errors import ConnectionFailed
-from alex_http.client.request_reply import Reply, Request
+from alex_http.client.request_reply import Reply, Request, bad_reply
 from alex_http.hosts import LOOPBACK
+
+LARGEST_REPLY = 64 * 2**20
+"""Bytes of one reply. A page of events or tasks can be large."""
+
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
+"""How a body may be packed: a piece grows a thousandfold at most. Others, or two in a row, could fill memory."""
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -47,7 +53,7 @@ class Address:
             request.method,
             self._url + request.path,
             params=dict(request.query) or None,
-            headers=self._headers | dict(request.headers),
+            headers=self._headers | {"Accept-Encoding": "gzip, deflate"} | dict(request.headers),
             content=request.body,
             timeout=httpx.Timeout(self._timeout, read=request.read_timeout or self._timeout, pool=None),
         )
@@ -58,7 +64,7 @@ class Address:
             request.method,
             self._url + request.path,
             headers=self._headers
-            | {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+            | {"Accept": "text/event-stream", "Accept-Encoding": "gzip, deflate", "Cache-Control": "no-store"}
             | dict(request.headers),
             timeout=httpx.Timeout(self._timeout, read=self._silence, pool=None),
         )
@@ -79,9 +85,38 @@ def content_type(response: httpx.Response) -> str:
     return value
 
 
-def reply_from(response: httpx.Response) -> Reply:
-    """Return a response that was read."""
-    return Reply(status=response.status_code, headers=dict(response.headers), body=response.content)
+def check_encoding(response: httpx.Response) -> None:
+    """Look at how a body is packed, before it is unpacked. Raises BadReply."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise bad_reply(_reply(response, b""), f"its Content-Encoding is {encoding[:50]!r}")
+
+
+def read_reply(response: httpx.Response) -> Reply:
+    """Read a whole reply. Raises BadReply for one that is too long."""
+    body = bytearray()
+    for piece in response.iter_bytes():
+        _add(body, piece, response)
+    return _reply(response, bytes(body))
+
+
+async def aread_reply(response: httpx.Response) -> Reply:
+    """Do the same with asyncio."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        _add(body, piece, response)
+    return _reply(response, bytes(body))
+
+
+def _add(body: bytearray, piece: bytes, response: httpx.Response) -> None:
+    if len(body) + len(piece) > LARGEST_REPLY:
+        begin = bytes(body[:1000]) or piece[:1000]
+        raise bad_reply(_reply(response, begin), f"it is longer than {LARGEST_REPLY} bytes")
+    body += piece
+
+
+def _reply(response: httpx.Response, body: bytes) -> Reply:
+    return Reply(status=response.status_code, headers=dict(response.headers), body=body)
 
 
 def failure_from(error: httpx.RequestError, request: Request) -> ConnectionFailed:

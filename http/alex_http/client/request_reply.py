@@ -23,6 +23,7 @@ from alex_http.client.errors import (
     Unauthorized,
     Unavailable,
 )
+from alex_http.client.values import UNREADABLE
 
 LONGEST_QUOTE = 200
 """Characters of a body that is no reply of the server which an error repeats."""
@@ -79,7 +80,7 @@ def read(reply: Reply, shape: type[T], refusals: Refusals) -> T:
     check(reply, refusals)
     try:
         return msgspec.json.decode(reply.body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise bad_reply(reply, str(error)) from error
 
 
@@ -134,7 +135,7 @@ def _problem(reply: Reply) -> _Problem | None:
         return None
     try:
         return msgspec.json.decode(reply.body, type=_Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -151,7 +152,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         moment, sent = (parsedate_to_datetime(text) for text in (value, headers.get("date", "")))
         return max(0.0, (moment - sent).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -10,16 +10,17 @@ from types import TracebackType
 from typing import Self, TypeVar, overload
 
 import httpx
-from httpx_sse import EventSource
 
 from alex_http.client.calls import Call, Calls
 from alex_http.client.following import Follower, Following
+from alex_http.client.frames import Frames
 from alex_http.client.over_httpx import (
     Address,
+    check_encoding,
     content_type,
     failure_from,
     limits,
-    reply_from,
+    read_reply,
     stream_ended,
 )
 from alex_http.client.values import (
@@ -190,7 +191,10 @@ class Client:
                 if request.pause:
                     self._sleep(request.pause)
                 try:
-                    reply = reply_from(self._http.send(self._address.build(self._http, request)))
+                    response = self._http.send(self._address.build(self._http, request), stream=True)
+                    with closing(response):
+                        check_encoding(response)
+                        reply = read_reply(response)
                 except httpx.RequestError as error:
                     request = call.throw(failure_from(error, request))
                 else:
@@ -253,16 +257,18 @@ class EventStream(Follower, Iterator[Event]):
         try:
             response = self._http.send(self._address.build_stream(self._http, request), stream=True)
             with closing(response):
+                check_encoding(response)
                 if not following.is_stream(response.status_code, content_type(response)):
-                    response.read()
-                    following.refused(reply_from(response))
+                    following.refused(read_reply(response))
                     return
-                for frame in EventSource(response).iter_sse():
-                    event = following.received(frame)
-                    if event is not None:
-                        yield event
-                    if following.ended:
-                        return
+                frames = Frames()
+                for piece in response.iter_bytes():
+                    for frame in frames.received(piece):
+                        event = following.received(frame)
+                        if event is not None:
+                            yield event
+                        if following.ended:
+                            return
             following.cut(stream_ended(request))
         except httpx.RequestError as error:
             following.cut(failure_from(error, request))

@@ -159,11 +159,14 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     last_event_id: int
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading JSON raises. RecursionError: it is nested more deeply than the interpreter goes."""
+
 _objects = msgspec.json.Decoder(dict[str, Any])  # Any: as above
 
 
 def read_event(text: str | bytes | msgspec.Raw) -> Event | None:
-    """Return an event from its JSON; None if it has no ``event_id``. Raises msgspec.DecodeError."""
+    """Return an event from its JSON; None if it has no ``event_id``. Raises UNREADABLE."""
     members = _objects.decode(text)
     if "event_id" not in members:
         return None
