@@ -162,7 +162,8 @@ def adapt(module: Any) -> None:  # a module of tests
             module.DummySock.shutdown = lambda _self, _how: None
         case "test_task":
             adapt_server(module.DummyServer)
-            module.DummyChannel.hold, module.DummyChannel.requests = NoHold(), ()
+            dummy = module.DummyChannel
+            dummy.hold, dummy.requests, dummy.last_reply = NoHold(), (), False
         case "test_functional":
             module.TcpTests.server = ServerUnderTest
 
