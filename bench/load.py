@@ -147,7 +147,7 @@ def paced(address: tuple[str, int], request: bytes, *, every: float, until: Call
         latencies.append(late + reply[0])
         due += every
         if (ahead := due - time.perf_counter()) > 0:
-            time.sleep(ahead)
+            time.sleep(ahead)  # until the next request is due
             due = time.perf_counter()  # what the kernel slept too long is not the server's delay
     connection.socket.close()
     return Load(time.perf_counter() - start, latencies, [])

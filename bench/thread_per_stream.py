@@ -42,7 +42,7 @@ class Tasks:
         self._publish("task_started")
         for _ in range(steps):
             self._publish("iteration_start")
-            time.sleep(seconds)
+            time.sleep(seconds)  # the task's work, as the one that it stands beside has it
             self._publish("iteration_complete")
         self._publish("task_completed")
 

@@ -89,9 +89,8 @@ class Server:
             most=streams, most_per_address=streams_per_address,
         )  # fmt: skip
         self._loop = new_loop(loop)
-        adj = _adjustments(
-            sock, workers=workers, connections=connections, max_body=max_body, keep_alive=keep_alive
-        )
+        limits = {"workers": workers, "connections": connections, "max_body": max_body}
+        adj = _adjustments(sock, keep_alive=keep_alive, **limits)
         self._listener = Listener(
             app=app, sock=sock, adj=adj, loop=self._loop, workers=self._workers, streams=self.streams,
             refuse=refuse, patience=patience, clock=clock, log=log,
