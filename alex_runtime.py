@@ -28,20 +28,22 @@ from alex_actors.log import Log
 from alex_actors.loop_thread import LoopThread
 from alex_actors.message_log import MessageLog
 from alex_actors.models import OFFLINE, OfflineModel
+from alex_actors.ports import Tool
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
 from alex_actors.timers import ThreadTimers
-from alex_actors.tools import ShellCommands, Toolbox, built_in_tools
+from alex_actors.tools import Quota, ShellCommands, ShellLimits, Toolbox, built_in_tools, find_sandbox
 from alex_actors.workspaces import WorkspaceRemover
 from alex_config import Settings
+from alex_http.access import Access
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
 from alex_http.command_line import CANNOT_START, commands, say
 from alex_http.operations import PROBES, http_health
-from alex_http.refusals import Refusals
+from alex_http.refusals import BodyLimits, Refusals
 from alex_http.shutdown import Shutdown
-from alex_http.transport import Server
+from alex_http.transport import Limits, Server
 from alex_http.transport.server import FEED_READERS
 
 __version__ = "0.1.0"
@@ -112,9 +114,7 @@ class System:
 
     def _start_agents(self) -> None:
         """The thread of the agents, and what each agent has."""
-        tools = built_in_tools(
-            shell_timeout=self._settings.tools.shell_timeout_seconds, shell_commands=self._shell_commands
-        )
+        tools = self._tools()
         react = ReActAgent(
             model=OfflineModel(sleep=asyncio.sleep),
             toolbox=Toolbox(tools=tools, presets=self._settings.presets.tools),
@@ -135,6 +135,30 @@ class System:
 
         self._stops.callback(stop_agents)
 
+    def _tools(self) -> dict[str, Tool]:
+        """The built-in tools, within their limits; commands in a sandbox where there is one."""
+        settings, path = self._settings.tools, os.environ.get("PATH", os.defpath)
+        found = find_sandbox(
+            settings.sandbox, path=path, hidden=(self._data.path,), processes=settings.shell_max_processes,
+            directory=self._data.workspaces,
+        )  # fmt: skip
+        if found.sandbox is None:
+            self._log.warning("tools.sandbox", sandbox="none", reason=found.reason)
+        else:
+            self._log.info("tools.sandbox", sandbox="bubblewrap")
+        quota = Quota(
+            file_bytes=settings.max_file_bytes, workspace_bytes=settings.max_workspace_bytes,
+            workspace_files=settings.max_workspace_files,
+        )  # fmt: skip
+        limits = ShellLimits(
+            seconds=settings.shell_timeout_seconds, processes=settings.shell_max_processes,
+            memory_bytes=settings.shell_max_memory_bytes, cpu_seconds=settings.shell_max_cpu_seconds,
+            open_files=settings.shell_max_open_files,
+        )  # fmt: skip
+        return built_in_tools(
+            quota=quota, shell_limits=limits, path=path, sandbox=found.sandbox, shell_commands=self._shell_commands
+        )
+
     def _start_actors(self) -> None:
         """The pool of all actors but the two that are pinned, and all actors; who knows whom, Core says."""
         limits, timeouts = self._settings.limits, self._settings.timeouts
@@ -146,7 +170,7 @@ class System:
             workspaces=self._workspaces, clock=self._clock, ids=self._ids, log=self._log,
             max_unfinished=limits.max_unfinished_tasks, max_running=limits.max_running_tasks,
             ask_timeout=timeouts.ask_seconds, cancel_grace=self._settings.agents.cancel_grace_seconds,
-            failed=self._shutdown.crashed,
+            resume=self._settings.agents.recovery == "resume", failed=self._shutdown.crashed,
         )  # fmt: skip
         self._core.start()
         self._workspaces.sweep(self._reader)
@@ -167,12 +191,16 @@ class System:
             ready=lambda: not shutdown.requested and core.condition.failure is None,
         )
         http, max_body = settings.server, settings.server.max_body_bytes
+        access = Access(
+            tokens=self._data.tokens, host=http.host, allowed_hosts=http.allowed_hosts, cors_origins=http.cors_origins,
+            requests_per_minute=settings.limits.requests_per_minute, clock=self._clock, log=self._log,
+        )  # fmt: skip
         app = create_app(
-            runtime=runtime, catalog=_catalog(settings), ids=self._ids, clock=self._clock, log=self._log,
+            runtime=runtime, access=access, catalog=_catalog(settings), ids=self._ids, clock=self._clock, log=self._log,
             version=__version__, max_body=max_body,
         )  # fmt: skip
         server = Server(
-            app=app, refuse=Refusals(ids=self._ids, log=self._log, max_body=max_body), probes=PROBES,
+            app=app, refuse=Refusals(ids=self._ids, log=self._log), limits=_limits(settings), probes=PROBES,
             host=http.host, port=http.port, clock=self._clock, log=self._log, workers=http.threads,
             connections=http.max_connections, streams=settings.limits.max_streams,
             streams_per_address=settings.limits.max_streams_per_client, max_body=max_body,
@@ -180,6 +208,20 @@ class System:
         )  # fmt: skip
         self._stops.callback(server.close)
         return server
+
+
+def _limits(settings: Settings) -> Limits:
+    http, timeouts = settings.server, settings.timeouts
+    return Limits(
+        header_bytes=http.max_header_bytes,
+        url_bytes=http.max_url_bytes,
+        body_of=BodyLimits(usual=http.max_body_bytes, of_import=http.max_import_bytes),
+        memory_bytes=http.max_request_memory_bytes,
+        header_seconds=timeouts.request_headers_seconds,
+        body_seconds=timeouts.request_body_seconds,
+        connections_per_address=settings.limits.max_connections_per_client,
+        trusted_proxies=http.trusted_proxies,
+    )
 
 
 def _catalog(settings: Settings) -> Catalog:

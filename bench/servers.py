@@ -73,6 +73,12 @@ class ServerProcess:
     data: Path = Path()
     """Where it records, if it does."""
 
+    def errors(self) -> list[str]:
+        """Return the lines of its log that tell of a fault of its own."""
+        logs = sorted(self.data.rglob("*.jsonl"))
+        lines = (line for log in logs for line in log.read_text().splitlines())
+        return [f"logged: {line}" for line in lines if '"level":"error"' in line or '"level":"critical"' in line]
+
     def keep_on(self, cores: Set[int]) -> None:
         """Keep all threads of the process on some cores."""
         for thread in Path(f"/proc/{self.process.pid}/task").iterdir():

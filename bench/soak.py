@@ -1,11 +1,15 @@
 """A thousand streams that come and go while tasks run, for minutes: nothing grows, and nothing is missed.
 
     python -m bench.soak [--minutes 10] [--streams 1000] [--seed N]
+    python -m bench.soak --tasks 100000
 
 Readers reconnect, resume, start again, stop reading and reset their connections; tasks are submitted, waited for
 and cancelled all the while. The server's memory, descriptors and threads are sampled every few seconds, and have
 to be the same at the end as after the first minute; what each reader received has to be what is recorded. Exits
 with 1 otherwise. The seed decides what each reader does, not when exactly. Runs on Linux only.
+
+With ``--tasks`` so many short tasks run instead, without streams, and what the server takes is compared after the
+first tenth of them and at the end: ``soak_tasks.py``.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from typing import Any
 
 import httpx
 
+from bench import soak_tasks
 from bench.event_streams import Frames
 from bench.machine import Noise, Usage
 from bench.readers import allow_descriptors
@@ -122,7 +127,7 @@ class Soak:
             wrong.append(f"{left.threads} threads at rest, {at_rest.threads} before")
         if late:
             wrong.append(f"{len(late)} readers had not read to the end after {FINISH:g} s")
-        return wrong + self._compared(recorded) + self._logged()
+        return wrong + self._compared(recorded) + self._server.errors()
 
     async def _warm_up(self) -> None:
         """Have each session begin, and the server open all that it opens once: connections of its threads."""
@@ -222,11 +227,6 @@ class Soak:
         print(f"{received:,} events received in {len(watches):,} watches of {len(recorded):,} streams")
         return [fault for watch in watches if (fault := watch.fault(recorded[watch.path])) is not None]
 
-    def _logged(self) -> list[str]:
-        logs = sorted(self._server.data.glob("*.jsonl"))
-        lines = [line for log in logs for line in log.read_text().splitlines() if '"level":"error"' in line]
-        return [f"logged: {line}" for line in lines]
-
 
 def grown(samples: Sequence[tuple[float, Usage]], *, streams: int) -> list[str]:
     """Compare the medians of the time after the first minute with those of the end. Return what differs."""
@@ -256,17 +256,35 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
+    parser.add_argument("--tasks", type=int, help="run so many short tasks, and no streams")
     options = parser.parse_args()
-    print(f"{options.streams:,} streams for {options.minutes:g} minutes, --seed {options.seed}", flush=True)
-    allow_descriptors(options.streams + 1000)
     noise = Noise()
-    with alex(server__threads=8, server__max_connections=options.streams + 1000) as server:
-        soak = Soak(server, streams=options.streams, seconds=60 * options.minutes, seed=options.seed)
-        wrong = asyncio.run(soak.run())
+    if options.tasks is not None:
+        wrong = run_tasks(options.tasks)
+        right = "what ended left nothing behind but what is recorded"
+    else:
+        wrong = run_streams(options.streams, seconds=60 * options.minutes, seed=options.seed)
+        right = "the same at the end as after the first minute; received is what is recorded"
     print(noise)
-    print(f"memory may differ by {MEMORY_TOLERANCE:.0%}, descriptors by {DESCRIPTOR_TOLERANCE:.0%} of the streams")
-    print("\n".join(wrong[:20]) or "the same at the end as after the first minute; received is what is recorded")
+    print("\n".join(wrong[:20]) or right)
     sys.exit(1 if wrong else 0)
+
+
+def run_tasks(tasks: int) -> list[str]:
+    """Run short tasks through a server as it is shipped. Returns what was wrong."""
+    print(f"{tasks:,} tasks: {soak_tasks.TASK}, {soak_tasks.IN_A_SESSION} in a session", flush=True)
+    with alex() as server:
+        return soak_tasks.soak(server, tasks)
+
+
+def run_streams(streams: int, *, seconds: float, seed: int) -> list[str]:
+    """Have streams come and go. Returns what was wrong."""
+    print(f"{streams:,} streams for {seconds / 60:g} minutes, --seed {seed}", flush=True)
+    allow_descriptors(streams + 1000)
+    with alex(server__threads=8, server__max_connections=streams + 1000) as server:
+        wrong = asyncio.run(Soak(server, streams=streams, seconds=seconds, seed=seed).run())
+    print(f"memory may differ by {MEMORY_TOLERANCE:.0%}, descriptors by {DESCRIPTOR_TOLERANCE:.0%} of the streams")
+    return wrong
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
 import pykka
 
+from alex_actors import ends
 from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import (
     AgentMessage,
     Announce,
     CancelTask,
+    History,
     Recorded,
     RecordRefused,
     RecordsMissing,
@@ -25,19 +27,18 @@ from alex_actors.agent_protocol import (
 from alex_actors.events import (
     AnyEvent,
     Stamped,
-    TaskCancelled,
-    TaskCompleted,
-    TaskFailed,
+    TaskResumed,
     TaskStarted,
     TerminalEvent,
+    read_back,
     stamp,
 )
 from alex_actors.messages import tell
-from alex_actors.ports import Aborted, Failed, Finished, Outcome, Yielded
-from alex_actors.projection import Progress, advance
+from alex_actors.ports import Aborted, Failed, Finished, NotResumed, Outcome, Yielded
+from alex_actors.projection import advance, progress_of
 from alex_actors.session_protocol import AgentPresent, RequestTurn, TaskEnded, TurnEnded
-from alex_actors.task_store_protocol import Record
-from alex_actors.values import Context, milliseconds_between, timestamp
+from alex_actors.task_store_protocol import Record, TellHistory
+from alex_actors.values import Timestamp, milliseconds_between, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,7 @@ class AgentActor(PooledActor):
         self,
         *,
         task: Task,
+        recorded: int,
         session: pykka.ActorRef[SessionActor],
         store: pykka.ActorRef[TaskStoreActor],
         executor: Executor,
@@ -80,10 +82,13 @@ class AgentActor(PooledActor):
         cancel_grace: float,
         note_stopped: Callable[[], None],
     ) -> None:
-        """``note_stopped`` is called before the session is told that the turn is over, on whatever thread."""
+        """Take over a task that has ``recorded`` events: with more than ``task_created`` its agent goes on.
+
+        ``note_stopped`` is called before the session is told that the turn is over, on whatever thread.
+        """
         super().__init__()
         self._task = task
-        self._context = Context(task.trace_id, task.task_id, task.session_id, "AgentActor")
+        self._context = task.context("AgentActor")
         self._session = session
         self._store = store
         self._executor = executor
@@ -92,7 +97,7 @@ class AgentActor(PooledActor):
         self._log = log
         self._cancel_grace = cancel_grace
         self._note_stopped = note_stopped
-        self._progress = Progress()
+        self._progress = progress_of(task)
         self._run: Run | None = None
         self._run_stopped = True  # nothing runs yet
         self._interruption: Interruption | None = None
@@ -100,9 +105,10 @@ class AgentActor(PooledActor):
         self._told_end: Status | None = None  # of which the session was told
         self._refused = False  # by the store: the task has its end, and not from here
         self._pending_timers: list[Timer] = []
-        # What was sent to the store and not answered yet, from the event at index _answered on. The task's
-        # first event, task_created, is recorded with the task.
-        self._answered = 1
+        # What was sent to the store and not answered yet, from the event at index _answered on. What was recorded
+        # before this actor is task_created, which is recorded with the task, and more if the task goes on.
+        self._recorded_before = self._answered = recorded
+        self._awaits_history = False
         self._unanswered: deque[Stamped] = deque()
         self._added: tuple[Stamped, ...] = ()  # the last of them, which are not sent yet
         self._resend: Timer | None = None
@@ -123,8 +129,9 @@ class AgentActor(PooledActor):
             case Announce():
                 self._announce()
             case TurnGranted():
-                self._granted = True
-                self._begin()
+                self._take_turn()
+            case History():
+                self._resume(message.bodies)
             case CancelTask():
                 self._interrupt("cancelled")
             case _DeadlineReached():
@@ -171,20 +178,43 @@ class AgentActor(PooledActor):
 
     # The agent's run.
 
-    def _begin(self) -> None:
-        if self._run is not None or self._interruption is not None or self._end_decided:
+    @property
+    def _may_begin(self) -> bool:
+        return self._run is None and self._interruption is None and not self._end_decided
+
+    def _take_turn(self) -> None:
+        self._granted = True
+        if not self._may_begin or self._awaits_history:
             return
+        if self._recorded_before == 1:
+            self._begin("agent.started", TaskStarted(), ())
+        else:
+            self._awaits_history = True
+            self._ask_for_history()
+            self._look_again()
+
+    def _ask_for_history(self) -> None:
+        tell(self._store, TellHistory(context=self._context, task_id=self._task.task_id, agent=self.actor_ref))
+
+    def _resume(self, bodies: tuple[bytes, ...]) -> None:
+        self._awaits_history = False
+        if self._may_begin:
+            self._begin("agent.resumed", TaskResumed(), tuple(map(read_back, bodies)))
+
+    def _begin(self, fact: str, event: TaskStarted | TaskResumed, history: tuple[AnyEvent, ...]) -> None:
         facts = {"task_id": self._task.task_id, "session_id": self._task.session_id}
-        self._log.info("agent.started", **facts, trace_id=self._task.trace_id, agent=self._task.agent_preset)
-        self._add(self._stamp(TaskStarted()))
+        self._log.info(fact, **facts, trace_id=self._task.trace_id, agent=self._task.agent_preset)
+        self._add(self._stamp(event))
         self._send_added()
         if self._task.timeout_seconds is not None:
-            self._after(self._task.timeout_seconds, _DeadlineReached(context=self._context))
+            run_for = milliseconds_between(self._progress.started_at, self._now()) / 1000
+            left = max(0.0, self._task.timeout_seconds - run_for)
+            self._after(left, _DeadlineReached(context=self._context))
         ref, context = self.actor_ref, self._context
         self._run_stopped = False
         self._run = self._executor.start(
             self._task,
-            history=(),
+            history=history,
             uncommitted=1,
             report=lambda news: tell(ref, _RunReported(context=context, news=news)),
         )
@@ -209,17 +239,14 @@ class AgentActor(PooledActor):
     def _event_of(self, outcome: Outcome) -> TerminalEvent:
         match outcome:
             case Finished(answer=answer):
-                return TaskCompleted(
-                    final_answer=answer.text,
-                    stop_reason=answer.stop_reason,
-                    total_iterations=self._progress.current_iteration,
-                    total_tokens=self._progress.tokens_used,
-                    duration=self._duration(),
-                )
+                return ends.completed(self._progress, self._now(), answer)
             case Failed(error=error):
                 return self._failure(error, "error")
             case Aborted():
                 return self._failure("The agent stopped without an answer.", "error")
+            case NotResumed():
+                error = "The server went down while the task ran, and its agent does not go on from there."
+                return self._failure(error, "interrupted")
             case _:
                 assert_never(outcome)
 
@@ -242,12 +269,7 @@ class AgentActor(PooledActor):
             error = f"The task ran longer than its timeout of {self._task.timeout_seconds} seconds."
             end: TerminalEvent = self._failure(error, "timeout")
         else:
-            end = TaskCancelled(
-                error="The task was cancelled.",
-                total_iterations=self._progress.current_iteration,
-                total_tokens=self._progress.tokens_used,
-                duration=self._duration(),
-            )
+            end = ends.cancelled(self._progress, self._now())
         self._add(self._stamp(end))
         self._send_added()
 
@@ -258,18 +280,8 @@ class AgentActor(PooledActor):
         """Whether there is an end, here or elsewhere: what the agent still says is discarded."""
         return self._progress.ended or self._refused
 
-    def _failure(self, error: str, reason: Literal["error", "timeout"]) -> TaskFailed:
-        return TaskFailed(
-            error=error,
-            termination_reason=reason,
-            stop_reason=reason,
-            total_iterations=self._progress.current_iteration,
-            total_tokens=self._progress.tokens_used,
-            duration=self._duration(),
-        )
-
-    def _duration(self) -> float:
-        return milliseconds_between(self._progress.started_at, timestamp(self._clock.now()))
+    def _failure(self, error: str, reason: ends.FailureReason) -> TerminalEvent:
+        return ends.failed(self._progress, self._now(), error, reason)
 
     def _ended_elsewhere(self, status: Status) -> None:
         """Stop, since the task has an end that was not this actor's to decide."""
@@ -299,8 +311,11 @@ class AgentActor(PooledActor):
 
     # Recording.
 
+    def _now(self) -> Timestamp:
+        return timestamp(self._clock.now())
+
     def _stamp(self, event: AnyEvent) -> Stamped:
-        return stamp(timestamp(self._clock.now()), event)
+        return stamp(self._now(), event)
 
     def _add(self, *events: Stamped) -> None:
         """Add events that are to be recorded: they are sent with the next ``_send_added``."""
@@ -328,9 +343,9 @@ class AgentActor(PooledActor):
         self._answered = max(self._answered, count)
         end_answered = self._progress.ended and not self._unanswered
         if self._run is not None:
-            # The run knows of neither task_created nor the end. With the end counted, an agent whose last words
-            # are discarded would take them for committed, and go on.
-            self._run.committed(self._answered - 1 - int(end_answered))
+            # The run knows of neither what was recorded before it nor the end. With the end counted, an agent whose
+            # last words are discarded would take them for committed, and go on.
+            self._run.committed(self._answered - self._recorded_before - int(end_answered))
         if end_answered:
             self._tell_task_ended(self._progress.status)
             if self._run_stopped:
@@ -346,7 +361,9 @@ class AgentActor(PooledActor):
 
     def _resend_unanswered(self) -> None:
         self._resend = None
-        if not self._unanswered:
+        if self._awaits_history and self._may_begin:
+            self._ask_for_history()
+        elif not self._unanswered:
             self._resend_after = RESEND_AFTER
             return
         if self._answered == self._answered_at_last_look:

@@ -74,13 +74,16 @@ class AgentLauncher:
         self._cancel_grace = cancel_grace
         self._launched: dict[TaskId, LaunchedAgent] = {}
 
-    def launch(self, task: Task, session: pykka.ActorRef[SessionActor]) -> None:
-        """Start the AgentActor of a recorded task, and tell it to start. Does nothing if it has one."""
+    def launch(self, task: Task, session: pykka.ActorRef[SessionActor], *, recorded: int = 1) -> None:
+        """Start the AgentActor of a recorded task, and tell it to start. Does nothing if it has one.
+
+        ``recorded`` is how many events the task has: more than its ``task_created`` if it is to go on.
+        """
         launched = LaunchedAgent(task)
         if self._launched.setdefault(task.task_id, launched) is not launched:
             return
         try:
-            launched.agent = self._spawn(launched, session)
+            launched.agent = self._spawn(launched, session, recorded)
         except BaseException:
             self.forget(task.task_id)
             raise
@@ -94,7 +97,9 @@ class AgentLauncher:
         """Forget a task's agent: its end is recorded, and it has stopped."""
         self._launched.pop(task_id, None)
 
-    def _spawn(self, launched: LaunchedAgent, session: pykka.ActorRef[SessionActor]) -> pykka.ActorRef[AgentActor]:
+    def _spawn(
+        self, launched: LaunchedAgent, session: pykka.ActorRef[SessionActor], recorded: int
+    ) -> pykka.ActorRef[AgentActor]:
         task = launched.task
 
         def crashed(error: BaseException) -> None:
@@ -107,6 +112,7 @@ class AgentLauncher:
         return self._spawner.spawn(
             lambda: self.agent_class(
                 task=task,
+                recorded=recorded,
                 session=session,
                 store=self._store,
                 executor=self._executor,
@@ -120,4 +126,4 @@ class AgentLauncher:
         )
 
     def _context(self, task: Task) -> Context:
-        return Context(task.trace_id, task.task_id, task.session_id, "AgentLauncher")
+        return task.context("AgentLauncher")

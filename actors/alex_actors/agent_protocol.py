@@ -34,6 +34,12 @@ class Recorded(Tell["AgentActor"], frozen=True, kw_only=True):
     count: int
 
 
+class History(Tell["AgentActor"], frozen=True, kw_only=True):
+    """All that is recorded of the task: the bodies of its events, in order."""
+
+    bodies: tuple[bytes, ...]
+
+
 class RecordsMissing(Tell["AgentActor"], frozen=True, kw_only=True):
     """A Record could not be taken, since others before it were lost: only ``count`` events are committed."""
 
@@ -68,6 +74,7 @@ AgentMessage: TypeAlias = (
     Start
     | Announce
     | TurnGranted
+    | History
     | CancelTask
     | Recorded
     | RecordsMissing

@@ -56,14 +56,17 @@ class BroadcasterActor(PooledActor):
                 assert_never(message)
 
     def _publish(self, event: RecordedEvent) -> None:
-        topics: tuple[Topic, Topic] = (TaskTopic(event.task_id), SessionTopic(event.session_id))
+        owner = event.owner
+        topics: tuple[Topic, Topic] = (TaskTopic(event.task_id, owner), SessionTopic(event.session_id, owner))
         for topic in topics:
             for listener in tuple(self._listeners.get(topic, ())):
                 self._call(topic, listener, partial(listener.published, event))
 
     def _publish_deleted(self, message: PublishDeleted) -> None:
         """Tell who listens to a session or to a task of it, and forget them: there is nothing more to come."""
-        topics: list[Topic] = [SessionTopic(message.session_id), *map(TaskTopic, message.task_ids)]
+        owner = message.context.owner
+        topics: list[Topic] = [SessionTopic(message.session_id, owner)]
+        topics += [TaskTopic(task_id, owner) for task_id in message.task_ids]
         for topic in topics:
             for listener in self._listeners.pop(topic, ()):
                 self._call(topic, listener, listener.deleted)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from alex_actors.events import RecordedEvent
 from alex_actors.messages import Tell
-from alex_actors.values import SessionId, TaskId, Value
+from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId, Value
 
 if TYPE_CHECKING:
     from alex_actors.broadcaster_actor import BroadcasterActor  # noqa: F401 - named in the messages' bases
@@ -16,12 +16,14 @@ class TaskTopic(Value, frozen=True):
     """The events of one task."""
 
     task_id: TaskId
+    owner: Owner = LOCAL_OWNER
 
 
 class SessionTopic(Value, frozen=True):
     """The events of all tasks of one session."""
 
     session_id: SessionId
+    owner: Owner = LOCAL_OWNER
 
 
 # Not the bare IDs: a client may name its session like somebody's task.
@@ -52,7 +54,7 @@ class Publish(Tell["BroadcasterActor"], frozen=True, kw_only=True):
 
 
 class PublishDeleted(Tell["BroadcasterActor"], frozen=True, kw_only=True):
-    """A session is deleted, with these tasks. What was published of them was published before."""
+    """A session of the context's owner is deleted, with these tasks. What was published of them came before."""
 
     session_id: SessionId
     task_ids: tuple[TaskId, ...]

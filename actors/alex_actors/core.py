@@ -20,7 +20,7 @@ from alex_actors.session_protocol import StoreRestarted
 from alex_actors.store.condition import StoreCondition
 from alex_actors.supervision import RestartPolicy
 from alex_actors.task_store_actor import TaskStoreActor
-from alex_actors.task_store_protocol import InterruptUnfinished
+from alex_actors.task_store_protocol import Recover
 from alex_actors.values import Context
 
 if TYPE_CHECKING:
@@ -78,11 +78,13 @@ class Core:
         max_running: int,
         ask_timeout: float,
         cancel_grace: float,
+        resume: bool,
         failed: Supervisor,
     ) -> None:
         """Take who runs the broadcaster, the store, and all other actors; the last two numbers are seconds.
 
-        ``failed`` is told of an actor that crashes more often than it is restarted.
+        ``resume`` says whether tasks go on that a previous run of the server left unfinished. ``failed`` is told
+        of an actor that crashes more often than it is restarted, and of a server that took over the database.
         """
         self._broadcasting = broadcasting
         self._storing = storing
@@ -99,6 +101,7 @@ class Core:
         self._max_running = max_running
         self._ask_timeout = ask_timeout
         self._cancel_grace = cancel_grace
+        self._resume = resume
         self._failed = failed
         self._incarnations = itertools.count(1)
         self._sessions_started = False
@@ -107,7 +110,7 @@ class Core:
         """How often which of them is restarted, by the names that ``/health`` has for them."""
 
     def start(self) -> None:
-        """Start the actors, each with those that it knows. Waits for the store to end what was left unfinished.
+        """Start the actors, each with those that it knows. Waits for the store to see to what was left unfinished.
 
         Raises SQLAlchemyError if the store cannot be read, or not be written.
         """
@@ -130,9 +133,9 @@ class Core:
         self._sessions_started = True
 
     def recover(self) -> None:
-        """Have the store end what a previous run left unfinished."""
-        interrupt = InterruptUnfinished(context=Context(self._ids.trace(), sender="Core"))
-        ask(self.store, interrupt, timeout=RECOVERY_TIMEOUT)
+        """Have the store take up what a previous run left unfinished, or end it."""
+        recover = Recover(context=Context(self._ids.trace(), sender="Core"), resume=self._resume)
+        ask(self.store, recover, timeout=RECOVERY_TIMEOUT)
 
     def runtime(self, *, health: Callable[[], dict[str, Component]], ready: Callable[[], bool]) -> ActorRuntime:
         """Return what the HTTP layer calls. The core must have been started."""
@@ -143,6 +146,7 @@ class Core:
             followings=self.followings,
             launch_agent=self.launcher.launch,
             ids=self._ids,
+            clock=self._clock,
             log=self._log,
             ask_timeout=self._ask_timeout,
             cancel_grace=self._cancel_grace,
@@ -167,6 +171,7 @@ class Core:
             workspaces=self._workspaces,
             log=self._log,
             condition=self.condition,
+            superseded=self._failed,
         )
 
     def make_launcher(self) -> AgentLauncher:

@@ -11,6 +11,26 @@ class DirectoryError(Exception):
     """The data directory cannot be used; the text says why, and what to do."""
 
 
+def make_directory(path: Path) -> None:
+    """Make a data directory, for this user alone, unless it is there. Raises DirectoryError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def tokens_file(path: Path) -> Path:
+    """Return where the tokens of a data directory are, whoever uses it."""
+    return path / "tokens.json"
+
+
+def _unusable(path: Path, error: OSError) -> DirectoryError:
+    return DirectoryError(
+        f"The data directory {path} cannot be used ({error.strerror}). "
+        "Give this user write access to it, or choose another with --data-dir."
+    )
+
+
 class DataDirectory:
     """A directory that this process alone uses, until ``release`` or the process' end, however it ends.
 
@@ -20,17 +40,13 @@ class DataDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        make_directory(path)
         try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
             for part in (self.workspaces, self.log_file.parent):
                 part.mkdir(exist_ok=True, mode=0o700)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            msg = (
-                f"The data directory {path} cannot be used ({error.strerror}). "
-                "Give this user write access to it, or choose another with --data-dir."
-            )
-            raise DirectoryError(msg) from error
+            raise _unusable(path, error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -60,6 +76,11 @@ class DataDirectory:
     def log_file(self) -> Path:
         """Where the log is written."""
         return self.path / "logs" / "alex.jsonl"
+
+    @property
+    def tokens(self) -> Path:
+        """Where the tokens are."""
+        return tokens_file(self.path)
 
     @property
     def workspaces(self) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from alex_actors.values import SessionId, TaskId, Timestamp, Value
+from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId, Timestamp, Value
 
 TerminationReason: TypeAlias = Literal["completed", "cancelled", "timeout", "error", "interrupted"]
 AnswerReason: TypeAlias = Literal["final_answer", "max_iterations"]
@@ -32,6 +32,10 @@ class TaskCreated(Event, frozen=True, kw_only=True, tag="task_created"):
 
 class TaskStarted(Event, frozen=True, kw_only=True, tag="task_started"):
     """The task has its turn, and its agent begins."""
+
+
+class TaskResumed(Event, frozen=True, kw_only=True, tag="task_resumed"):
+    """The server was started again, and the task's agent goes on from what is recorded."""
 
 
 class TaskCompleted(Event, frozen=True, kw_only=True, tag="task_completed"):
@@ -180,7 +184,7 @@ AGENT_EVENTS: tuple[type[AgentEvent], ...] = get_args(AgentEvent)
 TerminalEvent: TypeAlias = TaskCompleted | TaskFailed | TaskCancelled
 TERMINAL = (TaskCompleted, TaskFailed, TaskCancelled)
 
-AnyEvent: TypeAlias = TaskCreated | TaskStarted | TerminalEvent | AgentEvent
+AnyEvent: TypeAlias = TaskCreated | TaskStarted | TaskResumed | TerminalEvent | AgentEvent
 
 
 class Stamped(Value, frozen=True):
@@ -207,6 +211,11 @@ _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 def stamp(at: Timestamp, event: AnyEvent) -> Stamped:
     """Encode an event that this program made."""
     return Stamped(at, event, _encoder.encode(event))
+
+
+def read_back(body: bytes) -> AnyEvent:
+    """Return the event that a recorded body is."""
+    return _decoder.decode(body)
 
 
 def stamp_checked(at: Timestamp, event: AnyEvent) -> Stamped:
@@ -242,6 +251,8 @@ class RecordedEvent(Value, frozen=True):
     timestamp: Timestamp
     body: bytes
     """Its own JSON, without what all events share."""
+    owner: Owner = LOCAL_OWNER
+    """Whose task it is: no part of the event, but of who may have it."""
 
     def json(self) -> msgspec.Raw:
         """Return all of it as one JSON object, as readers get it."""

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from alex_actors.events import AGENT_EVENTS, AgentEvent, AnyEvent, Stamped, stamp_checked
-from alex_actors.ports import Aborted, AgentError, Answer, Checkpoint, Failed, Finished, Outcome, Yielded
+from alex_actors.ports import (
+    Aborted,
+    AgentError,
+    Answer,
+    Checkpoint,
+    Failed,
+    Finished,
+    NotResumed,
+    Outcome,
+    Yielded,
+)
 from alex_actors.text import failure_line, one_line, text_of
 from alex_actors.values import timestamp
 
@@ -109,6 +119,8 @@ class AsyncioRun:
 
     async def _outcome(self) -> Outcome:
         """Let the agent run to its end."""
+        if self._history and getattr(self._agent, "resumes", False) is not True:
+            return NotResumed()
         generator = self._agent.run(self._task, self._history)
         answer: Answer | None = None
         try:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from alex_actors.broadcaster_protocol import Topic
     from alex_actors.events import RecordedEvent
     from alex_actors.store.reader import StoreReader
-    from alex_actors.values import SessionId, TaskId
 
 LARGEST_STRETCH = 65_536
 """Bytes of events' bodies that wait to be taken. 10,000 followers that do not take, of a topic each, hold 655 MB
@@ -164,7 +163,7 @@ class Following:
     def _read(self, limit: int) -> list[RecordedEvent]:
         """Return the next page of the store."""
         page = self._page(limit)
-        if not page and isinstance(self.topic, TaskTopic) and self._reader.ended([self.topic.task_id]):
+        if not page and isinstance(self.topic, TaskTopic) and self._has_ended(self.topic):
             # There may be nothing because all is taken, or because it had not happened yet.
             page = self._page(limit)
             self.ended = not page
@@ -173,12 +172,17 @@ class Following:
             self._pass_on(event, events)
         return events
 
+    def _has_ended(self, topic: TaskTopic) -> bool:
+        return bool(self._reader.ended([topic.task_id], owner=topic.owner))
+
     def _page(self, limit: int) -> tuple[RecordedEvent, ...]:
         match self.topic:
-            case TaskTopic(task_id=task_id):
-                page = self._reader.events(task_id, after=self.position, limit=limit, most_bytes=MOST_BYTES)
-            case SessionTopic(session_id=session_id):
-                page = self._page_of_session(session_id, limit)
+            case TaskTopic(task_id=task_id, owner=owner):
+                page = self._reader.events(
+                    task_id, owner=owner, after=self.position, limit=limit, most_bytes=MOST_BYTES
+                )
+            case SessionTopic():
+                page = self._page_of_session(self.topic, limit)
             case _:
                 assert_never(self.topic)
         self.missing = page is None
@@ -186,15 +190,20 @@ class Following:
         self._there = self._there or not self.missing
         return page or ()
 
-    def _page_of_session(self, session_id: SessionId, limit: int) -> tuple[RecordedEvent, ...] | None:
+    def _page_of_session(self, topic: SessionTopic, limit: int) -> tuple[RecordedEvent, ...] | None:
         if self._key is None and self._there:  # it was made later, and what was taken came from memory
             self._key = self._reader.session_key_of_event(self.position)
         elif self._key is None:
-            self._key = self._reader.session_key(session_id)
+            self._key = self._reader.session_key(topic.session_id, owner=topic.owner)
         if self._key is None:
             return None
         return self._reader.session_events(
-            session_id, after=self.position, limit=limit, most_bytes=MOST_BYTES, key=self._key
+            topic.session_id,
+            owner=topic.owner,
+            after=self.position,
+            limit=limit,
+            most_bytes=MOST_BYTES,
+            key=self._key,
         )
 
     def _pass_on(self, event: RecordedEvent, events: list[RecordedEvent]) -> None:
@@ -294,9 +303,9 @@ class Followings:
         self._subscribe(following)
         return following
 
-    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> EndWatch:
+    def watch_end(self, topic: TaskTopic, *, wake: Callable[[], None]) -> EndWatch:
         """Have ``wake`` called when a task may have ended. To be closed with ``close``."""
-        watch = EndWatch(topic=TaskTopic(task_id), wake=wake)
+        watch = EndWatch(topic=topic, wake=wake)
         self._open[watch] = None
         self._subscribe(watch)
         return watch
@@ -329,9 +338,9 @@ class Followings:
 
 def _context(topic: Topic) -> Context:
     match topic:
-        case TaskTopic(task_id=task_id):
-            return Context("", task_id=task_id, sender="Followings")
-        case SessionTopic(session_id=session_id):
-            return Context("", session_id=session_id, sender="Followings")
+        case TaskTopic(task_id=task_id, owner=owner):
+            return Context("", task_id=task_id, sender="Followings", owner=owner)
+        case SessionTopic(session_id=session_id, owner=owner):
+            return Context("", session_id=session_id, sender="Followings", owner=owner)
         case _:
             assert_never(topic)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from alex_actors.values import SessionId
+from alex_actors.agent_protocol import CancelTask
+from alex_actors.messages import tell
+from alex_actors.replies import AlreadyEnded, Cancelled
+from alex_actors.values import SessionId, SessionName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +53,14 @@ class Place:
         self.settling = False
         self.crash: str | None = None
 
+    def start_cancelling(self) -> None:
+        """Have its agent cancelled; once there is one, if there is none yet."""
+        if self.cancelling or self.status is not None:
+            return
+        self.cancelling = True
+        if self.agent is not None:
+            tell(self.agent, CancelTask(context=self.context))
+
     def answer_cancels(self, answer: CancelReply) -> None:
         """Answer all who asked to cancel its task."""
         cancels, self.cancels = self.cancels, []
@@ -61,6 +72,11 @@ class Place:
         """Whose line it is in."""
         return SessionId(self.context.session_id)
 
+    @property
+    def session(self) -> SessionName:
+        """The name of the session in whose line it is."""
+        return self.context.session
+
 
 class Lines:
     """All places, by task and in the order of each line. A session without a place takes no memory."""
@@ -70,7 +86,7 @@ class Lines:
         self.unfinished = 0
         """Places whose task has no end yet."""
         # Ordered dictionaries: a plain one finds its first more slowly with each that is taken from its front.
-        self.by_session: dict[SessionId, OrderedDict[TaskId, Place]] = {}
+        self.by_session: dict[SessionName, OrderedDict[TaskId, Place]] = {}
 
     def find(self, task_id: TaskId) -> Place | None:
         """Return a task's place, if it has one."""
@@ -80,52 +96,53 @@ class Lines:
         """Go through all places, in the order of their confirmation."""
         return iter(tuple(self.places.values()))
 
-    def length(self, session_id: SessionId) -> int:
+    def length(self, session: SessionName) -> int:
         """Return how many places a session's line has."""
-        return len(self.by_session.get(session_id, ()))
+        return len(self.by_session.get(session, ()))
 
-    def unfinished_of(self, session_id: SessionId) -> tuple[TaskId, ...]:
+    def unfinished_of(self, session: SessionName) -> tuple[TaskId, ...]:
         """Return a session's tasks that have no end yet, in their order."""
-        line = self.by_session.get(session_id)
+        line = self.by_session.get(session)
         return () if line is None else tuple(one.task_id for one in line.values() if one.status is None)
 
-    def of(self, session_id: SessionId) -> tuple[Place, ...]:
+    def of(self, session: SessionName) -> tuple[Place, ...]:
         """Return the places of a session's line, in their order."""
-        return tuple(self.by_session.get(session_id, {}).values())
+        return tuple(self.by_session.get(session, {}).values())
 
     def enter(self, place: Place) -> None:
         """Add a place at the end of its line."""
         self.places[place.task_id] = place
-        self.by_session.setdefault(place.session_id, OrderedDict())[place.task_id] = place
+        self.by_session.setdefault(place.session, OrderedDict())[place.task_id] = place
         self.unfinished += 1
 
     def is_first(self, place: Place) -> bool:
         """Return whether nobody in its line is before it."""
-        return next(iter(self.by_session[place.session_id].values())) is place
+        return next(iter(self.by_session[place.session].values())) is place
 
     def before(self, place: Place) -> list[Place]:
         """Return those in its line that are before a place."""
         before: list[Place] = []
-        for other in self.by_session[place.session_id].values():
+        for other in self.by_session[place.session].values():
             if other is place:
                 break
             before.append(other)
         return before
 
     def end(self, place: Place, status: Status) -> None:
-        """Take notice that a place's task has ended; its agent may still run."""
+        """Take notice that a place's task has ended, and tell who wanted it cancelled; its agent may still run."""
         if place.status is None:
             self.unfinished -= 1
         place.status = status
+        place.answer_cancels(Cancelled() if status == "cancelled" else AlreadyEnded(status))
 
     def leave(self, place: Place) -> Place | None:
         """Free a place. Returns who is first in its line now, if there is somebody."""
         if place.status is None:
             self.unfinished -= 1
         del self.places[place.task_id]
-        line = self.by_session[place.session_id]
+        line = self.by_session[place.session]
         del line[place.task_id]
         if not line:
-            del self.by_session[place.session_id]
+            del self.by_session[place.session]
             return None
         return next(iter(line.values()))

@@ -94,7 +94,12 @@ AgentYield: TypeAlias = AgentEvent | Checkpoint | Answer
 
 
 class Agent(Protocol):
-    """Does the work of tasks. One object serves many tasks at once: what is a task's own lives in ``run``."""
+    """Does the work of tasks. One object serves many tasks at once: what is a task's own lives in ``run``.
+
+    One with an attribute ``resumes`` that is True goes on, after the server was down, from the history that
+    ``run`` is given. The tasks of any other end as ``interrupted`` then: what it had done is not known, and must not be
+    done twice.
+    """
 
     def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
         """Work on ``task``, from where ``history`` (its own recorded events, in order) leaves off."""
@@ -116,7 +121,11 @@ class Aborted(Value, frozen=True):
     """The agent was cancelled and has stopped."""
 
 
-Outcome: TypeAlias = Finished | Failed | Aborted
+class NotResumed(Value, frozen=True):
+    """The agent was not run: the task had begun before the server was down, and it does not go on from there."""
+
+
+Outcome: TypeAlias = Finished | Failed | Aborted | NotResumed
 
 
 class Yielded(Value, frozen=True):
@@ -150,7 +159,7 @@ class Executor(Protocol):
         uncommitted: int,
         report: Callable[[Yielded], None],
     ) -> Run:
-        """Start the agent of ``task``, with its own recorded events.
+        """Start the agent of ``task``, with its own recorded events: none, unless it goes on.
 
         ``uncommitted`` events of the task are on their way to the store already: the run's are counted after
         them. ``report`` may be called on any thread, and must not block.

@@ -15,7 +15,7 @@ from alex_actors.events import (
     TaskStarted,
     TerminationReason,
 )
-from alex_actors.tasks import Status
+from alex_actors.tasks import Status, Task
 from alex_actors.values import Timestamp, Value
 
 MOST_COUNTED = 2**53 - 1
@@ -41,6 +41,16 @@ class Progress(Value, frozen=True):
     def ended(self) -> bool:
         """Whether there is a terminal event."""
         return self.completed_at is not None
+
+
+def progress_of(task: Task) -> Progress:
+    """Return how far a task is that has not ended."""
+    return Progress(
+        status=task.status,
+        started_at=task.started_at,
+        current_iteration=task.current_iteration,
+        tokens_used=task.tokens_used,
+    )
 
 
 def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from alex_actors.events import RecordedEvent
-from alex_actors.tasks import NewTask, Session, Status, Task
-from alex_actors.values import Context, SessionId, TaskId, Value
+from alex_actors.tasks import IdempotencyKey, NewTask, Session, Status, Task
+from alex_actors.values import Context, Owner, SessionId, TaskId, Value
 
 if TYPE_CHECKING:
-    from alex_actors.broadcaster_protocol import Topic
+    from alex_actors.broadcaster_protocol import TaskTopic, Topic
     from alex_actors.following import Following
 
 R = TypeVar("R")
@@ -62,7 +62,19 @@ class SessionDeleting(Value, frozen=True):
     session_id: SessionId
 
 
-SubmitReply: TypeAlias = Submitted | SessionBusy | SessionDeleting | TooManyTasks
+class Repeated(Value, frozen=True):
+    """The submit was one before, with the same idempotency key: this is the task that came of it."""
+
+    task: Task
+
+
+class KeyReused(Value, frozen=True):
+    """The idempotency key came with another body before."""
+
+    key: str
+
+
+SubmitReply: TypeAlias = Submitted | Repeated | KeyReused | SessionBusy | SessionDeleting | TooManyTasks
 
 
 class Cancelled(Value, frozen=True):
@@ -129,8 +141,11 @@ class Component(Value, frozen=True, omit_defaults=True):
 class Runtime(Protocol):
     """All that the HTTP layer knows of the rest. Every call may raise Unavailable."""
 
-    def submit(self, new: NewTask, context: Context) -> SubmitReply:
-        """Confirm the session, record the task, start its agent; in this order."""
+    def submit(self, new: NewTask, context: Context, *, key: IdempotencyKey | None) -> SubmitReply:
+        """Confirm the session, record the task, start its agent; in this order.
+
+        With a key that a submit of the last 24 hours came with, return what came of that, once it is known.
+        """
 
     def cancel(self, task_id: TaskId, context: Context, *, wake: Callable[[], None]) -> Awaited[CancelReply]:
         """Ask a task's agent to stop. The reply comes when the cancellation is recorded.
@@ -151,22 +166,24 @@ class Runtime(Protocol):
         The reply comes when nothing of it runs and nothing is recorded any more. ``wake`` as in ``cancel``.
         """
 
-    def task(self, task_id: TaskId) -> Task | None:
-        """Return one task as last recorded."""
+    def task(self, task_id: TaskId, *, owner: Owner) -> Task | None:
+        """Return one task as last recorded; None if its owner has none of that ID, as in all that is read."""
 
-    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
+    def tasks(
+        self, *, owner: Owner, limit: int, offset: int, session_id: SessionId | None, status: Status | None
+    ) -> Tasks:
         """Return a page of tasks, newest first."""
 
-    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+    def events(self, task_id: TaskId, *, owner: Owner, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
         """Return a task's events with an id above ``after``, in order; None if there is no such task."""
 
-    def session(self, session_id: SessionId) -> SessionDetail | None:
+    def session(self, session_id: SessionId, *, owner: Owner) -> SessionDetail | None:
         """Return one session with its tasks."""
 
-    def sessions(self, *, limit: int, offset: int) -> Sessions:
+    def sessions(self, *, owner: Owner, limit: int, offset: int) -> Sessions:
         """Return a page of sessions, last used first."""
 
-    def has_session(self, session_id: SessionId) -> bool:
+    def has_session(self, session_id: SessionId, *, owner: Owner) -> bool:
         """Return whether there is such a session."""
 
     def follow(self, topic: Topic, *, after: int, wake: Callable[[], None]) -> Following:
@@ -181,7 +198,7 @@ class Runtime(Protocol):
     def unfollow(self, following: Following) -> None:
         """Follow no more."""
 
-    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch_end(self, topic: TaskTopic, *, wake: Callable[[], None]) -> Callable[[], None]:
         """Have ``wake`` called, on whatever thread, when a task may have ended. Returns what ends that."""
 
     def health(self) -> dict[str, Component]:

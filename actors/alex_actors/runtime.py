@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
 import pykka
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,6 +21,8 @@ from alex_actors.replies import (
     CancelReply,
     Component,
     Deleted,
+    KeyReused,
+    Repeated,
     SessionBusy,
     SessionDeleting,
     SessionMade,
@@ -33,31 +36,34 @@ from alex_actors.replies import (
 from alex_actors.session_protocol import (
     AdmitSession,
     Cancel,
+    ClaimKey,
+    ClaimLost,
     Confirm,
     Confirmed,
     ConfirmReply,
     DeleteSession,
+    ReleaseKey,
     Settle,
 )
 from alex_actors.store.database import cause_of
 from alex_actors.task_store_protocol import Create, MakeSession, ReadFailed, StoreFailure
-from alex_actors.tasks import UNFINISHED
-from alex_actors.values import Context, SessionId, TaskId
+from alex_actors.tasks import KEYS_ARE_KEPT, UNFINISHED
+from alex_actors.values import LOCAL_OWNER, Context, Owner, SessionId, TaskId, before, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from structlog.typing import FilteringBoundLogger
 
-    from alex_actors.broadcaster_protocol import Topic
+    from alex_actors.broadcaster_protocol import TaskTopic, Topic
     from alex_actors.events import RecordedEvent
     from alex_actors.following import Following, Followings
-    from alex_actors.ports import Ids
+    from alex_actors.ports import Clock, Ids
     from alex_actors.replies import SessionDetail, Sessions, Tasks
     from alex_actors.session_actor import SessionActor
     from alex_actors.store.reader import StoreReader
     from alex_actors.task_store_actor import TaskStoreActor
-    from alex_actors.tasks import NewTask, Status, Task
+    from alex_actors.tasks import IdempotencyKey, NewTask, Status, Task
 
 LaunchAgent: TypeAlias = Callable[["Task", "pykka.ActorRef[SessionActor]"], None]
 """Starts the AgentActor of a recorded task in the care of a session actor, and tells it to start."""
@@ -81,6 +87,7 @@ class ActorRuntime:
         followings: Followings,
         launch_agent: LaunchAgent,
         ids: Ids,
+        clock: Clock,
         log: FilteringBoundLogger,
         ask_timeout: float,
         cancel_grace: float,
@@ -93,6 +100,7 @@ class ActorRuntime:
         self._followings = followings
         self._launch_agent = launch_agent
         self._ids = ids
+        self._clock = clock
         self._log = log
         self._ask_timeout = ask_timeout
         self._cancel_timeout = cancel_grace + CANCEL_MARGIN
@@ -101,48 +109,66 @@ class ActorRuntime:
 
     # Changes.
 
-    def submit(self, new: NewTask, context: Context) -> SubmitReply:
-        """Confirm the session, record the task, start its agent; in this order."""
+    def submit(self, new: NewTask, context: Context, *, key: IdempotencyKey | None = None) -> SubmitReply:
+        """Confirm the session, record the task, start its agent; in this order. What has a key, has claimed it."""
         task_id = self._ids.task()
         with self._settling(task_id, context):
-            confirmed = self._confirm(task_id, new, context)
-            if not isinstance(confirmed, Confirmed):
+            if key is None:
+                return self._submit(task_id, new, context, None)
+            claim = ClaimKey(context=context, task_id=task_id, key=key.text)
+            ask(self._session, claim, timeout=self._ask_timeout)
+            since = before(timestamp(self._clock.now()), KEYS_ARE_KEPT)
+            known = self._reader.submitted_with(key.text, owner=context.owner, since=since)
+            if known is None:
+                reply = self._submit(task_id, new, context, key)
+            else:
+                fingerprint, task = known
+                reply = Repeated(task) if fingerprint == key.fingerprint else KeyReused(key.text)
+            tell(self._session, ReleaseKey(context=context, task_id=task_id))
+        return reply
+
+    def _submit(self, task_id: TaskId, new: NewTask, context: Context, key: IdempotencyKey | None) -> SubmitReply:
+        confirmed = self._confirm(task_id, new, context, claimed=key is not None)
+        match confirmed:
+            case Confirmed():
+                pass
+            case ClaimLost():
+                msg = "A part of the server was restarted. Try again."
+                raise Unavailable(msg)
+            case _:
                 return confirmed
-            create = Create(
-                context=context.about(task_id, confirmed.session_id),
-                task_id=task_id,
-                session_id=confirmed.session_id,
-                place=confirmed.place,
-                confirmed_at=confirmed.confirmed_at,
-                incarnation=confirmed.incarnation,
-                new=new,
-            )
-            task = ask(self._store, create, timeout=self._ask_timeout)
-            self._launch_agent(task, self._session)
+        create = Create(
+            context=context.about(task_id, confirmed.session_id),
+            task_id=task_id,
+            session_id=confirmed.session_id,
+            place=confirmed.place,
+            confirmed_at=confirmed.confirmed_at,
+            incarnation=confirmed.incarnation,
+            new=new,
+            key=key,
+        )
+        task = ask(self._store, create, timeout=self._ask_timeout)
+        self._launch_agent(task, self._session)
         return Submitted(task)
 
-    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> ConfirmReply:
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context, *, claimed: bool) -> ConfirmReply:
         context = context.about(task_id, new.session_id or SessionId(""))
-        confirm = Confirm(context=context, task_id=task_id, session_id=new.session_id, strategy=new.strategy)
+        confirm = Confirm(
+            context=context, task_id=task_id, session_id=new.session_id, strategy=new.strategy, claimed=claimed
+        )
         reply = ask(self._session, confirm, timeout=self._ask_timeout)
         # A client that has read that a task has ended must not be refused because of it: the session actor may
         # hear of an end a moment after a reader sees it.
         match reply:
-            case Confirmed() | SessionDeleting():
+            case Confirmed() | SessionDeleting() | ClaimLost():
                 return reply
             case SessionBusy(unfinished=unfinished):
-                ended = self._reader.ended(unfinished) if len(unfinished) <= MANY else ()
+                ended = self._reader.ended(unfinished, owner=context.owner) if len(unfinished) <= MANY else ()
                 if len(ended) < len(unfinished):
                     return reply
             case TooManyTasks():
                 ended = self._reader.last_ended(MANY)
-        again = Confirm(
-            context=context,
-            task_id=task_id,
-            session_id=new.session_id,
-            strategy=new.strategy,
-            known_ended=ended,
-        )
+        again = msgspec.structs.replace(confirm, known_ended=ended)
         return ask(self._session, again, timeout=self._ask_timeout)
 
     @contextmanager
@@ -158,7 +184,7 @@ class ActorRuntime:
 
     def cancel(self, task_id: TaskId, context: Context, *, wake: Callable[[], None]) -> Awaited[CancelReply]:
         """Ask a task's agent to stop. The reply comes when its end is recorded."""
-        task = self.task(task_id)
+        task = self.task(task_id, owner=context.owner)
         if task is None or task.status not in UNFINISHED:
             known = _no_agent(task)
             return Awaited(lambda: known)
@@ -169,7 +195,7 @@ class ActorRuntime:
             with self._unavailable():
                 reply = answer.poll()
             # It may have left its line since it was read: its end is recorded, or it never came to be.
-            return _no_agent(self.task(task_id)) if isinstance(reply, UnknownTask) else reply
+            return _no_agent(self.task(task_id, owner=context.owner)) if isinstance(reply, UnknownTask) else reply
 
         late = "The task was asked to stop, and its end is not recorded yet. Look at its status."
         return Awaited(poll, within=self._cancel_timeout, late=late)
@@ -184,9 +210,11 @@ class ActorRuntime:
             if isinstance(admitted, SessionDeleting):
                 return admitted
             session_id = admitted
-            make = MakeSession(context=context, session_id=session_id, metadata=metadata)
+            make = MakeSession(
+                context=context.about(TaskId(""), session_id), session_id=session_id, metadata=metadata
+            )
             existed = ask(self._store, make, timeout=self._ask_timeout)
-            detail = self._reader.session(session_id)
+            detail = self._reader.session(session_id, owner=context.owner)
         if detail is None:
             return SessionDeleting(session_id)  # it was made, and somebody deletes it already
         return SessionMade(detail.session, existed)
@@ -196,7 +224,7 @@ class ActorRuntime:
     ) -> Awaited[Deleted | UnknownSession]:
         """Have a session's tasks cancelled, and all of it deleted. The reply comes when nothing is left."""
         with self._unavailable():
-            key = self._reader.session_key(session_id)
+            key = self._reader.session_key(session_id, owner=context.owner)
         if key is None:
             return Awaited(UnknownSession)
         delete = DeleteSession(context=context.about(TaskId(""), session_id), session_id=session_id)
@@ -211,35 +239,47 @@ class ActorRuntime:
 
     # Reads.
 
-    def task(self, task_id: TaskId) -> Task | None:
+    def task(self, task_id: TaskId, *, owner: Owner = LOCAL_OWNER) -> Task | None:
         """Return one task as last recorded."""
         with self._unavailable():
-            return self._reader.task(task_id)
+            return self._reader.task(task_id, owner=owner)
 
-    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
+    def tasks(
+        self,
+        *,
+        limit: int,
+        offset: int,
+        session_id: SessionId | None,
+        status: Status | None,
+        owner: Owner = LOCAL_OWNER,
+    ) -> Tasks:
         """Return a page of tasks, newest first."""
         with self._unavailable():
-            return self._reader.tasks(limit=limit, offset=offset, session_id=session_id, status=status)
+            return self._reader.tasks(
+                limit=limit, offset=offset, session_id=session_id, status=status, owner=owner
+            )
 
-    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+    def events(
+        self, task_id: TaskId, *, after: int, limit: int, owner: Owner = LOCAL_OWNER
+    ) -> tuple[RecordedEvent, ...] | None:
         """Return a task's events with an id above ``after``, in order; None if there is no such task."""
         with self._unavailable():
-            return self._reader.events(task_id, after=after, limit=limit)
+            return self._reader.events(task_id, after=after, limit=limit, owner=owner)
 
-    def session(self, session_id: SessionId) -> SessionDetail | None:
+    def session(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> SessionDetail | None:
         """Return one session with its tasks."""
         with self._unavailable():
-            return self._reader.session(session_id)
+            return self._reader.session(session_id, owner=owner)
 
-    def sessions(self, *, limit: int, offset: int) -> Sessions:
+    def sessions(self, *, limit: int, offset: int, owner: Owner = LOCAL_OWNER) -> Sessions:
         """Return a page of sessions, last used first."""
         with self._unavailable():
-            return self._reader.sessions(limit=limit, offset=offset)
+            return self._reader.sessions(limit=limit, offset=offset, owner=owner)
 
-    def has_session(self, session_id: SessionId) -> bool:
+    def has_session(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> bool:
         """Return whether there is such a session."""
         with self._unavailable():
-            return self._reader.session_key(session_id) is not None
+            return self._reader.session_key(session_id, owner=owner) is not None
 
     # What happens, as it happens.
 
@@ -256,9 +296,9 @@ class ActorRuntime:
         """Follow no more."""
         self._followings.close(following)
 
-    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch_end(self, topic: TaskTopic, *, wake: Callable[[], None]) -> Callable[[], None]:
         """Have ``wake`` called, on whatever thread, when a task may have ended. Returns what ends that."""
-        watch = self._followings.watch_end(task_id, wake=wake)
+        watch = self._followings.watch_end(topic, wake=wake)
         return lambda: self._followings.close(watch)
 
     @contextmanager

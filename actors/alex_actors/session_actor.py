@@ -6,21 +6,25 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import Announce, CancelTask, TurnGranted
+from alex_actors.claims import Claims
 from alex_actors.deletions import Deletions
 from alex_actors.lines import Lines, Place
 from alex_actors.messages import Ask, Promise, R, tell
-from alex_actors.replies import AlreadyEnded, Cancelled, SessionBusy, SessionDeleting, TooManyTasks, UnknownTask
+from alex_actors.replies import AlreadyEnded, SessionBusy, SessionDeleting, TooManyTasks, UnknownTask
 from alex_actors.room import Room
 from alex_actors.session_protocol import (
     AdmitSession,
     AgentCrashed,
     AgentPresent,
     Cancel,
+    ClaimKey,
+    ClaimLost,
     Confirm,
     Confirmed,
     ConfirmReply,
     DeleteSession,
     EraseFailed,
+    ReleaseKey,
     RequestTurn,
     SessionErased,
     SessionMessage,
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
     from alex_actors.ports import Clock, Ids
     from alex_actors.replies import CancelReply, Deleted
     from alex_actors.task_store_actor import TaskStoreActor
-    from alex_actors.tasks import Status, Task
+    from alex_actors.tasks import Task
 
 GONE = "The task's agent has stopped, and recorded no end."
 """What is recorded of a task whose agent is gone, unless it turns out to have an end."""
@@ -90,6 +94,7 @@ class SessionActor(PooledActor):
         self._unheard: set[TaskId] = set()  # agents that were told to announce themselves, and have not yet
         self._lines = Lines()
         self._room = Room(max_running)
+        self._claims = Claims()
         self._deletions = Deletions(store=store)
 
     def on_start(self) -> None:
@@ -99,8 +104,10 @@ class SessionActor(PooledActor):
     def on_receive(self, message: SessionMessage) -> object:
         """Handle a message."""
         match message:
-            case Confirm() | AdmitSession() | Cancel() | DeleteSession():
+            case ClaimKey() | Confirm() | AdmitSession() | Cancel() | DeleteSession():
                 return self._asked(message)
+            case ReleaseKey():
+                self._with_stock(lambda: self._claims.release(message.task_id))
             case Settle():  # it may be about a Confirm that is kept
                 self._with_stock(lambda: self._settle(message))
             case Stock():
@@ -127,6 +134,8 @@ class SessionActor(PooledActor):
 
     def _asked(self, message: SessionQuestion) -> Promise[Any]:  # Any: of what the message is answered with
         match message:
+            case ClaimKey():
+                return self._later(message, lambda promise: self._claims.claim(message, promise))
             case Confirm():
                 return self._later(message, lambda promise: promise.fulfil(self._confirm(message)))
             case AdmitSession():
@@ -175,11 +184,12 @@ class SessionActor(PooledActor):
         if unfinished is None and launched is not None and launched.stopped:
             self._launcher.forget(task.task_id)
             return
-        context = Context(task.trace_id, task.task_id, task.session_id, sender="SessionActor")
+        context = task.context("SessionActor")
         place = Place(task.task_id, task.strategy, context)
         self._lines.enter(place)
         if launched is None:
-            self._take_up_without_agent(place, task, unfinished)
+            if unfinished is not None:  # if it had begun, that was before the server was started: it goes on
+                self._launcher.launch(task, self.actor_ref, recorded=unfinished.recorded)
             return
         place.turn_ended = launched.stopped
         if launched.stopped or launched.crash is not None:
@@ -189,17 +199,10 @@ class SessionActor(PooledActor):
             return
         place.agent = launched.agent
         if unfinished is None:  # it has an end: its agent is to stop, also if it was launched after it
-            self._start_cancelling(place)
+            place.start_cancelling()
         if place.agent is not None:  # else it will ask for its turn
             self._unheard.add(place.task_id)
             tell(place.agent, Announce(context=context))
-
-    def _take_up_without_agent(self, place: Place, task: Task, unfinished: UnfinishedTask | None) -> None:
-        if unfinished is not None and not unfinished.started:
-            self._launcher.launch(task, self.actor_ref)
-        else:
-            place.turn_ended = True
-            self._record_crash(place, GONE)
 
     def _agent_present(self, message: AgentPresent) -> None:
         place = self._lines.find(message.task_id)
@@ -208,7 +211,7 @@ class SessionActor(PooledActor):
         if message.granted:
             self._room.take(place)
         if message.status is not None:
-            self._set_status(place, message.status)
+            self._lines.end(place, message.status)
         self._heard_of(place)
 
     def _heard_of(self, place: Place) -> None:
@@ -234,29 +237,34 @@ class SessionActor(PooledActor):
 
     def _admit(self, message: AdmitSession) -> SessionId | SessionDeleting:
         session_id = message.session_id or self._ids.session()
-        return SessionDeleting(session_id) if session_id in self._deletions else session_id
+        deleting = (message.context.owner, session_id) in self._deletions
+        return SessionDeleting(session_id) if deleting else session_id
 
     def _confirm(self, message: Confirm) -> ConfirmReply:
         for task_id, status in message.known_ended:
             if (place := self._lines.find(task_id)) is not None:
-                self._set_status(place, status)
-        if message.session_id is not None and message.session_id in self._deletions:
-            return SessionDeleting(message.session_id)
+                self._lines.end(place, status)
+        session_id = message.session_id or self._ids.session()
+        context = message.context.about(message.task_id, session_id)
+        if message.claimed and not self._claims.has(message.task_id):
+            return ClaimLost()
+        if context.session in self._deletions:
+            return SessionDeleting(session_id)
         if self._lines.unfinished >= self._max_unfinished:
             return TooManyTasks(self._max_unfinished)
-        session_id = message.session_id or self._ids.session()
-        if message.strategy == "reject" and (unfinished := self._lines.unfinished_of(session_id)):
+        if message.strategy == "reject" and (unfinished := self._lines.unfinished_of(context.session)):
             return SessionBusy(session_id, unfinished)
-        context = message.context.about(message.task_id, session_id)
         self._lines.enter(Place(message.task_id, message.strategy, context.sent_by("SessionActor")))
         number, self._next_place = self._next_place, self._next_place + 1
-        ahead = self._lines.length(session_id) - 1
+        ahead = self._lines.length(context.session) - 1
         self._note("session.confirmed", context, place=number, ahead=ahead, strategy=message.strategy)
         return Confirmed(session_id, number, timestamp(self._clock.now()), self._incarnation)
 
     def _settle(self, message: Settle) -> None:
         place = self._lines.find(message.task_id)
-        if place is not None and place.agent is None:
+        if place is None or place.agent is not None:
+            self._claims.release(message.task_id)
+        else:
             place.settling = True
             self._revoke(place)
 
@@ -265,6 +273,7 @@ class SessionActor(PooledActor):
         tell(self._store, Revoke(context=place.context, task_id=place.task_id, session=self.actor_ref))
 
     def _settled(self, message: Settled) -> None:
+        self._claims.release(message.task_id)
         place = self._lines.find(message.task_id)
         if place is None:
             return
@@ -299,7 +308,7 @@ class SessionActor(PooledActor):
             return
         if place.strategy == "interrupt":
             for other in self._lines.before(place):
-                self._start_cancelling(other)
+                other.start_cancelling()
         if place.strategy == "parallel" or self._lines.is_first(place):
             self._grant(place)
 
@@ -327,7 +336,7 @@ class SessionActor(PooledActor):
         place = self._lines.find(message.task_id)
         if place is None:
             return
-        self._set_status(place, message.status)
+        self._lines.end(place, message.status)
         if place.turn_ended:
             self._leave(place, AlreadyEnded(message.status))
 
@@ -355,32 +364,22 @@ class SessionActor(PooledActor):
         else:
             self._note("task.cancel_requested", message.context.about(place.task_id, place.session_id))
             place.cancels.append(promise)
-            self._start_cancelling(place)
-
-    def _start_cancelling(self, place: Place) -> None:
-        if place.cancelling or place.status is not None:
-            return
-        place.cancelling = True  # kept until there is an agent, if there is none yet
-        if place.agent is not None:
-            tell(place.agent, CancelTask(context=place.context))
+            place.start_cancelling()
 
     # Deleting a session.
 
     def _delete(self, message: DeleteSession, promise: Promise[Deleted]) -> None:
         if not self._deletions.begin(message, promise):
             return
-        line = self._lines.of(message.session_id)
+        session = message.context.session
+        line = self._lines.of(session)
         self._note("session.deleting", message.context, tasks=len(line))
         for place in line:
-            self._start_cancelling(place)
+            place.start_cancelling()
         if not line:
-            self._deletions.nothing_runs(message.session_id, self.actor_ref)
+            self._deletions.nothing_runs(session, self.actor_ref)
 
     # Places.
-
-    def _set_status(self, place: Place, status: Status) -> None:
-        self._lines.end(place, status)
-        place.answer_cancels(Cancelled() if status == "cancelled" else AlreadyEnded(status))
 
     def _leave(self, place: Place, answer: CancelReply) -> None:
         """Free a place: its task has ended and its agent has stopped, or it was never recorded."""
@@ -389,7 +388,7 @@ class SessionActor(PooledActor):
         if (first := self._lines.leave(place)) is not None:
             self._grant(first)
         else:
-            self._deletions.nothing_runs(place.session_id, self.actor_ref)
+            self._deletions.nothing_runs(place.session, self.actor_ref)
         self._room.leave(place)
         while (waiting := self._room.next()) is not None:
             self._grant(waiting)

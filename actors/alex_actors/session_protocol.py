@@ -26,7 +26,28 @@ class Confirmed(Value, frozen=True):
     """Which session actor says so: the store records nothing on the word of one that is gone."""
 
 
-ConfirmReply: TypeAlias = Confirmed | SessionBusy | SessionDeleting | TooManyTasks
+class Claimed(Value, frozen=True):
+    """No other submit has this key until it is released. What was recorded with it before can be read."""
+
+
+class ClaimLost(Value, frozen=True):
+    """The key was claimed before a crash of the session actor: another submit may have claimed it since."""
+
+
+ConfirmReply: TypeAlias = Confirmed | SessionBusy | SessionDeleting | TooManyTasks | ClaimLost
+
+
+class ClaimKey(Ask["SessionActor", Claimed], frozen=True, kw_only=True):
+    """Claim an idempotency key of the context's owner for a submit. Answered when it is that submit's."""
+
+    task_id: TaskId
+    key: str
+
+
+class ReleaseKey(Tell["SessionActor"], frozen=True, kw_only=True):
+    """The submit that claimed a key is over: its task is recorded with it, or will never be."""
+
+    task_id: TaskId
 
 
 class Confirm(Ask["SessionActor", ConfirmReply], frozen=True, kw_only=True):
@@ -37,6 +58,8 @@ class Confirm(Ask["SessionActor", ConfirmReply], frozen=True, kw_only=True):
     strategy: Strategy
     known_ended: tuple[tuple[TaskId, Status], ...] = ()
     """What the asker has read in the store: a task that a reader may see as ended keeps no session busy."""
+    claimed: bool = False
+    """Whether the asker has claimed an idempotency key: to be refused if that claim is forgotten."""
 
 
 class AdmitSession(Ask["SessionActor", SessionId | SessionDeleting], frozen=True, kw_only=True):
@@ -62,8 +85,8 @@ class UnfinishedTask(Value, frozen=True):
     """A task that has no end recorded."""
 
     task: Task
-    started: bool
-    """Whether more than its ``task_created`` is recorded."""
+    recorded: int
+    """How many events it has."""
 
 
 class Stock(Tell["SessionActor"], frozen=True, kw_only=True):
@@ -148,10 +171,11 @@ class EraseFailed(Tell["SessionActor"], frozen=True, kw_only=True):
     error: str
 
 
-SessionQuestion: TypeAlias = Confirm | AdmitSession | Cancel | DeleteSession
+SessionQuestion: TypeAlias = ClaimKey | Confirm | AdmitSession | Cancel | DeleteSession
 
 SessionMessage: TypeAlias = (
     SessionQuestion
+    | ReleaseKey
     | Settle
     | Settled
     | Stock

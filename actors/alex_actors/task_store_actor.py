@@ -10,25 +10,26 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from alex_actors.actor import PooledActor
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.messages import Promise, tell
-from alex_actors.session_protocol import UnfinishedTask
 from alex_actors.store.answers import Answers
 from alex_actors.store.changes import Change, Dropped, Pending, Poisoned
 from alex_actors.store.database import cause_of
 from alex_actors.store.erasing import tell_of_erasure
 from alex_actors.store.staging import FACTS, Keys, LiveTask, Staging, live_task
+from alex_actors.store.writer import Superseded
 from alex_actors.task_store_protocol import (
     Create,
     EraseSession,
-    InterruptUnfinished,
     MakeSession,
     ReadFailed,
     Record,
     RecordCrash,
+    Recover,
     RecoveredStore,
     Revoke,
     StoreFailure,
     TakeStock,
     TaskStoreMessage,
+    TellHistory,
     _Commit,
     _Probe,
 )
@@ -81,7 +82,9 @@ class TaskStoreActor(PooledActor):
         workspaces: Workspaces,
         log: FilteringBoundLogger,
         condition: StoreCondition,
+        superseded: Callable[[BaseException], None],
     ) -> None:
+        """``superseded`` is told when another server has taken over the database: nothing may run on here."""
         super().__init__()
         self._writer = writer
         self._reader = reader  # reading never waits for another program's lock, as the writer does
@@ -92,12 +95,16 @@ class TaskStoreActor(PooledActor):
         self._workspaces = workspaces
         self._log = log
         self._condition = condition
+        self._superseded = superseded
         last_session, last_event = reader.last_keys()
         if condition.published is None:
             condition.published = last_event
         self._unpublished = reader.events_after(condition.published)
         erasing = condition.erasing
-        if erasing is not None and reader.session_key(erasing.session_id) == erasing.session_key:
+        if (
+            erasing is not None
+            and reader.session_key(erasing.session_id, owner=erasing.owner) == erasing.session_key
+        ):
             condition.erasing = None  # it was not committed
         self._keys = Keys(last_session=last_session, last_event=last_event)
         self._live = {task.task_id: live_task(task, recorded) for task, recorded in reader.unfinished()}
@@ -132,8 +139,10 @@ class TaskStoreActor(PooledActor):
                 self._note_failure(message.error)
             case _Probe():
                 self._probe()
-            case InterruptUnfinished():
-                return message.reply(self._interrupt_unfinished())
+            case TellHistory():
+                self._look_up(message, lambda: self._answers.history(message))
+            case Recover():
+                return message.reply(self._recover(resume=message.resume))
             case _:
                 assert_never(message)
         return None
@@ -160,7 +169,7 @@ class TaskStoreActor(PooledActor):
             return
         try:
             self._write(group)
-        except OperationalError as error:
+        except (OperationalError, Superseded) as error:
             # Locked, full, broken: it would be the same for each alone, and each would wait for as long.
             self._give_up(group, error)
         except (SQLAlchemyError, Poisoned) as error:
@@ -173,7 +182,7 @@ class TaskStoreActor(PooledActor):
         for position, one in enumerate(group):
             try:
                 self._write([one])
-            except OperationalError as error:
+            except (OperationalError, Superseded) as error:
                 self._give_up(group[position:], error)
                 return
             except (SQLAlchemyError, Poisoned) as error:
@@ -181,7 +190,7 @@ class TaskStoreActor(PooledActor):
 
     def _write(self, group: list[Pending]) -> None:
         now = timestamp(self._clock.now())
-        named = {one.change.session_id for one in group if isinstance(one.change, Create | MakeSession)}
+        named = {one.change.context.session for one in group if isinstance(one.change, Create | MakeSession)}
         with self._writer.transaction() as transaction:
             try:
                 keys = transaction.session_keys(named)
@@ -205,8 +214,8 @@ class TaskStoreActor(PooledActor):
         match one.change:
             case Create():
                 return _answer(one, staging.create(one.change))
-            case MakeSession(session_id=session_id, metadata=metadata):
-                return _answer(one, staging.make_session(session_id, now, metadata))
+            case MakeSession(context=context, metadata=metadata):
+                return _answer(one, staging.make_session(context.session, now, metadata))
             case Record() as record:
                 count = staging.record(record)
                 return lambda: self._answers.recorded(record, count)
@@ -239,9 +248,10 @@ class TaskStoreActor(PooledActor):
         """Log and publish what was committed just before a crash."""
         events, self._unpublished = self._unpublished, []
         changes = [event for event in events if event.event_type in FACTS]
-        tasks = {event.task_id: self._reader.task(event.task_id) for event in changes}  # reading may fail: first
-        for event in changes:
-            if (task := tasks[event.task_id]) is not None:
+        # Reading may fail: first.
+        tasks = [(event, self._reader.task(event.task_id, owner=event.owner)) for event in changes]
+        for event, task in tasks:
+            if task is not None:
                 self._log_fact(FACTS[event.event_type], task, task)
         self._publish(events)
 
@@ -249,18 +259,20 @@ class TaskStoreActor(PooledActor):
         ended = {"status": progress.status, "reason": progress.termination_reason} if name == "task.ended" else {}
         self._log.info(name, task_id=task.task_id, session_id=task.session_id, trace_id=task.trace_id, **ended)
 
-    def _give_up(self, group: list[Pending], error: SQLAlchemyError) -> None:
+    def _give_up(self, group: list[Pending], error: SQLAlchemyError | Superseded) -> None:
         for one in group:
             cause = self._note_failed_commit(one.change, error)
             if one.promise is not None:
                 one.promise.fail(StoreFailure(cause))
             self._repeat_later(one.change)
 
-    def _note_failed_commit(self, change: Change | EraseSession, error: SQLAlchemyError) -> str:
+    def _note_failed_commit(self, change: Change | EraseSession, error: SQLAlchemyError | Superseded) -> str:
         """Log what could not be committed. Returns why."""
         cause, ids = cause_of(error), _ids(change.context)
-        if isinstance(error, OperationalError):  # else it was one row that was refused: the store works
+        if isinstance(error, OperationalError | Superseded):  # else one row was refused: the store works
             self._note_failure(cause)
+        if isinstance(error, Superseded):
+            self._superseded(error)
         self._log.error("store.commit_failed", change=type(change).__name__, **ids, error=cause)
         return cause
 
@@ -299,7 +311,7 @@ class TaskStoreActor(PooledActor):
                 with self._writer.transaction() as transaction:
                     transaction.write_nothing_new()
                 self._reader.sessions(limit=1, offset=0)
-            except SQLAlchemyError:
+            except (SQLAlchemyError, Superseded):
                 self._probe_later()
                 return
             self._condition.failure = None
@@ -320,13 +332,15 @@ class TaskStoreActor(PooledActor):
                 if one.promise is not None:
                     one.promise.fail(StoreFailure("its asker gave up"))
                 break
+        self._look_up(message, lambda: self._answers.settled(message))
+
+    def _look_up(self, message: Revoke | TakeStock | TellHistory, answer: Callable[[], None]) -> None:
+        """Answer from what is recorded; later, if it cannot be read now."""
         try:
-            task = self._reader.task(message.task_id)
+            answer()
         except SQLAlchemyError as error:
             self._note_failure(cause_of(error))
             self._timers.after(RETRY_AFTER, self.actor_ref, message)
-            return
-        self._answers.settled(message, task)
 
     def _refuse(self, create: Create) -> Promise[Task]:
         """Refuse a task whose place in line is gone with the session actor that confirmed it."""
@@ -339,15 +353,7 @@ class TaskStoreActor(PooledActor):
             return  # it was restarted since
         self._condition.incarnation = message.incarnation
         self._commit()
-        try:
-            found, last_place = self._reader.unfinished(), self._reader.last_place()
-        except SQLAlchemyError as error:
-            self._note_failure(cause_of(error))
-            self._timers.after(RETRY_AFTER, self.actor_ref, message)
-            return
-        self._answers.stock(
-            message, tuple(UnfinishedTask(task, recorded > 1) for task, recorded in found), last_place
-        )
+        self._look_up(message, lambda: self._answers.stock(message))
 
     # Deleting a session.
 
@@ -356,8 +362,8 @@ class TaskStoreActor(PooledActor):
         condition, trace_id = self._condition, message.context.trace_id
         try:
             with self._writer.transaction() as transaction:
-                condition.erasing = transaction.erase(message.session_id, trace_id=trace_id)
-        except SQLAlchemyError as error:
+                condition.erasing = transaction.erase(message.context.session, trace_id=trace_id)
+        except (SQLAlchemyError, Superseded) as error:
             self._answers.erase_failed(message, self._note_failed_commit(message, error))
             return
         condition.failure = None
@@ -371,12 +377,16 @@ class TaskStoreActor(PooledActor):
             tell_of_erasure(erased, log=self._log, broadcaster=self._broadcaster, workspaces=self._workspaces)
             self._condition.erasing = None
 
-    def _interrupt_unfinished(self) -> RecoveredStore:
+    def _recover(self, *, resume: bool) -> RecoveredStore:
         now = timestamp(self._clock.now())
         staging = Staging(live={}, session_keys={}, keys=self._keys)
         found = self._reader.unfinished()
         for task, recorded in found:
-            staging.interrupt(live_task(task, recorded), now)
+            live = live_task(task, recorded)
+            if resume:
+                staging.recover(live)
+            else:
+                staging.interrupt(live, now)
         with self._writer.transaction() as transaction:
             transaction.write(staging.batch)
         self._committed(staging)

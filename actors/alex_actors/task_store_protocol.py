@@ -8,7 +8,7 @@ import pykka
 
 from alex_actors.events import Stamped
 from alex_actors.messages import Ask, Tell
-from alex_actors.tasks import NewTask, Task
+from alex_actors.tasks import IdempotencyKey, NewTask, Task
 from alex_actors.values import SessionId, TaskId, Timestamp, Value
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Create(Ask["TaskStoreActor", Task], frozen=True, kw_only=True):
     incarnation: int
     """Of the session actor that confirmed it."""
     new: NewTask
+    key: IdempotencyKey | None = None
+    """Recorded with the task, so that a repeat of this submit finds it."""
 
 
 class Record(Tell["TaskStoreActor"], frozen=True, kw_only=True):
@@ -97,7 +99,7 @@ class MakeSession(Ask["TaskStoreActor", bool], frozen=True, kw_only=True):
 class RecoveredStore(Value, frozen=True):
     """What a previous run of the server left."""
 
-    interrupted: int
+    unfinished: int
     """How many tasks it left unfinished, which are ended now."""
 
 
@@ -107,8 +109,18 @@ class ReadFailed(Tell["TaskStoreActor"], frozen=True, kw_only=True):
     error: str
 
 
-class InterruptUnfinished(Ask["TaskStoreActor", RecoveredStore], frozen=True, kw_only=True):
-    """End every task that a previous run left unfinished. To be asked before all else."""
+class Recover(Ask["TaskStoreActor", RecoveredStore], frozen=True, kw_only=True):
+    """Take up every task that a previous run left unfinished, or end it. To be asked before all else."""
+
+    resume: bool
+    """Whether they go on: the first session actor finds them in its stock. If not, they end as ``interrupted``."""
+
+
+class TellHistory(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Say what is recorded of a task whose agent goes on. Answered with ``History``; if not, send it again."""
+
+    task_id: TaskId
+    agent: pykka.ActorRef[AgentActor]
 
 
 class _Commit(Tell["TaskStoreActor"], frozen=True, kw_only=True):
@@ -128,7 +140,8 @@ TaskStoreMessage: TypeAlias = (
     | EraseSession
     | MakeSession
     | ReadFailed
-    | InterruptUnfinished
+    | Recover
+    | TellHistory
     | _Commit
     | _Probe
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal, TypeAlias
 
 from alex_actors.events import StopReason, TerminationReason
-from alex_actors.values import SessionId, TaskId, Timestamp, Value
+from alex_actors.values import LOCAL_OWNER, Context, Owner, SessionId, TaskId, Timestamp, Value
 
 Status: TypeAlias = Literal["pending", "running", "completed", "failed", "cancelled"]
 Strategy: TypeAlias = Literal["enqueue", "reject", "interrupt", "parallel"]
@@ -69,6 +70,24 @@ class Task(Value, frozen=True, kw_only=True):
     metadata: dict[str, str]
     trace_id: str
     """The trace of the request that submitted it: its log lines carry it."""
+    owner: Owner = LOCAL_OWNER
+
+    def context(self, sender: str) -> Context:
+        """Return the context of messages about it."""
+        return Context(self.trace_id, self.task_id, self.session_id, sender, self.owner)
+
+
+KEYS_ARE_KEPT = timedelta(hours=24)
+"""How long a submit can be repeated with its idempotency key."""
+
+
+class IdempotencyKey(Value, frozen=True):
+    """Tells a repeated submit from a new one."""
+
+    text: str
+    """What the client calls it; its owner's alone."""
+    fingerprint: str
+    """Of the body that came with it: a repeat has the same."""
 
 
 class Session(Value, frozen=True, kw_only=True):

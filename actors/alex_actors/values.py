@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import NewType
+from datetime import UTC, datetime, timedelta
+from typing import NewType, TypeAlias
 
 import msgspec
 
 TaskId = NewType("TaskId", str)
 SessionId = NewType("SessionId", str)
+Owner = NewType("Owner", str)
+"""To whom sessions and tasks belong: what another owner has does not exist for one."""
+
+LOCAL_OWNER = Owner("local")
+"""Who works on this machine without a token."""
+
+SessionName: TypeAlias = tuple[Owner, SessionId]
+"""What tells a session from all others: two owners may give theirs the same ID."""
+
 Timestamp = NewType("Timestamp", str)
 """RFC 3339, UTC, always with microseconds and ``Z``: fixed width, so that it sorts as text."""
 
@@ -24,14 +33,20 @@ class Context(Value, frozen=True):
     task_id: str = ""
     session_id: str = ""
     sender: str = ""
+    owner: Owner = LOCAL_OWNER
+
+    @property
+    def session(self) -> SessionName:
+        """Return the name of the session that it is about."""
+        return self.owner, SessionId(self.session_id)
 
     def sent_by(self, sender: str) -> Context:
         """Return the same context with another sender."""
-        return Context(self.trace_id, self.task_id, self.session_id, sender)
+        return Context(self.trace_id, self.task_id, self.session_id, sender, self.owner)
 
     def about(self, task_id: TaskId, session_id: SessionId) -> Context:
         """Return the same context about a task of a session."""
-        return Context(self.trace_id, task_id, session_id, self.sender)
+        return Context(self.trace_id, task_id, session_id, self.sender, self.owner)
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -46,6 +61,11 @@ def timestamp(moment: datetime) -> Timestamp:
 def moment(text: Timestamp) -> datetime:
     """Read a timestamp back."""
     return datetime.fromisoformat(text)
+
+
+def before(at: Timestamp, time: timedelta) -> Timestamp:
+    """Return the moment that was so long before another."""
+    return timestamp(moment(at) - time)
 
 
 def milliseconds_between(start: Timestamp | None, end: Timestamp) -> float:

@@ -5,15 +5,63 @@ Defaults, units and reasons are in ``default.toml``, and only there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal, TypeAlias
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def _as_tuple(value: object) -> object:
+    """Take a list, as TOML has it, for the tuple that nobody can change."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+Texts: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
+"""A list of texts; in the environment with commas between them."""
+
+_HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
+_ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://(?:{_HOST_NAME.pattern})(?::([0-9]{{1,5}}))?")
+_DEFAULT_PORTS = frozenset({("http", "80"), ("https", "443")})
+
+
+def _host_names(values: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(value.lower() for value in values)
+    if not all(map(_HOST_NAME.fullmatch, names)):
+        raise ValueError('a list of names as a Host header has them, without a port, such as ["alex.example.com"]')
+    return names
+
+
+def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    origins = tuple(value.lower() for value in values)
+    matches = map(_ORIGIN.fullmatch, origins)
+    if not all(match and match.groups() not in _DEFAULT_PORTS for match in matches):
+        raise ValueError(
+            "a list of origins as browsers send them, without a path, without a port that is the scheme's own"
+            ' and without "*", such as ["https://app.example.com", "http://localhost:3000"]'
+        )
+    return origins
+
+
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ip_network(value)) for value in values)
+    except ValueError:
+        raise ValueError('a list of addresses and networks, such as ["192.0.2.7", "10.0.0.0/8"]') from None
 
 
 class _Section(BaseModel):
@@ -26,8 +74,15 @@ class ServerSettings(_Section):
 
     host: Text
     port: Annotated[int, Field(ge=0, le=65535)]
+    allowed_hosts: Annotated[Texts, AfterValidator(_host_names)]
+    cors_origins: Annotated[Texts, AfterValidator(_origins)]
     threads: Annotated[int, Field(ge=1, le=64)]
+    trusted_proxies: Annotated[Texts, AfterValidator(_networks)]
     max_body_bytes: Annotated[int, Field(ge=1024, le=67_108_864)]
+    max_import_bytes: Annotated[int, Field(ge=1024, le=1_073_741_824)]
+    max_header_bytes: Annotated[int, Field(ge=8192, le=1_048_576)]
+    max_url_bytes: Annotated[int, Field(ge=1024, le=65_536)]
+    max_request_memory_bytes: Annotated[int, Field(ge=1_048_576, le=17_179_869_184)]
     one_core: bool
     max_connections: Annotated[int, Field(ge=10, le=100_000)]
     loop: Literal["auto", "epoll", "poll"]
@@ -64,6 +119,8 @@ class LimitsSettings(_Section):
     max_running_tasks: Annotated[int, Field(ge=1, le=1_000_000)]
     max_streams: Annotated[int, Field(ge=1, le=1_000_000)]
     max_streams_per_client: Annotated[int, Field(ge=1, le=1_000_000)]
+    max_connections_per_client: Annotated[int, Field(ge=1, le=100_000)]
+    requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class AgentsSettings(_Section):
@@ -72,13 +129,22 @@ class AgentsSettings(_Section):
     max_iterations: Annotated[int, Field(ge=1, le=1000)]
     cancel_grace_seconds: Annotated[float, Field(ge=0, le=600)]
     max_events_ahead: Annotated[int, Field(ge=1, le=10_000)]
+    recovery: Literal["resume", "fail"]
 
 
 class ToolsSettings(_Section):
     """Which tools agents have by default, and what those may take."""
 
     preset: Text
+    max_file_bytes: Annotated[int, Field(ge=1024, le=1_048_576)]
+    max_workspace_bytes: Annotated[int, Field(ge=1_048_576, le=1_099_511_627_776)]
+    max_workspace_files: Annotated[int, Field(ge=10, le=1_000_000)]
+    sandbox: Literal["auto", "bubblewrap", "off"]
     shell_timeout_seconds: Annotated[float, Field(ge=1, le=3600)]
+    shell_max_processes: Annotated[int, Field(ge=8, le=100_000)]
+    shell_max_memory_bytes: Annotated[int, Field(ge=67_108_864, le=1_099_511_627_776)]
+    shell_max_cpu_seconds: Annotated[int, Field(ge=1, le=86_400)]
+    shell_max_open_files: Annotated[int, Field(ge=16, le=1_000_000)]
 
 
 class LogSettings(_Section):
@@ -91,6 +157,8 @@ class TimeoutsSettings(_Section):
     """How long somebody waits for somebody else."""
 
     ask_seconds: Annotated[float, Field(ge=0.1, le=60)]
+    request_headers_seconds: Annotated[float, Field(ge=1, le=600)]
+    request_body_seconds: Annotated[float, Field(ge=1, le=3600)]
     shutdown_seconds: Annotated[float, Field(ge=0, le=600)]
 
 

@@ -113,6 +113,8 @@ def _parsed(text: str, name: Name) -> object:
                 return float(text)
             case "boolean":
                 return {"true": True, "false": False}.get(text.lower(), text)
+            case "array":
+                return [item.strip() for item in text.split(",") if item.strip()]
     except ValueError:
         return text
     return text

@@ -11,10 +11,13 @@ from structlog.typing import FilteringBoundLogger
 from alex_actors.ports import Clock, Ids
 from alex_actors.replies import Runtime, Unavailable
 from alex_http import errors
+from alex_http.access import Access
 from alex_http.catalog import Catalog
 from alex_http.event_streams import EventStreams, NamedSessionEvents, SessionEvents, TaskEvents
 from alex_http.exchange import Later, Request, for_log
+from alex_http.login import Login, Logout
 from alex_http.middleware import Gate
+from alex_http.openapi import OpenApi
 from alex_http.operations import Health, Readiness
 from alex_http.sessions import SessionCollection, SessionItem
 from alex_http.tasks import TaskCancellation, TaskCollection, TaskItem
@@ -25,6 +28,7 @@ _Params = dict[str, Any]  # Falcon's type of a route's parameters
 def create_app(
     *,
     runtime: Runtime,
+    access: Access,
     catalog: Catalog,
     ids: Ids,
     clock: Clock,
@@ -33,7 +37,7 @@ def create_app(
     max_body: int,
 ) -> falcon.App[Request, falcon.Response]:
     """Return the WSGI application. ``max_body`` is in bytes, ``version`` that of this program."""
-    streams = EventStreams(runtime=runtime, log=log)
+    streams = EventStreams(runtime=runtime, may_stay=access.may_stay, log=log)
     of_session = SessionEvents(runtime=runtime, streams=streams)
     routes: dict[str, object] = {
         "/api/tasks": TaskCollection(runtime=runtime, catalog=catalog, max_body=max_body),
@@ -44,10 +48,13 @@ def create_app(
         "/api/sessions/{session_id}": SessionItem(runtime=runtime),
         "/api/sessions/{session_id}/events": of_session,
         "/api/sse": NamedSessionEvents(of_session=of_session),
+        "/api/login": Login(access=access, max_body=max_body),
+        "/api/logout": Logout(max_body=max_body),
         "/health": Health(runtime=runtime, version=version),
         "/ready": Readiness(runtime=runtime),
+        "/openapi.json": OpenApi(version=version, catalog=catalog),
     }
-    app = falcon.App(request_type=Request, middleware=[Gate(ids=ids, clock=clock, log=log)])
+    app = falcon.App(request_type=Request, middleware=[Gate(access=access, ids=ids, clock=clock, log=log)])
     app.router_options.converters["name"] = Name
     for path, resource in routes.items():
         app.add_route(path.replace("_id}", "_id:name}"), resource)

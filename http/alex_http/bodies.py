@@ -34,10 +34,14 @@ class Body(Generic[T]):
 
         Raises BadBody, BadFields, BodyTooLarge, NotJson.
         """
+        return self.read_with_data(req)[0]
+
+    def read_with_data(self, req: Request) -> tuple[T, bytes]:
+        """Return the decoded body, and what it was decoded from. Raises what ``read`` raises."""
         data = self._bytes(req)
         if data:
             _require_json(req.content_type)
-        return self._decoded(data)
+        return self._decoded(data), data
 
     def read_untyped(self, req: Request) -> T:
         """Return the decoded body, whatever its Content-Type: for calls that need none."""

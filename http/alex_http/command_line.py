@@ -10,14 +10,26 @@ from pathlib import Path
 
 import click
 
-from alex_actors.data_directory import DirectoryError
+from alex_actors.data_directory import DirectoryError, tokens_file
 from alex_actors.store.database import DatabaseError
+from alex_actors.tools import SandboxError
 from alex_config import Settings, SettingsError, load
+from alex_http.data_commands import DATA_COMMANDS
 from alex_http.hosts import CannotExpose, check_host
+from alex_http.token_commands import TOKEN_COMMANDS
+from alex_http.tokens import TokensError, read_tokens
 from alex_http.transport import CannotListen
 
 EXIT_CANNOT_START = 2
-CANNOT_START = (SettingsError, CannotExpose, DirectoryError, DatabaseError, CannotListen)
+CANNOT_START = (
+    SettingsError,
+    CannotExpose,
+    TokensError,
+    DirectoryError,
+    DatabaseError,
+    SandboxError,
+    CannotListen,
+)
 """What has a text that says in one line why there is no server, and what to do."""
 
 
@@ -46,13 +58,16 @@ def commands(*, run: Callable[[Settings], int], version: str) -> click.Group:
         }
         try:
             settings = load(config_file=config_file, environ=os.environ, overrides=overrides, cwd=Path.cwd())
-            check_host(settings.server.host)
+            tokens = read_tokens(tokens_file(settings.store.resolved_data_dir()))
+            check_host(settings.server.host, has_token=any(token.revoked_at is None for token in tokens))
             exit_code = run(settings)
         except CANNOT_START as error:
             say(f"alex: {error}")
             exit_code = EXIT_CANNOT_START
         _end(exit_code)
 
+    for command in (*TOKEN_COMMANDS, *DATA_COMMANDS):
+        alex.add_command(command)
     return alex
 
 

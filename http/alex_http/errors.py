@@ -6,29 +6,41 @@ Problem
 │   ├── MalformedRequest     what the HTTP parser cannot read
 │   ├── BadBody              no body, not UTF-8, no JSON, no object
 │   ├── BadFields            a field of the body: unknown, missing, wrong type, out of range
-│   ├── BadParameters        a query parameter: unknown, doubled, out of range
-│   └── NotSupportedYet      something of the contract that this version cannot do
-├── Forbidden 403
+│   └── BadParameters        a query parameter, or a header: unknown, doubled, out of range
+├── TokenMissing 401         with WWW-Authenticate
+├── Forbidden 403            the first five are in denials.py, as are TokenMissing and TooManyRequests
 │   ├── ForeignHost          a Host that is not this machine
-│   └── ForeignOrigin        a page of another site
+│   ├── ForeignOrigin        a page of another site
+│   ├── WrongToken           unknown, or revoked
+│   ├── ScopeTooSmall        it may only read
+│   └── NotAdmin             it may not act for another owner
 ├── NotFound 404
 │   ├── UnknownPath
 │   ├── UnknownTask
 │   └── UnknownSession
 ├── MethodNotAllowed 405     with Allow
 ├── NotAcceptable 406        nothing that is there is accepted
+├── RequestTimeout 408       half a request; in refusals.py
 ├── Conflict 409
 │   ├── SessionIsBusy        and the strategy is reject
 │   ├── SessionIsBeingDeleted
 │   └── TaskHasEnded         too late to cancel it
 ├── BodyTooLarge 413
+├── UrlTooLong 414           in refusals.py
 ├── NotJson 415              the Content-Type is another one
+├── IdempotencyKeyReused 422 with another body
+├── IdempotencyKeyReused 422 with another body
 ├── TooManyTasks 429         with Retry-After
+├── TooManyRequests 429      with Retry-After
+│   └── TooManyWrongTokens
 ├── HeadersTooLarge 431
 ├── InternalError 500        a fault of the server; its log tells more
 ├── UnknownTransferCoding 501
 └── ServiceUnavailable 503   with Retry-After
     ├── TooManyStreams       in all, or from one address
+    ├── TooManyConnections   from one address; in refusals.py
+    ├── TooMuchAtOnce        large requests; in refusals.py
+    ├── TokensUnreadable     nobody can come in
     └── NotReady             starting, stopping, or its store cannot be written
 
 All are written as ``application/problem+json`` (RFC 9457). Their ``type`` is ``about:blank``: the status says what
@@ -162,37 +174,11 @@ class BadParameters(BadFields):
     """Query parameters are not what they should be."""
 
 
-class NotSupportedYet(BadRequest):
-    """The contract has it; this version does not."""
-
-    def __init__(self, what: str, instead: str) -> None:
-        super().__init__(f"This version does not support {what} yet. {instead}")
-
-
 class Forbidden(Problem):
     """The request comes from where none is taken from."""
 
     status = 403
     title = "Forbidden"
-
-
-class ForeignHost(Forbidden):
-    """A name that somebody else may have pointed at this machine (DNS rebinding)."""
-
-    def __init__(self, host: str, allowed: Sequence[str]) -> None:
-        super().__init__(
-            f"The Host {quoted(host)} is not one of this server. It answers to {listed(allowed)}, with any port."
-        )
-
-
-class ForeignOrigin(Forbidden):
-    """A page of another site, in a browser on this machine."""
-
-    def __init__(self, origin: str, host: str) -> None:
-        super().__init__(
-            f"Pages of {quoted(origin)} may not use this server, only its own may: those of"
-            f" {quoted(f'http://{host}')}. A program that is no browser sends no Origin."
-        )
 
 
 class NotFound(Problem):
@@ -271,6 +257,19 @@ class SessionIsBeingDeleted(Conflict):
     def __init__(self, session_id: str) -> None:
         super().__init__(
             f"The session {quoted(session_id)} is being deleted. Wait until it is gone: then its ID is free again."
+        )
+
+
+class IdempotencyKeyReused(Problem):
+    """The key came with another body before."""
+
+    status = 422
+    title = "Unprocessable Content"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The Idempotency-Key {quoted(key)} came with another body within the last 24 hours. "
+            "Send the same body to repeat that request, or another key for a new one."
         )
 
 

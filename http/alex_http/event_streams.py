@@ -15,6 +15,7 @@ from alex_actors.replies import Runtime
 from alex_actors.tasks import UNFINISHED
 from alex_actors.values import SessionId, TaskId
 from alex_http import errors
+from alex_http.callers import Caller
 from alex_http.exchange import Request
 from alex_http.feeds import EventFeed, Frames
 from alex_http.query import Query
@@ -29,8 +30,10 @@ MEDIA_TYPE = "text/event-stream"
 class EventStreams:
     """Opens streams. One object for all of them: they share their frames."""
 
-    def __init__(self, *, runtime: Runtime, log: FilteringBoundLogger) -> None:
+    def __init__(self, *, runtime: Runtime, may_stay: Callable[[Caller], bool], log: FilteringBoundLogger) -> None:
+        """``may_stay`` tells whether who opened a stream may still be sent what is new."""
         self._runtime = runtime
+        self._may_stay = may_stay
         self._log = log
         self._frames = Frames()
 
@@ -52,7 +55,9 @@ class EventStreams:
             frames=self._frames,
             task_id=task_id,
             session_id=session_id,
+            owner=req.owner,
             after=after,
+            may_stay=partial(self._may_stay, req.caller),
             closed=partial(self._note_closed, about),
         )
         if not req.hold.stream(feed):
@@ -80,7 +85,7 @@ class TaskEvents:
         query = Query(req, "after", "limit")
         after, limit = query.after(), query.limit(100)
 
-        events = self._runtime.events(task_id, after=after, limit=limit)
+        events = self._runtime.events(task_id, owner=req.owner, after=after, limit=limit)
         if events is None:
             raise errors.UnknownTask(task_id)
         req.concerns(task_id, None)
@@ -89,11 +94,12 @@ class TaskEvents:
     def _stream(self, req: Request, resp: falcon.Response, task_id: TaskId) -> None:
         after = Query(req, "after").position()
 
-        task = self._runtime.task(task_id)
+        task = self._runtime.task(task_id, owner=req.owner)
         if task is None:
             raise errors.UnknownTask(task_id)
         # Read in this order: once it is seen to have ended, its last event is recorded.
-        if after and task.status not in UNFINISHED and not self._runtime.events(task_id, after=after, limit=1):
+        ended = task.status not in UNFINISHED
+        if after and ended and not self._runtime.events(task_id, owner=req.owner, after=after, limit=1):
             req.concerns(task_id, task.session_id)
             resp.status = falcon.HTTP_204  # tells an EventSource to stop
             return
@@ -116,7 +122,7 @@ class SessionEvents:
     def open(self, req: Request, resp: falcon.Response, session_id: str, *, after: int) -> None:
         """Stream the events of a session above the id ``after``."""
         _preferred(req.accept, {MEDIA_TYPE: self._streams.open})
-        if not self._runtime.has_session(SessionId(session_id)):
+        if not self._runtime.has_session(SessionId(session_id), owner=req.owner):
             raise errors.UnknownSession(session_id)
         self._streams.open(req, resp, task_id=None, session_id=SessionId(session_id), after=after)
 

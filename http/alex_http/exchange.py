@@ -10,7 +10,8 @@ import falcon
 
 from alex_actors.ports import Ids
 from alex_actors.replies import Awaited, Unavailable
-from alex_actors.values import Context, SessionId, TaskId
+from alex_actors.values import LOCAL_OWNER, Context, Owner, SessionId, TaskId
+from alex_http.callers import LOCAL, Caller
 from alex_http.transport import HOLD, Hold
 
 R = TypeVar("R")
@@ -47,7 +48,7 @@ class Request(falcon.Request):
     """A request, and what its log line will tell of it."""
 
     # Falcon's base has a __dict__ as well; slots only make these faster and known to type checkers.
-    __slots__ = ("began", "later", "request_id", "session_id", "task_id", "trace_id")
+    __slots__ = ("began", "caller", "later", "owner", "request_id", "session_id", "task_id", "trace_id")
 
     def __init__(
         self,
@@ -59,6 +60,10 @@ class Request(falcon.Request):
         """When it reached the application, on the clock that never goes back. 0: not identified yet."""
         self.request_id = ""
         self.trace_id = ""
+        self.caller: Caller = LOCAL
+        """Who makes it, once the gate has let it in."""
+        self.owner: Owner = LOCAL_OWNER
+        """For whom it is made: that of its caller, unless an administrator acts for another."""
         self.task_id: str | None = None
         self.session_id: str | None = None
         self.later = False
@@ -69,6 +74,12 @@ class Request(falcon.Request):
         """What keeps this request over several calls of the application."""
         hold: Hold = self.env[HOLD]
         return hold
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether the application was called for it before, and had it wait."""
+        hold: Hold | None = self.env.get(HOLD)
+        return hold is not None and hold.kept is not None
 
     def reply_to(self, call: Callable[[Callable[[], None]], Awaited[R]]) -> R:
         """Make a call whose reply comes later, given what wakes its caller, and return the reply.
@@ -122,7 +133,7 @@ class Request(falcon.Request):
 
     def about(self) -> Context:
         """Return the context of the messages that this request causes."""
-        return Context(trace_id=self.trace_id, sender="http")
+        return Context(trace_id=self.trace_id, sender="http", owner=self.owner)
 
     def concerns(self, task_id: TaskId | None, session_id: SessionId | None) -> None:
         """Say whose work this request is about, for its log line: once it is known to be there."""
@@ -150,11 +161,19 @@ def trace_id(traceparent: str | None, ids: Ids) -> str:
     return match[2]
 
 
+CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""What a browser that is shown a reply may load for it, and who may show it in a frame: nothing, and nobody. A
+page has a policy of its own."""
+
+_SECURITY = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),  # for what is fetched without CORS, such as an image
+    ("Content-Security-Policy", CONTENT_POLICY),
+)
+
+
 def common_headers(request_id: str, trace_id: str) -> list[tuple[str, str]]:
     """Return the headers of every reply."""
-    return [
-        ("X-Request-ID", request_id),
-        ("X-Trace-ID", trace_id),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
+    return [("X-Request-ID", request_id), ("X-Trace-ID", trace_id), *_SECURITY]

@@ -12,9 +12,10 @@ from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic
 from alex_actors.replies import Runtime, Unavailable
 
 if TYPE_CHECKING:
+    from alex_actors.broadcaster_protocol import Topic
     from alex_actors.events import RecordedEvent
     from alex_actors.following import Following
-    from alex_actors.values import SessionId, TaskId
+    from alex_actors.values import Owner, SessionId, TaskId
     from alex_http.transport.feed import Reason
 
 RETRY_MILLISECONDS = 1000
@@ -73,18 +74,23 @@ class EventFeed:
         frames: Frames,
         task_id: TaskId | None,
         session_id: SessionId,
+        owner: Owner,
         after: int,
+        may_stay: Callable[[], bool],
         closed: Callable[[Reason, int], None],
     ) -> None:
         """Without a task, of all tasks of the session.
 
-        ``closed`` is told why the stream is over, and how many events it sent.
+        ``may_stay`` is asked before each frame whether its reader may get it; from the first no on it gets nothing
+        more. ``closed`` is told why the stream is over, and how many events it sent.
         """
         self._runtime = runtime
         self._frames = frames
         self._task_id = task_id
         self._session_id = session_id
+        self._owner = owner
         self._after = after
+        self._may_stay = may_stay
         self._closed = closed
         self._following: Following | None = None
         self._greeted = False
@@ -99,14 +105,21 @@ class EventFeed:
 
     def begin(self, wake: Callable[[], None]) -> None:
         """Follow the events from now on."""
-        topic = SessionTopic(self._session_id) if self._task_id is None else TaskTopic(self._task_id)
-        self._following = self._runtime.follow(topic, after=self._after, wake=wake)
+        self._following = self._runtime.follow(self._topic(), after=self._after, wake=wake)
+
+    def _topic(self) -> Topic:
+        if self._task_id is None:
+            return SessionTopic(self._session_id, self._owner)
+        return TaskTopic(self._task_id, self._owner)
 
     def take(self) -> Bytes:
         """Return the next frames; nothing if nothing is there, or the store cannot be read now."""
         if not self._greeted:
             self._greeted = True
             return self._greeting()
+        if not self._may_stay():
+            self.ended = True
+            return b""
         following = self._following
         if following is None:
             return b""
@@ -137,7 +150,8 @@ class EventFeed:
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def heartbeat(self) -> bytes:
-        """Return a comment."""
+        """Return a comment; the last one, if its reader may not stay."""
+        self.ended = self.ended or not self._may_stay()
         return HEARTBEAT
 
     def closed(self, reason: Reason) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 import falcon
 from structlog.typing import FilteringBoundLogger
 
 from alex_actors.ports import Clock, Ids
-from alex_http.errors import ForeignHost, ForeignOrigin, MethodNotAllowed, MissingHost, NotSupportedYet
+from alex_http.access import Access
+from alex_http.errors import MethodNotAllowed
 from alex_http.exchange import Request, common_headers, for_log
-from alex_http.hosts import LOOPBACK
 
-HOSTS = tuple(f"[{name}]" if ":" in name else name for name in LOOPBACK)
-"""The names of this machine that nobody else can point elsewhere, as a Host header has them."""
-
-_HOST = re.compile(rf"(?:{'|'.join(map(re.escape, HOSTS))})(?::[0-9]{{0,5}})?", re.IGNORECASE)
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _KNOWN_METHODS = frozenset(falcon.COMBINED_METHODS)
 
@@ -26,27 +20,23 @@ class Gate:
     One class instead of three: Falcon calls every method of every middleware for each request.
     """
 
-    def __init__(self, *, ids: Ids, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(self, *, access: Access, ids: Ids, clock: Clock, log: FilteringBoundLogger) -> None:
+        self._access = access
         self._ids = ids
         self._clock = clock
         self._log = log
 
-    def process_request(self, req: Request, _resp: falcon.Response) -> None:
+    def process_request(self, req: Request, resp: falcon.Response) -> None:
         """Let a request in, or raise the Problem that keeps it out."""
         req.identify(self._ids, self._clock.monotonic())
-        env = req.env
-        host = env.get("HTTP_HOST")
-        if not host:
-            raise MissingHost
-        if not _HOST.fullmatch(host):
-            raise ForeignHost(host, HOSTS)
-        origin = env.get("HTTP_ORIGIN")
-        if origin is not None and origin.lower() != f"http://{host}".lower():
-            raise ForeignOrigin(origin, host)
+        self._access.admit(req)
+        if self._access.origins.is_preflight(req.env):
+            resp.status = falcon.HTTP_204
+            resp.set_headers(self._access.origins.preflight_headers())
+            resp.complete = True
+            return
         if req.path.startswith("//") or not req.path.startswith("/"):
             raise falcon.HTTPRouteNotFound  # its router strips what stands before the first name
-        if "HTTP_IDEMPOTENCY_KEY" in env and req.method == "POST":
-            raise NotSupportedYet("the header 'Idempotency-Key'", "Leave it out, and take care not to repeat.")
 
     def process_resource(
         self, req: Request, _resp: falcon.Response, resource: object, _params: dict[str, str]
@@ -67,12 +57,18 @@ class Gate:
             return
         if not req.began:  # Falcon refused it before process_request
             req.identify(self._ids, self._clock.monotonic())
+        policy = resp.get_header("Content-Security-Policy")  # a page's own
         resp.set_headers(common_headers(req.request_id, req.trace_id))
+        if policy is not None:
+            resp.set_header("Content-Security-Policy", policy)
+        resp.set_headers(self._access.origins.headers(req.env.get("HTTP_ORIGIN")))
         if req.method == "OPTIONS" and resource is not None:
             resp.set_header("Allow", _allowed(resource))  # Falcon leaves OPTIONS out here, and names it in a 405
         about = {"task_id": req.task_id} if req.task_id is not None else {}
         if req.session_id is not None:
             about["session_id"] = req.session_id
+        if req.caller.token_id:
+            about["owner"], about["token_name"] = req.owner, req.caller.token_name
         self._log.info(
             "http.request",
             method=for_log(req.method),

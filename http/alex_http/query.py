@@ -17,7 +17,8 @@ LARGEST = 2**63 - 1
 LONGEST_WAIT = 60
 """Seconds. Proxies tend to give up on a reply after as much."""
 
-_SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10})?")
+# As programs print what is left of a time: 30, 2.5, 33.300000000000004, 1e-05.
+_SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,20})?(?:e-[0-9]{1,3})?")
 _ID = re.compile(ID_PATTERN)
 _STATUSES: tuple[str, ...] = get_args(Status)
 

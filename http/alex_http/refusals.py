@@ -1,6 +1,8 @@
-"""What the HTTP parser refuses, answered in the same form as every other error."""
+"""What the transport refused, and the application never sees, answered in the same form as every other error."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
@@ -8,20 +10,74 @@ from alex_actors.ports import Ids
 from alex_http import errors
 from alex_http.exchange import common_headers, for_log, request_id, trace_id
 from alex_http.transport import Refusal, RefusedRequest
-from alex_http.transport.server import MAX_HEADERS
+
+IMPORT = ("POST", "/api/import")
+"""The request whose body may be large: a session with all that happened in it."""
+
+
+class BodyLimits(NamedTuple):
+    """The largest body, in bytes, that a request may have."""
+
+    usual: int
+    of_import: int
+
+    def __call__(self, method: str, path: str) -> int:
+        """Return that of a request. ``path`` is as WSGI has it."""
+        return self.of_import if (method, path) == IMPORT else self.usual
+
+
+class RequestTimeout(errors.Problem):
+    """A request that was begun and not ended."""
+
+    status = 408
+    title = "Request Timeout"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request was begun and not ended in time. Send its headers at once, and its body without pauses."
+        )
+
+
+class UrlTooLong(errors.Problem):
+    """The target in the request line."""
+
+    status = 414
+    title = "URI Too Long"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The URL is longer than {limit:,} bytes, which is the most that is taken here.")
+
+
+class TooManyConnections(errors.ServiceUnavailable):
+    """From one client address."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit:,} connections from this client address are open, which is the most for one client. Close"
+            " some; or raise limits.max_connections_per_client in the server's settings, or name there, in"
+            " server.trusted_proxies, the proxy by which many clients come."
+        )
+
+
+class TooMuchAtOnce(errors.ServiceUnavailable):
+    """Bodies, and headers, of all clients together."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "So many large requests come at once that there is no memory for one more. Try again in a moment."
+        )
 
 
 class Refusals:
-    """Answers what the HTTP parser refused, and logs it. ``max_body`` is in bytes."""
+    """Answers what the transport refused, and logs it."""
 
-    def __init__(self, *, ids: Ids, log: FilteringBoundLogger, max_body: int) -> None:
+    def __init__(self, *, ids: Ids, log: FilteringBoundLogger) -> None:
         self._ids = ids
         self._log = log
-        self._max_body = max_body
 
     def __call__(self, request: RefusedRequest) -> Refusal:
         """Return the problem that it is."""
-        problem = self._problem(request)
+        problem = _problem(request)
         own_id = request_id(request.headers.get("X_REQUEST_ID"), self._ids)
         trace = trace_id(request.headers.get("TRACEPARENT"), self._ids)
         self._log.info(
@@ -31,18 +87,31 @@ class Refusals:
             request_id=own_id,
             trace_id=trace,
         )
-        headers = [("Content-Type", errors.MEDIA_TYPE), *common_headers(own_id, trace)]
+        headers = [
+            ("Content-Type", errors.MEDIA_TYPE),
+            *common_headers(own_id, trace),
+            *problem.headers.items(),
+        ]
         return Refusal(f"{problem.status} {problem.title}", headers, problem.encode())
 
-    def _problem(self, request: RefusedRequest) -> errors.Problem:
-        match request.code:
-            case 413:
-                return errors.BodyTooLarge(self._max_body)
-            case 431:
-                return errors.HeadersTooLarge(MAX_HEADERS)
-            case 501:
-                return errors.UnknownTransferCoding()
-            case 400:
-                return errors.MalformedRequest(request.reason)
-            case _:
-                return errors.InternalError()
+
+def _problem(request: RefusedRequest) -> errors.Problem:
+    match request.code, request.limit:
+        case 400, _:
+            return errors.MalformedRequest(request.reason)
+        case 408, _:
+            return RequestTimeout()
+        case 413, int(limit):
+            return errors.BodyTooLarge(limit)
+        case 414, int(limit):
+            return UrlTooLong(limit)
+        case 431, int(limit):
+            return errors.HeadersTooLarge(limit)
+        case 501, _:
+            return errors.UnknownTransferCoding()
+        case 503, int(limit):
+            return TooManyConnections(limit)
+        case 503, None:
+            return TooMuchAtOnce()
+        case _:
+            return errors.InternalError()

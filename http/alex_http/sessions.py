@@ -42,7 +42,7 @@ class SessionCollection:
         query = Query(req, "limit", "offset")
         limit, offset = query.limit(10), query.offset()
 
-        page = self._runtime.sessions(limit=limit, offset=offset)
+        page = self._runtime.sessions(owner=req.owner, limit=limit, offset=offset)
         sessions = [session_out(session) for session in page.sessions]
         resp.data = encode(SessionsOut(sessions=sessions, total=page.total, limit=limit, offset=offset))
 
@@ -59,7 +59,7 @@ class SessionItem:
         """Read one session, with its conversation and its tasks."""
         Query(req)
 
-        detail = self._runtime.session(SessionId(session_id))
+        detail = self._runtime.session(SessionId(session_id), owner=req.owner)
         if detail is None:
             raise errors.UnknownSession(session_id)
         req.concerns(None, detail.session.session_id)

@@ -6,9 +6,12 @@ from typing import assert_never
 
 import falcon
 
+from alex_actors.broadcaster_protocol import TaskTopic
 from alex_actors.replies import (
     AlreadyEnded,
     Cancelled,
+    KeyReused,
+    Repeated,
     Runtime,
     SessionBusy,
     SessionDeleting,
@@ -22,6 +25,7 @@ from alex_http import errors
 from alex_http.bodies import Body
 from alex_http.catalog import Catalog
 from alex_http.exchange import Request
+from alex_http.idempotency import idempotency_key
 from alex_http.query import Query
 from alex_http.wire import CancelledOut, EmptyIn, SubmitIn, TasksOut, encode, task_out
 
@@ -37,14 +41,22 @@ class TaskCollection:
     def on_post(self, req: Request, resp: falcon.Response) -> None:
         """Submit a task."""
         Query(req)
-        new = self._catalog.new_task(self._body.read(req))
+        body, data = self._body.read_with_data(req)
+        key = idempotency_key(req, data)
+        new = self._catalog.new_task(body)
 
-        match self._runtime.submit(new, req.about()):
+        match self._runtime.submit(new, req.about(), key=key):
             case Submitted(task=task):
                 req.concerns(task.task_id, task.session_id)
                 resp.status = falcon.HTTP_201
                 resp.set_header("Location", f"/api/tasks/{task.task_id}")
                 resp.data = encode(task_out(task))
+            case Repeated(task=task):
+                req.concerns(task.task_id, task.session_id)
+                resp.set_header("Location", f"/api/tasks/{task.task_id}")
+                resp.data = encode(task_out(task))
+            case KeyReused(key=used):
+                raise errors.IdempotencyKeyReused(used)
             case SessionBusy(session_id=session_id, unfinished=unfinished):
                 req.concerns(None, session_id)
                 raise errors.SessionIsBusy(session_id, unfinished)
@@ -61,7 +73,9 @@ class TaskCollection:
         query = Query(req, "limit", "offset", "session_id", "status")
         limit, offset, session_id = query.limit(10), query.offset(), query.session_id()
 
-        page = self._runtime.tasks(limit=limit, offset=offset, session_id=session_id, status=query.status())
+        page = self._runtime.tasks(
+            owner=req.owner, limit=limit, offset=offset, session_id=session_id, status=query.status()
+        )
         if page.total:
             req.concerns(None, session_id)
         tasks = [task_out(task) for task in page.tasks]
@@ -80,12 +94,13 @@ class TaskItem:
         """Read one task; with ``wait``, not before it has ended or that many seconds are over."""
         wait = Query(req, "wait").wait()
 
-        task = self._runtime.task(TaskId(task_id))
+        task = self._runtime.task(TaskId(task_id), owner=req.owner)
         if task is None:
             raise errors.UnknownTask(task_id)
         req.concerns(task.task_id, task.session_id)
         if wait and task.status in UNFINISHED:
-            req.wait_for_news(wait, lambda wake: self._runtime.watch_end(task.task_id, wake=wake))
+            topic = TaskTopic(task.task_id, req.owner)
+            req.wait_for_news(wait, lambda wake: self._runtime.watch_end(topic, wake=wake))
         resp.data = encode(task_out(task))
 
     on_head = on_get

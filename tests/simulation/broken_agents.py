@@ -20,9 +20,9 @@ from alex_actors.tasks import Task
 class RunsAgain(AgentActor):
     """Starts its agent at each grant."""
 
-    def _begin(self) -> None:
+    def _take_turn(self) -> None:
         self._run = None
-        super()._begin()
+        super()._take_turn()
 
 
 class EndsTwice(AgentActor):

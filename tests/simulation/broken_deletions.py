@@ -22,7 +22,7 @@ from alex_actors.store.schema import events, tasks
 from alex_actors.store.writer import Batch, StoreWriter, Transaction
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import EraseSession
-from alex_actors.values import SessionId
+from alex_actors.values import SessionName
 
 # The session actor.
 
@@ -33,7 +33,7 @@ class DoesNotWaitForAgents(SessionActor):
     def _delete(self, message: DeleteSession, promise: Promise[Deleted]) -> None:
         super()._delete(message, promise)
         me: pykka.ActorRef[Any] = self.actor_ref  # Any: of the class that is expected
-        self._deletions.nothing_runs(message.session_id, me)
+        self._deletions.nothing_runs(message.context.session, me)
 
 
 class CancelsNobody(SessionActor):
@@ -41,9 +41,9 @@ class CancelsNobody(SessionActor):
 
     def _delete(self, message: DeleteSession, promise: Promise[Deleted]) -> None:
         self._deletions.begin(message, promise)
-        if not self._lines.of(message.session_id):
+        if not self._lines.of(message.context.session):
             me: pykka.ActorRef[Any] = self.actor_ref  # Any: of the class that is expected
-            self._deletions.nothing_runs(message.session_id, me)
+            self._deletions.nothing_runs(message.context.session, me)
 
 
 class TakesMoreMeanwhile(SessionActor):
@@ -110,11 +110,11 @@ class KeepsTheSession(Transaction):
     def write(self, batch: Batch) -> None:
         self._inner.write(batch)
 
-    def erase(self, session_id: SessionId, *, trace_id: str) -> Erasure | None:
-        key = self.session_keys([session_id]).get(session_id)
+    def erase(self, session: SessionName, *, trace_id: str) -> Erasure | None:
+        key = self.session_keys([session]).get(session)
         for table in (events, tasks):
             self._connection.execute(delete(table).where(table.c.session_key == key))
-        return None if key is None else Erasure(session_id, key, (), trace_id)
+        return None if key is None else Erasure(*session, key, (), trace_id)
 
 
 class KeepingWriter(StoreWriter):

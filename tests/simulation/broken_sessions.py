@@ -10,15 +10,16 @@ from typing import Any
 import msgspec
 import pykka
 
-from alex_actors.agent_launcher import AgentLauncher
+from alex_actors.agent_launcher import AgentLauncher, LaunchedAgent
 from alex_actors.agent_protocol import TurnGranted
 from alex_actors.lines import Lines, Place
-from alex_actors.messages import tell
+from alex_actors.messages import Promise, tell
 from alex_actors.replies import AlreadyEnded, Cancelled, CancelReply
 from alex_actors.runtime import ActorRuntime
-from alex_actors.session_actor import SessionActor
+from alex_actors.session_actor import GONE, SessionActor
 from alex_actors.session_protocol import (
     AgentCrashed,
+    Cancel,
     Confirm,
     Confirmed,
     ConfirmReply,
@@ -37,8 +38,8 @@ from alex_actors.values import Context, TaskId
 class StartsBeforeCreate(ActorRuntime):
     """Starts the agent as soon as the session is confirmed, and has the task recorded then."""
 
-    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> ConfirmReply:
-        reply = super()._confirm(task_id, new, context)
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context, *, claimed: bool) -> ConfirmReply:
+        reply = super()._confirm(task_id, new, context, claimed=claimed)
         if isinstance(reply, Confirmed):
             self._launch_agent(_task_to_be(task_id, reply, new, context), self._session)
         return reply
@@ -75,8 +76,8 @@ class SettlesAlways(ActorRuntime):
 class TakesItsTime(ActorRuntime):
     """Has the session recorded first, thrice, so that Create comes late. By itself this does no harm."""
 
-    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> ConfirmReply:
-        reply = super()._confirm(task_id, new, context)
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context, *, claimed: bool) -> ConfirmReply:
+        reply = super()._confirm(task_id, new, context, claimed=claimed)
         if isinstance(reply, Confirmed):
             for _ in range(3):
                 self.make_session(reply.session_id, {}, context)
@@ -101,9 +102,9 @@ class LaunchesLate(ActorRuntime):
 class LaunchesTwice(AgentLauncher):
     """Starts an agent for a task that has one."""
 
-    def launch(self, task: Task, session: pykka.ActorRef[SessionActor]) -> None:
+    def launch(self, task: Task, session: pykka.ActorRef[SessionActor], *, recorded: int = 1) -> None:
         self._launched.pop(task.task_id, None)
-        super().launch(task, session)
+        super().launch(task, session, recorded=recorded)
 
 
 class NeverForgets(AgentLauncher):
@@ -129,7 +130,7 @@ class RecordedOnly(Lines):
     """Lines in which a place counts once its task's agent is there."""
 
     def is_first(self, place: Place) -> bool:
-        line = self.by_session[place.session_id].values()
+        line = self.by_session[place.session].values()
         return next(one for one in line if one.agent is not None) is place
 
 
@@ -204,17 +205,20 @@ class KeepsTheRoom(SessionActor):
 class ForgetsEarlyCancels(SessionActor):
     """Forgets a cancel that comes before the agent is there."""
 
-    def _start_cancelling(self, place: Place) -> None:
-        if place.agent is not None:
-            super()._start_cancelling(place)
+    def _request_turn(self, message: RequestTurn) -> None:
+        place = self._lines.find(message.task_id)
+        if place is not None and place.agent is None:
+            place.cancelling = False
+        super()._request_turn(message)
 
 
 class CancelsAtOnce(SessionActor):
     """Answers a cancel before the end is recorded."""
 
-    def _start_cancelling(self, place: Place) -> None:
-        super()._start_cancelling(place)
-        place.answer_cancels(Cancelled())
+    def _cancel(self, message: Cancel, promise: Promise[CancelReply]) -> None:
+        super()._cancel(message, promise)
+        if (place := self._lines.find(message.task_id)) is not None:
+            place.answer_cancels(Cancelled())
 
 
 class LosesCrashes(SessionActor):
@@ -257,9 +261,13 @@ class OverlooksTheCrashed(SessionActor):
 class FailsTheUnlaunched(SessionActor):
     """Takes any task without an agent for one whose agent is gone."""
 
-    def _take_up_without_agent(self, place: Place, task: Task, unfinished: UnfinishedTask | None) -> None:
-        del unfinished
-        super()._take_up_without_agent(place, task, None)
+    def _take_up(self, task: Task, launched: LaunchedAgent | None, unfinished: UnfinishedTask | None) -> None:
+        if launched is None and unfinished is not None:
+            place = Place(task.task_id, task.strategy, task.context("SessionActor"))
+            self._lines.enter(place)
+            self._record_crash(place, GONE)
+        else:
+            super()._take_up(task, launched, unfinished)
 
 
 class RevokesOnce(SessionActor):

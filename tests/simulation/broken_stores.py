@@ -20,7 +20,7 @@ from alex_actors.store.staging import Keys, Staging, live_task
 from alex_actors.store.writer import Batch, StoreWriter, Transaction
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Create, Record, RecordCrash, TakeStock
-from alex_actors.values import Context, SessionId, Timestamp
+from alex_actors.values import Context, SessionName, Timestamp
 from tests.simulation.broken_sessions import ForgetsTheUnfinished
 
 # Too early.
@@ -121,8 +121,8 @@ class Torn(Transaction):
         self._inner = inner
         self.states: dict[int, Progress] = {}
 
-    def erase(self, session_id: SessionId, *, trace_id: str) -> Erasure | None:
-        return self._inner.erase(session_id, trace_id=trace_id)
+    def erase(self, session: SessionName, *, trace_id: str) -> Erasure | None:
+        return self._inner.erase(session, trace_id=trace_id)
 
     def write(self, batch: Batch) -> None:
         self.states, batch.progress = batch.progress, {}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from alex_actors.broadcaster_protocol import TaskTopic
 from alex_actors.events import RecordedEvent
 from alex_actors.following import EndWatch, Following, Followings
 from alex_actors.runtime import ActorRuntime
 from alex_actors.tasks import Task
-from alex_actors.values import Context, TaskId
+from alex_actors.values import LOCAL_OWNER, Context, Owner, TaskId
 from alex_http.feeds import HEARTBEAT as HEARTBEAT_FRAME
 from alex_http.feeds import Frames
 from alex_http.transport.holds import Hold
@@ -155,15 +156,17 @@ class LooksTooEarly(ActorRuntime):
 
     _before: tuple[RecordedEvent, ...] | None = ()
 
-    def task(self, task_id: TaskId) -> Task | None:
+    def task(self, task_id: TaskId, *, owner: Owner = LOCAL_OWNER) -> Task | None:
         with self._unavailable():
-            self._before = self._reader.events(task_id, after=0, limit=1000)
-        task = super().task(task_id)
+            self._before = self._reader.events(task_id, after=0, limit=1000, owner=owner)
+        task = super().task(task_id, owner=owner)
         if task is not None:  # what takes its time
             self.make_session(task.session_id, {}, Context("", sender="http"))
-        return super().task(task_id)
+        return super().task(task_id, owner=owner)
 
-    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
+    def events(
+        self, task_id: TaskId, *, after: int, limit: int, owner: Owner = LOCAL_OWNER
+    ) -> tuple[RecordedEvent, ...] | None:
         return tuple(event for event in self._before or () if event.event_id > after)[:limit]
 
 
@@ -181,5 +184,5 @@ class StaysWithTheServer(Hold):
 class WakesAtTheTimeout(Followings):
     """Tells nobody that a task has ended who waits for that."""
 
-    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> EndWatch:
-        return super().watch_end(task_id, wake=lambda: None)
+    def watch_end(self, topic: TaskTopic, *, wake: Callable[[], None]) -> EndWatch:
+        return super().watch_end(topic, wake=lambda: None)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from alex_actors.clock import SystemClock
 from alex_actors.core import Core
 from alex_actors.simulation.invariants import Seen
 from alex_actors.simulation.runtime import AgentFor, ConnectionLost, SimulatedRuntime
@@ -17,6 +19,7 @@ from alex_actors.simulation.scheduler import Strand, Wait
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.simulation.trace import NO_CAUSE
 from alex_actors.simulation.world import Simulation
+from alex_http.access import Access
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
 from alex_http.transport.holds import HOLD, TICK, Hold, Reminders
@@ -79,7 +82,11 @@ class HttpSide:
     def __init__(self) -> None:
         self.parts: dict[str, object] = {}
         parts: Any = {name: Current(name, self) for name in ("runtime", "ids", "clock", "log")}  # Any: stand-ins
-        self.app = create_app(**parts, catalog=CATALOG, version="0", max_body=1_000_000)
+        access = Access(  # of a server without tokens, in which it does not use the clock or the log
+            tokens=Path("/nowhere/tokens.json"), host="127.0.0.1", allowed_hosts=(), cors_origins=(),
+            requests_per_minute=0, clock=SystemClock(), log=parts["log"],
+        )  # fmt: skip
+        self.app = create_app(**parts, access=access, catalog=CATALOG, version="0", max_body=1_000_000)
 
     def serve(self, **parts: object) -> None:
         """Serve these from now on."""
@@ -223,7 +230,7 @@ class SimulatedServer:
         self.draining = False
         """Whether it is stopping."""
         self.stream_side: StreamSide | None = None
-        self.reminders = Reminders()
+        self.reminders: Reminders[Hold] = Reminders()
         self._requests: dict[HeldRequest, None] = {}
         self._serve()
 

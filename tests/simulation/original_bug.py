@@ -25,8 +25,8 @@ from alex_actors.values import Context, SessionId, TaskId
 class HandMadeRuntime(ActorRuntime):
     """Has a task recorded under what the client said, and does not wait for a session."""
 
-    def _confirm(self, task_id: TaskId, new: NewTask, context: Context) -> ConfirmReply:
-        reply = super()._confirm(task_id, new, context)
+    def _confirm(self, task_id: TaskId, new: NewTask, context: Context, *, claimed: bool) -> ConfirmReply:
+        reply = super()._confirm(task_id, new, context, claimed=claimed)
         if isinstance(reply, Confirmed):
             return msgspec.structs.replace(reply, session_id=new.session_id or SessionId(""))
         return reply
@@ -49,7 +49,7 @@ class HandMadeStaging(Staging):
     def record(self, message: Record) -> int | None:
         task, session_id = self._live(message.task_id), SessionId(message.context.session_id)
         if task is not None and task.session_id != session_id:
-            key = self._session_key(session_id, message.events[0].at, {})
+            key = self._session_key((task.owner, session_id), message.events[0].at, {})
             self.live[task.task_id] = msgspec.structs.replace(task, session_id=session_id, session_key=key)
         return super().record(message)
 

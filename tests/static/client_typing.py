@@ -38,7 +38,10 @@ def blocking() -> None:
         assert_type(alex.wait("a", timeout=1), Task)
         assert_type(alex.recorded_events("a", after=1), EventPage)
         assert_type(alex.make_session(metadata={}), Session)
+        assert_type(alex.submit("Say hello", idempotency_key="order-17"), Task)
         assert_type(alex.session("a"), SessionDetail)
+        assert_type(alex.fork("a", new_session_id="b", metadata={}), SessionDetail)
+        assert_type(alex.import_session(assert_type(alex.export_session("a"), bytes)), SessionDetail)
         assert_type(alex.sessions(), SessionPage)
         assert_type(alex.health(), Health)
         for event in assert_type(alex.events(task_id="a", after=1), EventStream):
@@ -54,6 +57,8 @@ async def asynchronous() -> None:
         assert_type(await alex.wait("a"), Task)
         assert_type(await alex.tasks(), TaskPage)
         assert_type(await alex.session("a"), SessionDetail)
+        assert_type(await alex.fork("a"), SessionDetail)
+        assert_type(await alex.import_session(assert_type(await alex.export_session("a"), bytes)), SessionDetail)
         async for event in assert_type(alex.events(task_id="a"), AsyncEventStream):
             assert_type(event, Event)
         async with alex.events(session_id="a") as events:

@@ -27,9 +27,10 @@ from alex_actors.ports import (
     ToolSpec,
 )
 from alex_actors.tasks import Task
-from alex_actors.tools import ShellCommands, Toolbox, built_in_tools
+from alex_actors.tools import Toolbox
 from alex_actors.tools.tool import FunctionTool
 from alex_actors.values import SessionId, TaskId, Timestamp
+from tests.unit.tool_limits import tools_without_a_sandbox
 
 PRESETS = {
     "safe": ("think", "calculator", "list_files", "file_read", "file_write", "search"),
@@ -135,7 +136,7 @@ def make_react(model: Model, toolbox: Toolbox, root: Path) -> ReActAgent:
 
 
 def make_offline(root: Path, sleeps: Sleeps) -> OfflineAgent:
-    toolbox = Toolbox(tools=built_in_tools(shell_timeout=30, shell_commands=ShellCommands()), presets=PRESETS)
+    toolbox = Toolbox(tools=tools_without_a_sandbox(), presets=PRESETS)
     return OfflineAgent(react=make_react(OfflineModel(sleep=sleeps), toolbox, root), sleep=sleeps)
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import falcon
@@ -25,6 +26,8 @@ from alex_actors.replies import (
     CancelReply,
     Component,
     Deleted,
+    KeyReused,
+    Repeated,
     SessionBusy,
     SessionDeleting,
     SessionDetail,
@@ -37,8 +40,9 @@ from alex_actors.replies import (
     UnknownSession,
     UnknownTask,
 )
-from alex_actors.tasks import UNFINISHED, NewTask, Result, Session, Status, Task
-from alex_actors.values import Context, SessionId, TaskId, timestamp
+from alex_actors.tasks import UNFINISHED, IdempotencyKey, NewTask, Result, Session, Status, Task
+from alex_actors.values import LOCAL_OWNER, Context, Owner, SessionId, TaskId, timestamp
+from alex_http.access import Access
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
 from alex_http.exchange import Request
@@ -106,15 +110,35 @@ class Log:
         return line
 
 
+def open_access(log: Log, clock: Clock) -> Access:
+    """Return the access that there is where nobody has made a token."""
+    return Access(
+        tokens=Path("/nowhere/tokens.json"),
+        host="127.0.0.1",
+        allowed_hosts=(),
+        cors_origins=(),
+        requests_per_minute=0,
+        clock=clock,
+        log=log.logger,
+    )
+
+
 def application(
-    runtime: FakeRuntime, log: Log, *, clock: Clock | None = None, max_body: int = MAX_BODY
+    runtime: FakeRuntime,
+    log: Log,
+    *,
+    access: Access | None = None,
+    clock: Clock | None = None,
+    max_body: int = MAX_BODY,
 ) -> falcon.App[Request, falcon.Response]:
     """Return the WSGI application on a runtime, with what most tests do not care about."""
+    clock = clock or HeldClock()
     return create_app(
         runtime=runtime,
+        access=access or open_access(log, clock),
         catalog=CATALOG,
         ids=CountedIds(),
-        clock=clock or HeldClock(),
+        clock=clock,
         log=log.logger,
         version="0.1.0",
         max_body=max_body,
@@ -150,8 +174,12 @@ class FakeRuntime:
         self.ids = CountedIds()
         self.records: dict[str, Task] = {}
         self.session_records: dict[str, Session] = {}
+        self.owners: dict[str, Owner] = {}
+        """Of the sessions."""
         self.recorded_events: dict[str, tuple[RecordedEvent, ...]] = {}
         self.contexts: list[Context] = []
+        self.submitted: dict[str, tuple[str, Task]] = {}
+        """By idempotency key."""
         self.components: dict[str, Component] = {"store": Component("ok")}
         self.accepts = True
         self.max_unfinished = 1000
@@ -166,8 +194,11 @@ class FakeRuntime:
         self.delayed: list[Callable[[], None]] | None = None
         """Not None: replies to cancels and deletions come when these are called."""
 
-    def submit(self, new: NewTask, context: Context) -> SubmitReply:
+    def submit(self, new: NewTask, context: Context, *, key: IdempotencyKey | None = None) -> SubmitReply:
         self._called(context)
+        if key is not None and key.text in self.submitted:
+            fingerprint, task = self.submitted[key.text]
+            return Repeated(task) if fingerprint == key.fingerprint else KeyReused(key.text)
         self.before_submit()
         unfinished = [task for task in self.records.values() if task.status in UNFINISHED]
         if len(unfinished) >= self.max_unfinished:
@@ -181,6 +212,8 @@ class FakeRuntime:
         self.make_session(session_id, {}, context)
         task = _task(self.ids.task(), session_id, new, context)
         self.records[task.task_id] = task
+        if key is not None:
+            self.submitted[key.text] = (key.fingerprint, task)
         return Submitted(task)
 
     def cancel(self, task_id: TaskId, context: Context, *, wake: Callable[[], None]) -> Awaited[CancelReply]:
@@ -206,6 +239,7 @@ class FakeRuntime:
         existed = session_id in self.session_records
         if not existed:
             at = timestamp(datetime(2026, 1, 1, tzinfo=UTC))
+            self.owners[session_id] = context.owner
             self.session_records[session_id] = Session(
                 session_id=session_id,
                 created_at=at,
@@ -229,40 +263,51 @@ class FakeRuntime:
         self.records = {name: task for name, task in self.records.items() if task.session_id != session_id}
         return Deleted()
 
-    def task(self, task_id: TaskId) -> Task | None:
+    def task(self, task_id: TaskId, *, owner: Owner = LOCAL_OWNER) -> Task | None:
         self._called()
-        return self.records.get(task_id)
+        task = self.records.get(task_id)
+        return task if task is not None and task.owner == owner else None
 
-    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
+    def tasks(
+        self,
+        *,
+        limit: int,
+        offset: int,
+        session_id: SessionId | None,
+        status: Status | None,
+        owner: Owner = LOCAL_OWNER,
+    ) -> Tasks:
         self._called()
         found = [
             task
             for task in reversed(self.records.values())
-            if session_id in (None, task.session_id) and status in (None, task.status)
+            if session_id in (None, task.session_id) and status in (None, task.status) and task.owner == owner
         ]
         return Tasks(tuple(found[offset : offset + limit]), len(found))
 
-    def events(self, task_id: TaskId, *, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
-        self._called()
-        if task_id not in self.records:
+    def events(
+        self, task_id: TaskId, *, after: int, limit: int, owner: Owner = LOCAL_OWNER
+    ) -> tuple[RecordedEvent, ...] | None:
+        if self.task(task_id, owner=owner) is None:
             return None
         found = [event for event in self.recorded_events.get(task_id, ()) if event.event_id > after]
         return tuple(found[:limit])
 
-    def session(self, session_id: SessionId) -> SessionDetail | None:
+    def session(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> SessionDetail | None:
         self._called()
-        if session_id not in self.session_records:
+        if not self.has_session(session_id, owner=owner):
             return None
         return SessionDetail(self._session(session_id), self._tasks_of(session_id))
 
-    def sessions(self, *, limit: int, offset: int) -> Sessions:
+    def sessions(self, *, limit: int, offset: int, owner: Owner = LOCAL_OWNER) -> Sessions:
         self._called()
         found = [self._session(SessionId(name)) for name in reversed(self.session_records)]
+        found = [session for session in found if self.owners[session.session_id] == owner]
         return Sessions(tuple(found[offset : offset + limit]), len(found))
 
-    def has_session(self, session_id: SessionId) -> bool:
+    def has_session(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> bool:
         self._called()
-        return session_id in self.session_records
+        return session_id in self.session_records and self.owners[session_id] == owner
 
     def follow(self, topic: Topic, *, after: int, wake: Callable[[], None]) -> FakeFollowing:
         self._called()
@@ -278,9 +323,9 @@ class FakeRuntime:
         assert isinstance(following, FakeFollowing)
         self.followings.remove(following)
 
-    def watch_end(self, task_id: TaskId, *, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch_end(self, topic: TaskTopic, *, wake: Callable[[], None]) -> Callable[[], None]:
         self._called()
-        watch = (task_id, wake)
+        watch = (topic.task_id, wake)
         self.watches.append(watch)
         return lambda: self.watches.remove(watch)
 
@@ -370,4 +415,5 @@ def _task(task_id: TaskId, session_id: SessionId, new: NewTask, context: Context
         max_iterations=new.max_iterations,
         metadata=new.metadata,
         trace_id=context.trace_id,
+        owner=context.owner,
     )

@@ -17,7 +17,7 @@ from alex_actors.mailbox import mailbox_of
 from alex_actors.messages import tell
 from alex_actors.store.database import open_readers
 from alex_actors.store.reader import StoreReader
-from alex_actors.values import SessionId, TaskId
+from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId
 from tests.unit.stepping import SteppedDispatcher
 from tests.unit.store_under_test import HOME, StoreUnderTest
 
@@ -58,11 +58,17 @@ class WatchedReader(StoreReader):
         self.after: Callable[[], None] = lambda: None
 
     def events(
-        self, task_id: TaskId, *, after: int, limit: int, most_bytes: int | None = None
+        self,
+        task_id: TaskId,
+        *,
+        after: int,
+        limit: int,
+        most_bytes: int | None = None,
+        owner: Owner = LOCAL_OWNER,
     ) -> tuple[RecordedEvent, ...] | None:
         """Read a page of a task."""
         read = super().events
-        return self._watched(lambda: read(task_id, after=after, limit=limit, most_bytes=most_bytes))
+        return self._watched(lambda: read(task_id, after=after, limit=limit, most_bytes=most_bytes, owner=owner))
 
     def session_events(
         self,
@@ -72,10 +78,13 @@ class WatchedReader(StoreReader):
         limit: int,
         most_bytes: int | None = None,
         key: int | None = None,
+        owner: Owner = LOCAL_OWNER,
     ) -> tuple[RecordedEvent, ...] | None:
         """Read a page of a session."""
         read = super().session_events
-        return self._watched(lambda: read(session_id, after=after, limit=limit, most_bytes=most_bytes, key=key))
+        return self._watched(
+            lambda: read(session_id, after=after, limit=limit, most_bytes=most_bytes, key=key, owner=owner)
+        )
 
     def _watched(self, read: Callable[[], tuple[RecordedEvent, ...] | None]) -> tuple[RecordedEvent, ...] | None:
         self.pages += 1
@@ -87,7 +96,7 @@ class WatchedReader(StoreReader):
         return page
 
 
-class Owner:
+class Follower:
     """Takes when it is woken, until there is nothing; as whatever serves a stream does."""
 
     def __init__(self, limit: int) -> None:
@@ -172,13 +181,13 @@ class Followed:
         self._broadcaster.rebuild()
         self.followings.resubscribe_all()
 
-    def follow(self, topic: Topic, *, after: int = 0, limit: int = 100) -> Owner:
+    def follow(self, topic: Topic, *, after: int = 0, limit: int = 100) -> Follower:
         """Follow a topic; the broadcaster has yet to handle the subscription."""
-        owner = Owner(limit)
+        owner = Follower(limit)
         owner.following = self.followings.follow(topic, after=after, wake=owner.wake)
         return owner
 
-    def live(self, topic: Topic, *, limit: int = 100) -> Owner:
+    def live(self, topic: Topic, *, limit: int = 100) -> Follower:
         """Follow a topic from where the log is now, with all taken."""
         owner = self.follow(topic, after=self.last_id(), limit=limit)
         self.broadcast()

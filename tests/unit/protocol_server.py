@@ -16,7 +16,7 @@ from alex_actors.simulation.runtime import wait_for_reply
 from alex_actors.simulation.scheduler import Wait
 from alex_actors.store.reader import StoreReader
 from alex_actors.tasks import Task
-from alex_actors.values import SessionId, TaskId
+from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId
 from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, new_task
 from tests.unit.scripted_agents import ScriptedRun
 from tests.unit.stepping import SteppedDispatcher
@@ -139,5 +139,5 @@ class StaleReader(StoreReader):
         super().__init__(engine=engine)
         self._stale = [stale]
 
-    def task(self, task_id: TaskId) -> Task | None:
-        return self._stale.pop() if self._stale else super().task(task_id)
+    def task(self, task_id: TaskId, *, owner: Owner = LOCAL_OWNER) -> Task | None:
+        return self._stale.pop() if self._stale else super().task(task_id, owner=owner)

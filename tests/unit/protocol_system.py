@@ -192,6 +192,7 @@ class ProtocolSystem:
         *,
         observer: Observer | None = None,
         max_unfinished: int = 100,
+        resume: bool = True,
     ) -> None:
         """The observer is told of each message before it is handled; if it raises, the actor crashes on it."""
         self.store = store
@@ -212,7 +213,7 @@ class ProtocolSystem:
             reader=store.actors_reader, executor=self.executor, timers=self.timers,
             workspaces=self.workspaces, clock=self.clock,
             ids=self.ids, log=self.log.logger, max_unfinished=max_unfinished, max_running=100,
-            ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, failed=self.failures.append,
+            ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, resume=resume, failed=self.failures.append,
         )  # fmt: skip
         core.start()
         self.condition = core.condition
@@ -225,7 +226,7 @@ class ProtocolSystem:
         return ActorRuntime(
             session=self.session_ref, store=self.store_ref, reader=reader, followings=self.core.followings,
             launch_agent=self.launcher.launch,
-            ids=self.ids, log=self.log.logger, ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, health=dict,
+            ids=self.ids, clock=self.clock, log=self.log.logger, ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE, health=dict,
             ready=lambda: True,
         )  # fmt: skip
 

@@ -107,7 +107,7 @@ def bind(
     """Return a server that does not serve yet."""
     return Server(
         app=app,
-        refuse=Refusals(ids=CountedIds(), log=(log or Log()).logger, max_body=LIMIT),
+        refuse=Refusals(ids=CountedIds(), log=(log or Log()).logger),
         probes=PROBES,
         host=host,
         port=port,

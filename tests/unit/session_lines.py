@@ -42,11 +42,14 @@ class FakeLauncher(AgentLauncher):
 
     def __init__(self, launched: tuple[LaunchedAgent, ...]) -> None:
         self.tasks: list[Task] = []
+        self.recorded: dict[TaskId, int] = {}
+        """How many events each of them has."""
         self._launched = {one.task.task_id: one for one in launched}
 
-    def launch(self, task: Task, session: pykka.ActorRef[SessionActor]) -> None:
+    def launch(self, task: Task, session: pykka.ActorRef[SessionActor], *, recorded: int = 1) -> None:
         """Take notice."""
         self.tasks.append(task)
+        self.recorded[task.task_id] = recorded
 
 
 class Lines:
@@ -89,7 +92,7 @@ class Lines:
         stock = Stock(
             context=CONTEXT,
             incarnation=self.incarnation if incarnation is None else incarnation,
-            unfinished=tuple(UnfinishedTask(task, started) for task in unfinished),
+            unfinished=tuple(UnfinishedTask(task, 2 if started else 1) for task in unfinished),
             last_place=6,
         )
         tell(self.ref, stock)

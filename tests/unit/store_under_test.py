@@ -17,10 +17,10 @@ from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import (
     Create,
     EraseSession,
-    InterruptUnfinished,
     MakeSession,
     Record,
     RecordCrash,
+    Recover,
     RecoveredStore,
     Revoke,
     TakeStock,
@@ -52,6 +52,8 @@ class StoreUnderTest:
         self.store = Store(path)
         self.log = CapturedLog()
         self.condition = StoreCondition()
+        self.superseded: list[BaseException] = []
+        """Why nothing may run on here any more."""
         self._crashes = 0
         self.dispatcher = SteppedDispatcher()
         self.dispatcher.observers.append(self._before)
@@ -74,6 +76,7 @@ class StoreUnderTest:
             workspaces=self.workspaces,
             log=self.log.logger,
             condition=self.condition,
+            superseded=self.superseded.append,
         )
         return self.actor
 
@@ -150,11 +153,15 @@ class StoreUnderTest:
             raise ItBroke
 
     def make_session(self, session_id: str, metadata: dict[str, str] | None = None) -> SimulatedFuture:
-        make = MakeSession(context=CONTEXT, session_id=SessionId(session_id), metadata=metadata or {})
+        make = MakeSession(
+            context=CONTEXT.about(TaskId(""), SessionId(session_id)),
+            session_id=SessionId(session_id),
+            metadata=metadata or {},
+        )
         return self.dispatcher.post(self.ref, make)
 
-    def interrupt_unfinished(self) -> RecoveredStore:
-        future = self.dispatcher.post(self.ref, InterruptUnfinished(context=CONTEXT))
+    def recover(self, *, resume: bool = False) -> RecoveredStore:
+        future = self.dispatcher.post(self.ref, Recover(context=CONTEXT, resume=resume))
         self.run()
         recovered: RecoveredStore = ask_result(future)
         return recovered

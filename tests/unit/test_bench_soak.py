@@ -1,20 +1,27 @@
-"""The soak works: its readers find what is missing, and its verdict what grew."""
+"""The soaks work: readers find what is missing, and verdicts what grew."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
+from bench import soak_tasks
 from bench.event_streams import Frames
 from bench.machine import Usage
+from bench.servers import ServerProcess, alex
 from bench.soak import grown
+from bench.soak_tasks import Look
 from bench.watchers import Watch, Watcher
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the bench runs on Linux only")
 PATH = "/api/sessions/a/events"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
@@ -98,3 +105,49 @@ def _samples(later: Usage) -> list[tuple[float, Usage]]:
     first = Usage(1.0, 100_000_000, 20, 1000)
     times = [5.0 * number for number in range(1, 121)]
     return [(at, first if at < 300 else later) for at in times]
+
+
+SHORT = 100
+
+
+@linux
+def test_what_short_tasks_leave_behind_is_what_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    with alex() as server:
+        looks = soak_tasks.looks_at(server, SHORT, settle=0.0)
+        figures = [(look.tasks, look.actors) for look in looks]
+
+        wrong = soak_tasks.grown(looks[-2:])
+        logged = server.errors()
+
+    assert figures == [(1, 1), (10, 1), (20, 1), (40, 1), (60, 1), (80, 1), (100, 1)]
+    assert looks[-1].database + looks[-1].wal > SHORT * 100
+    assert all(each.startswith("memory") for each in wrong)  # of so few tasks, the allocator's share is large
+    assert logged == []
+    table = capsys.readouterr().out
+    assert table.splitlines()[0] == soak_tasks.HEADER
+    assert "from 80 to 100 tasks:" in table
+
+
+def test_what_tasks_leave_behind_in_memory_is_found() -> None:
+    early = Look(10_000, Usage(1.0, 90_000_000, 20, 30), actors=1, database=1, wal=1, log=1)
+    same = Look(100_000, Usage(9.0, 90_000_000, 20, 34), actors=1, database=90_001, wal=1, log=1)
+    more = Look(100_000, Usage(9.0, 180_000_000, 21, 35), actors=2, database=90_001, wal=1, log=1)
+
+    assert soak_tasks.grown([early, same]) == []
+    assert [each.split()[0] for each in soak_tasks.grown([early, more])] == [
+        "memory",
+        "descriptors",
+        "threads",
+        "actors",
+    ]
+
+
+def test_a_fault_that_the_server_logged_is_found(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    lines = '{"event":"a","level":"info"}\n{"event":"b","level":"error"}\n'
+    (tmp_path / "logs" / "alex.jsonl").write_text(lines, encoding="utf-8")
+
+    with Popen(["true"], text=True) as process:
+        errors = ServerProcess(("", 0), process, tmp_path).errors()
+
+    assert errors == ['logged: {"event":"b","level":"error"}']

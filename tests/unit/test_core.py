@@ -13,7 +13,7 @@ from alex_actors.broadcaster_protocol import Publish, SessionTopic
 from alex_actors.mailbox import mailbox_of
 from alex_actors.messages import tell
 from alex_actors.replies import Submitted
-from alex_actors.task_store_protocol import InterruptUnfinished, ReadFailed
+from alex_actors.task_store_protocol import ReadFailed, Recover
 from alex_actors.values import SessionId
 from tests.unit.protocol_system import CONTEXT, ProtocolSystem, Store, new_task
 
@@ -61,7 +61,7 @@ def test_who_follows_something_follows_it_also_after_a_restart_of_the_broadcaste
 
 
 def test_a_store_that_crashes_before_there_is_anybody_else_recovers_all_the_same(crashing: Crashing) -> None:
-    crashing.crash(InterruptUnfinished)
+    crashing.crash(Recover)
 
     system = crashing.make()
 

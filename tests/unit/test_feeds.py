@@ -11,7 +11,7 @@ import pytest
 
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic
 from alex_actors.replies import Unavailable
-from alex_actors.values import SessionId, TaskId
+from alex_actors.values import LOCAL_OWNER, SessionId, TaskId
 from alex_http.feeds import HEARTBEAT, LARGEST_KEPT, MOST_FRAMES, PAGE, EventFeed, Frames
 from alex_http.transport.feed import Reason
 from tests.unit.fake_runtime import FakeFollowing, FakeRuntime, recorded
@@ -25,12 +25,15 @@ class Feeding:
         self.frames = Frames()
         self.closed: list[tuple[Reason, int]] = []
         self.woken = 0
+        self.may_stay = True
         self.feed = EventFeed(
             runtime=self.runtime,
             frames=self.frames,
             task_id=None if task_id is None else TaskId(task_id),
-            session_id=SessionId("s"),
+            owner=LOCAL_OWNER,
+        session_id=SessionId("s"),
             after=after,
+            may_stay=lambda: self.may_stay,
             closed=lambda reason, events: self.closed.append((reason, events)),
         )
 

@@ -10,7 +10,7 @@ import pytest
 from alex_actors.broadcaster_protocol import Topic
 from alex_actors.events import TaskStarted
 from alex_actors.following import LONGEST_STRETCH
-from tests.unit.followed import SESSION, T1, T2, Followed, Owner, said
+from tests.unit.followed import SESSION, T1, T2, Followed, Follower, said
 from tests.unit.store_under_test import COMPLETED
 
 
@@ -25,7 +25,7 @@ def followed(tmp_path: Path) -> Iterator[Followed]:
     followed.close()
 
 
-def deleted(owner: Owner) -> bool:
+def deleted(owner: Follower) -> bool:
     """Serve, and return whether the session is deleted for this one."""
     owner.serve()
     return owner.following.session_deleted

@@ -16,7 +16,7 @@ from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.events import TaskStarted
 from alex_actors.following import LARGEST_STRETCH
 from alex_actors.values import SessionId, TaskId
-from tests.unit.followed import Followed, Owner, said
+from tests.unit.followed import Followed, Follower, said
 from tests.unit.store_under_test import COMPLETED
 
 Step: TypeAlias = Literal["follow", "commit", "handle", "rebuild", "take"]
@@ -47,13 +47,13 @@ def orders(steps: dict[Step, int], waiting: int = 0, *, follows: bool = False) -
             yield from ([step, *rest] for rest in rests)
 
 
-def play(followed: Followed, order: list[Step], run: str, *, whole_session: bool, limit: int) -> Owner:
+def play(followed: Followed, order: list[Step], run: str, *, whole_session: bool, limit: int) -> Follower:
     """Take the steps with two tasks of a new session; then let the reader take for as long as it has reason to."""
     first, second = f"{run}-a", f"{run}-b"
     followed.create(first, second, session_id=run)
     followed.broadcast()
     topic: Topic = SessionTopic(SessionId(run)) if whole_session else TaskTopic(TaskId(first))
-    owner = Owner(limit)
+    owner = Follower(limit)
     commits = iter(
         (
             lambda: followed.commit(first, TaskStarted(), said("a")),
@@ -139,7 +139,7 @@ class AtLine:
         return self._trace
 
 
-def lives(followed: Followed, topic: TaskTopic) -> Owner:
+def lives(followed: Followed, topic: TaskTopic) -> Follower:
     """Return a reader that has taken all, with one event more to take."""
     owner = followed.live(topic)
     followed.commit(topic.task_id, TaskStarted())
@@ -147,19 +147,19 @@ def lives(followed: Followed, topic: TaskTopic) -> Owner:
     return owner
 
 
-def has_taken_all(followed: Followed, topic: TaskTopic) -> Owner:
+def has_taken_all(followed: Followed, topic: TaskTopic) -> Follower:
     """Return a reader that takes once more than it has reason to."""
     return followed.live(topic)
 
 
-def is_behind(followed: Followed, topic: TaskTopic) -> Owner:
+def is_behind(followed: Followed, topic: TaskTopic) -> Follower:
     """Return a reader that is subscribed and has read nothing yet."""
     owner = followed.follow(topic, after=followed.last_id())
     followed.broadcast()
     return owner
 
 
-def is_not_subscribed(followed: Followed, topic: TaskTopic) -> Owner:
+def is_not_subscribed(followed: Followed, topic: TaskTopic) -> Follower:
     """Return a reader whose subscription still waits for the broadcaster."""
     return followed.follow(topic, after=followed.last_id())
 
@@ -195,7 +195,7 @@ def lines(followed: Followed) -> Iterator[tuple[int, TaskTopic]]:
         yield number, TaskTopic(task_id)
 
 
-def check(followed: Followed, owner: Owner, topic: TaskTopic, *, start: int) -> None:
+def check(followed: Followed, owner: Follower, topic: TaskTopic, *, start: int) -> None:
     """See that the reader gets everything, also what comes later, and has been woken for all of it."""
     owner.serve()
     if not owner.following.ended:
@@ -212,7 +212,7 @@ def check(followed: Followed, owner: Owner, topic: TaskTopic, *, start: int) -> 
 @NEWS
 def test_news_at_any_line_of_a_take_is_neither_missed_nor_given_twice(
     followed: Followed,
-    reader: Callable[[Followed, TaskTopic], Owner],
+    reader: Callable[[Followed, TaskTopic], Follower],
     news: Callable[[Followed, str], None],
 ) -> None:
     for number, topic in lines(followed):
@@ -234,12 +234,12 @@ def test_news_at_any_line_of_a_take_is_neither_missed_nor_given_twice(
 
 @READERS
 @NEWS
-@pytest.mark.parametrize("take", [Owner.take, Owner.serve], ids=["woken or not", "if woken"])
+@pytest.mark.parametrize("take", [Follower.take, Follower.serve], ids=["woken or not", "if woken"])
 def test_a_take_at_any_line_of_the_broadcaster_misses_nothing_and_repeats_nothing(
     followed: Followed,
-    reader: Callable[[Followed, TaskTopic], Owner],
+    reader: Callable[[Followed, TaskTopic], Follower],
     news: Callable[[Followed, str], None],
-    take: Callable[[Owner], object],
+    take: Callable[[Follower], object],
 ) -> None:
     for number, topic in lines(followed):
         start = followed.last_id()
@@ -286,7 +286,7 @@ def test_a_new_subscription_at_any_line_of_a_close_leaves_none_behind(followed: 
 def test_a_broadcaster_rebuilt_at_any_line_of_a_new_following_loses_nothing(followed: Followed) -> None:
     for number, topic in lines(followed):
         start = followed.last_id()
-        owner = Owner(limit=100)
+        owner = Follower(limit=100)
 
         def crash() -> None:
             followed.broadcast()

@@ -116,7 +116,7 @@ def test_no_time_to_wait_is_no_wait(server: Server, seconds: str) -> None:
     assert request.reply.json["status"] == "pending"
 
 
-@pytest.mark.parametrize("seconds", ["60", "60.0", "0.001", "2.5"])
+@pytest.mark.parametrize("seconds", ["60", "60.0", "0.001", "2.5", "33.300000000000004", "1e-05"])
 def test_the_limits_of_a_wait_are_inside(server: Server, seconds: str) -> None:
     request = server.wait(seconds)
 

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import Connection, exc, text
 
 from alex_actors.store.database import DatabaseError, open_readers, open_writer
-from alex_actors.store.schema import APPLICATION_ID, MIGRATIONS
+from alex_actors.store.migrations import MIGRATIONS
+from alex_actors.store.schema import APPLICATION_ID
 
 NOBODY = 65534
 
@@ -225,7 +226,7 @@ def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_directory_in_the_files_place_is_refused(path: Path) -> None:
     path.mkdir()
 
-    with pytest.raises(DatabaseError, match=r"cannot be written.*write access"):
+    with pytest.raises(DatabaseError, match=r"is a directory.*has to be a file.*--data-dir"):
         open_writer(path, synchronous="OFF")
 
 

@@ -355,9 +355,9 @@ def test_the_next_start_ends_what_was_left_unfinished(under: StoreUnderTest, tmp
     under.run()
 
     again = restarted(under, tmp_path / "alex.sqlite3")
-    recovered = again.interrupt_unfinished()
+    recovered = again.recover()
 
-    assert recovered == RecoveredStore(interrupted=2)
+    assert recovered == RecoveredStore(unfinished=2)
     for task_id in ("waiting", "running"):
         task = again.store.task(TaskId(task_id))
         assert (task.status, task.termination_reason) == ("failed", "interrupted")
@@ -376,7 +376,7 @@ def test_ids_go_on_after_a_restart(under: StoreUnderTest, tmp_path: Path) -> Non
     key = under.store.task(TaskId("a")).session_key
 
     again = restarted(under, tmp_path / "alex.sqlite3")
-    again.interrupt_unfinished()
+    again.recover()
     again.places = 2
     other = again.create("c", session_id=SessionId("other"))
     again.run()
@@ -387,7 +387,7 @@ def test_ids_go_on_after_a_restart(under: StoreUnderTest, tmp_path: Path) -> Non
 
 
 def test_an_empty_store_has_nothing_to_recover(under: StoreUnderTest) -> None:
-    assert under.interrupt_unfinished() == RecoveredStore(interrupted=0)
+    assert under.recover() == RecoveredStore(unfinished=0)
 
 
 def test_an_event_is_the_same_read_or_published(under: StoreUnderTest) -> None:

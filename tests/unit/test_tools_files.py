@@ -16,6 +16,7 @@ from alex_actors.tools.excerpts import MAX_TEXT
 from alex_actors.tools.files import MAX_BYTES, MAX_ENTRIES, file_read_tool, file_write_tool, list_files_tool
 from alex_actors.tools.search import MAX_HITS, search_tool
 from alex_actors.values import TaskId
+from tests.unit.tool_limits import QUOTA
 
 
 @pytest.fixture
@@ -36,8 +37,8 @@ def error_of(tool: Tool, root: Path, **arguments: Any) -> str:  # JSON
 
 
 def test_a_written_file_is_listed_and_read(root: Path) -> None:
-    written = run(file_write_tool(), root, path="notes/a.txt", content="Héllo")
-    again = run(file_write_tool(), root, path="notes/a.txt", content="x")
+    written = run(file_write_tool(quota=QUOTA), root, path="notes/a.txt", content="Héllo")
+    again = run(file_write_tool(quota=QUOTA), root, path="notes/a.txt", content="x")
 
     assert written == "Wrote 6 bytes to notes/a.txt."
     assert again == "Wrote 1 byte to notes/a.txt."
@@ -151,8 +152,8 @@ def test_bytes_that_are_no_utf8_are_read_as_replacement_characters(root: Path) -
 
 
 def test_content_that_is_too_long_or_no_unicode_is_not_written(root: Path) -> None:
-    long = error_of(file_write_tool(), root, path="a", content="x" * (MAX_BYTES + 1))
-    broken = error_of(file_write_tool(), root, path="a", content="\ud800")
+    long = error_of(file_write_tool(quota=QUOTA), root, path="a", content="x" * (MAX_BYTES + 1))
+    broken = error_of(file_write_tool(quota=QUOTA), root, path="a", content="\ud800")
 
     assert long == "The content has 1,048,577 bytes; a file can have up to 1,048,576."
     assert "not valid Unicode" in broken
@@ -160,7 +161,7 @@ def test_content_that_is_too_long_or_no_unicode_is_not_written(root: Path) -> No
 
 
 def test_bad_arguments_are_refused_by_the_tool_itself(root: Path) -> None:
-    assert "needs the argument 'content'" in error_of(file_write_tool(), root, path="a")
+    assert "needs the argument 'content'" in error_of(file_write_tool(quota=QUOTA), root, path="a")
 
 
 @pytest.fixture

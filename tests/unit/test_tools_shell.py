@@ -11,54 +11,85 @@ import psutil
 import pytest
 
 from alex_actors.ports import Tool, ToolContext, ToolError
-from alex_actors.tools.shell import MAX_OUTPUT, ShellCommands, shell_tool
+from alex_actors.tools import Quota, Sandbox, ShellCommands
+from alex_actors.tools.shell import MAX_OUTPUT, shell_tool
 from alex_actors.values import TaskId
+from tests.unit.tool_limits import QUOTA, limits, sandbox_of_this_machine
 
-LONG = "sleep 600"
+LONG = f"sleep 600.{os.getpid()}"
+"""A command that does not end by itself, and is no other process of the machine."""
+PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
-def shell(timeout: float = 30, commands: ShellCommands | None = None) -> Tool:
-    return shell_tool(timeout=timeout, path="/usr/local/bin:/usr/bin:/bin", commands=commands or ShellCommands())
+class Shell:
+    """The tool, with a sandbox or without."""
+
+    def __init__(self, sandbox: Sandbox | None) -> None:
+        self.sandbox = sandbox
+
+    def tool(
+        self, timeout: float = 30, *, commands: ShellCommands | None = None, quota: Quota = QUOTA, **most: int
+    ) -> Tool:
+        return shell_tool(
+            limits=limits(seconds=timeout, **most),
+            quota=quota,
+            path=PATH,
+            sandbox=self.sandbox,
+            commands=commands or ShellCommands(),
+        )
+
+    def run(self, root: Path, command: str, timeout: float = 30, *, quota: Quota = QUOTA, **most: int) -> str:
+        return asyncio.run(self.tool(timeout, quota=quota, **most)({"command": command}, context(root)))
+
+
+@pytest.fixture(params=["without a sandbox", "bubblewrap"])
+def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    if request.param == "bubblewrap":
+        return Shell(sandbox_of_this_machine(tmp_path_factory.getbasetemp()))
+    return Shell(None)
 
 
 def context(root: Path) -> ToolContext:
     return ToolContext(TaskId("task-1"), root)
 
 
-def run(root: Path, command: str, timeout: float = 30) -> str:
-    return asyncio.run(shell(timeout)({"command": command}, context(root)))
-
-
 def survivors(root: Path) -> list[str]:
-    """Return the commands of the processes, zombies included, that work in a directory or are our children.
+    """Return the commands of the processes, zombies included, that sleep, work in a directory or are our children.
 
     Those that are killed have a moment to die: the kernel takes its time. Less those that run for as long as all
     tests do: servers that live tests share, and what multiprocessing has.
     """
     children = psutil.Process().children(recursive=True)
     ours = [one for one in children if not re.search("alex_runtime|resource_tracker", " ".join(one.cmdline()))]
-    at_work = [one for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == str(root)]
+    at_work = [
+        one
+        for one in psutil.process_iter(["cwd", "cmdline"])
+        if one.info["cwd"] == str(root) or one.info["cmdline"] == LONG.split()
+    ]
     _, alive = psutil.wait_procs(ours + at_work, timeout=5)
     return [one.name() for one in alive]
 
 
-def test_a_command_runs_in_the_workspace_which_is_made_for_it(tmp_path: Path) -> None:
+def test_a_command_runs_in_the_workspace_which_is_made_for_it(shell: Shell, tmp_path: Path) -> None:
     root = tmp_path / "a" / "b"
 
-    assert run(root, "pwd; echo hi > x.txt; ls") == f"{root}\nx.txt\n"
+    text = shell.run(root, "pwd; echo hi > x.txt; ls")
+
+    assert text == f"{root if shell.sandbox is None else '/workspace'}\nx.txt\n"
+    assert (root / "x.txt").read_text() == "hi\n"
 
 
-def test_standard_error_is_part_of_the_output_and_a_failure_is_told(tmp_path: Path) -> None:
-    assert run(tmp_path, "echo out; echo err >&2; exit 3") == "out\nerr\nexit code 3"
-    assert run(tmp_path, "exit 4") == "exit code 4"
-    assert run(tmp_path, "true") == "(no output)"
-    assert run(tmp_path, "printf x; kill -9 $$") == "x\nkilled by signal 9 (Killed)"
+def test_standard_error_is_part_of_the_output_and_a_failure_is_told(shell: Shell, tmp_path: Path) -> None:
+    assert shell.run(tmp_path, "echo out; echo err >&2; exit 3") == "out\nerr\nexit code 3"
+    assert shell.run(tmp_path, "exit 4") == "exit code 4"
+    assert shell.run(tmp_path, "true") == "(no output)"
+    assert shell.run(tmp_path, "printf x; kill -9 $$") == "x\nexit code 137: killed by signal 9 (Killed)"
 
 
-def test_the_environment_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_clean(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALEX_SECRET", "secret")
 
-    names = {line.partition("=")[0] for line in run(tmp_path, "env").splitlines()}
+    names = {line.partition("=")[0] for line in shell.run(tmp_path, "env").splitlines()}
 
     assert (
         {"PATH", "HOME", "LANG", "TERM"}
@@ -67,42 +98,42 @@ def test_the_environment_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_there_is_no_input_to_wait_for(tmp_path: Path) -> None:
-    assert run(tmp_path, "cat; echo end") == "end\n"
+def test_there_is_no_input_to_wait_for(shell: Shell, tmp_path: Path) -> None:
+    assert shell.run(tmp_path, "cat; echo end") == "end\n"
 
 
-def test_long_output_is_cut_and_read_to_its_end(tmp_path: Path) -> None:
-    text, _, note = run(tmp_path, "head -c 300000 /dev/zero | tr '\\0' x; echo end >&2").rpartition("\n")
+def test_long_output_is_cut_and_read_to_its_end(shell: Shell, tmp_path: Path) -> None:
+    text, _, note = shell.run(tmp_path, "head -c 300000 /dev/zero | tr '\\0' x; echo end >&2").rpartition("\n")
 
     assert text == "x" * MAX_OUTPUT
     assert note == "[only the first 65,536 of 300,004 bytes are shown]"
 
 
-def test_output_that_is_no_utf8_is_shown_with_replacement_characters(tmp_path: Path) -> None:
-    assert run(tmp_path, "printf 'a\\377b'") == "a\ufffdb"
+def test_output_that_is_no_utf8_is_shown_with_replacement_characters(shell: Shell, tmp_path: Path) -> None:
+    assert shell.run(tmp_path, "printf 'a\\377b'") == "a\ufffdb"
 
 
-def test_a_background_process_does_not_survive_its_command_nor_delay_it(tmp_path: Path) -> None:
-    result = run(tmp_path, f"{LONG} & echo started")
+def test_a_background_process_does_not_survive_its_command_nor_delay_it(shell: Shell, tmp_path: Path) -> None:
+    result = shell.run(tmp_path, f"{LONG} & echo started")
 
     assert result == "started\n"
     assert survivors(tmp_path) == []
 
 
-def test_a_command_is_killed_with_its_children_when_its_time_is_over(tmp_path: Path) -> None:
+def test_a_command_is_killed_with_its_children_when_its_time_is_over(shell: Shell, tmp_path: Path) -> None:
     with pytest.raises(ToolError) as raised:
-        run(tmp_path, f"echo begun; {LONG} & {LONG}", timeout=0.3)
+        shell.run(tmp_path, f"echo begun; {LONG} & {LONG}", timeout=0.3)
 
     assert str(raised.value) == "The command was killed after 0.3 seconds. Its output until then:\nbegun\n"
     assert survivors(tmp_path) == []
 
 
-def test_a_cancel_kills_the_command_with_its_children(tmp_path: Path) -> None:
+def test_a_cancel_kills_the_command_with_its_children(shell: Shell, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "started")
 
     async def scenario() -> list[str]:
         command = f"{LONG} & echo x > started; {LONG}"
-        running = asyncio.ensure_future(shell()({"command": command}, context(tmp_path)))
+        running = asyncio.ensure_future(shell.tool()({"command": command}, context(tmp_path)))
         await asyncio.to_thread((tmp_path / "started").read_text)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -112,16 +143,16 @@ def test_a_cancel_kills_the_command_with_its_children(tmp_path: Path) -> None:
     assert asyncio.run(scenario()) == []
 
 
-def test_all_commands_at_work_can_be_killed_at_once_from_another_thread(tmp_path: Path) -> None:
+def test_all_commands_at_work_can_be_killed_at_once_from_another_thread(shell: Shell, tmp_path: Path) -> None:
     commands = ShellCommands()
     fifos = [tmp_path / "a", tmp_path / "b"]
     for fifo in fifos:
         os.mkfifo(fifo)
 
     async def scenario() -> list[str]:
-        tool = shell(commands=commands)
+        tool = shell.tool(commands=commands)
         running = [
-            asyncio.ensure_future(tool({"command": f"{LONG} & echo x > {fifo}; {LONG}"}, context(tmp_path)))
+            asyncio.ensure_future(tool({"command": f"{LONG} & echo x > {fifo.name}; {LONG}"}, context(tmp_path)))
             for fifo in fifos
         ]
         for fifo in fifos:
@@ -131,33 +162,35 @@ def test_all_commands_at_work_can_be_killed_at_once_from_another_thread(tmp_path
 
     results = asyncio.run(scenario())
 
-    assert results == ["killed by signal 9 (Killed)"] * 2
+    assert results == ["exit code 137: killed by signal 9 (Killed)"] * 2
     assert survivors(tmp_path) == []
 
 
-def test_a_command_that_begins_after_all_were_killed_is_killed_too(tmp_path: Path) -> None:
+def test_a_command_that_begins_after_all_were_killed_is_killed_too(shell: Shell, tmp_path: Path) -> None:
     commands = ShellCommands()
     commands.kill_all()
 
-    result = asyncio.run(shell(commands=commands)({"command": LONG}, context(tmp_path)))
+    result = asyncio.run(shell.tool(commands=commands)({"command": LONG}, context(tmp_path)))
 
-    assert result == "killed by signal 9 (Killed)"
+    assert result == "exit code 137: killed by signal 9 (Killed)"
     assert survivors(tmp_path) == []
 
 
-def test_a_command_that_has_ended_is_forgotten(tmp_path: Path) -> None:
+def test_a_command_that_has_ended_is_forgotten(shell: Shell, tmp_path: Path) -> None:
     commands = ShellCommands()
 
-    asyncio.run(shell(commands=commands)({"command": "true"}, context(tmp_path)))
+    asyncio.run(shell.tool(commands=commands)({"command": "true"}, context(tmp_path)))
 
-    assert commands._groups == set()  # its number may be another's by now
+    assert commands._leashes == set()  # its number may be another's by now
 
 
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("turns", range(12))
-def test_a_cancel_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, turns: int, again: bool) -> None:
+def test_a_cancel_at_any_moment_of_the_start_leaves_nothing(
+    shell: Shell, tmp_path: Path, turns: int, again: bool
+) -> None:
     async def scenario() -> None:
-        running = asyncio.ensure_future(shell()({"command": f"{LONG} & {LONG}"}, context(tmp_path)))
+        running = asyncio.ensure_future(shell.tool()({"command": f"{LONG} & {LONG}"}, context(tmp_path)))
         for _ in range(turns):
             await asyncio.sleep(0)
         running.cancel()
@@ -172,9 +205,9 @@ def test_a_cancel_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, turn
     assert survivors(tmp_path) == []
 
 
-def test_no_file_descriptor_is_left_open(tmp_path: Path) -> None:
+def test_no_file_descriptor_is_left_open(shell: Shell, tmp_path: Path) -> None:
     async def scenario() -> tuple[int, int]:
-        tool = shell()
+        tool = shell.tool()
         await tool({"command": "true"}, context(tmp_path))
         before = psutil.Process().num_fds()
         for _ in range(5):
@@ -187,8 +220,8 @@ def test_no_file_descriptor_is_left_open(tmp_path: Path) -> None:
     assert after <= before
 
 
-def test_a_command_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+def test_a_command_that_cannot_be_one_is_refused(shell: Shell, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="NUL"):
-        run(tmp_path, "a\0b")
+        shell.run(tmp_path, "a\0b")
     with pytest.raises(ToolError, match="could not be started"):
-        run(tmp_path, "echo \ud800")
+        shell.run(tmp_path, "echo \ud800")

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from alex_actors.ports import AgentError, ToolContext, ToolError, ToolSpec
-from alex_actors.tools import ShellCommands, Toolbox, built_in_tools
+from alex_actors.tools import Toolbox
 from alex_actors.tools.tool import FunctionTool, in_thread, parameters
 from alex_actors.values import TaskId
+from tests.unit.tool_limits import tools_without_a_sandbox
 
 CONTEXT = ToolContext(TaskId("task-1"), Path("nowhere"))
 
@@ -83,7 +84,7 @@ def test_a_refused_tool_does_not_run_and_says_which_presets_would_allow_it() -> 
 
 def test_a_tool_that_one_preset_allows_is_refused_with_its_name() -> None:
     box = Toolbox(
-        tools=built_in_tools(shell_timeout=1, shell_commands=ShellCommands()),
+        tools=tools_without_a_sandbox(),
         presets={"safe": ("think",), "full": ("shell",)},
     )
 
@@ -136,7 +137,7 @@ def test_only_a_tool_that_would_run_can_be_unsafe_to_repeat() -> None:
 
 
 def test_the_built_in_tools_are_these_and_only_the_shell_is_unsafe_to_repeat() -> None:
-    tools = built_in_tools(shell_timeout=1, shell_commands=ShellCommands())
+    tools = tools_without_a_sandbox()
 
     assert {name: tool.spec.repeatable for name, tool in tools.items()} == {
         "think": True,
@@ -150,7 +151,7 @@ def test_the_built_in_tools_are_these_and_only_the_shell_is_unsafe_to_repeat() -
 
 
 def test_thinking_returns_the_thought() -> None:
-    think = built_in_tools(shell_timeout=1, shell_commands=ShellCommands())["think"]
+    think = tools_without_a_sandbox()["think"]
 
     assert asyncio.run(think({"thought": "7"}, CONTEXT)) == "7"
 

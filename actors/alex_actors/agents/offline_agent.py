@@ -24,6 +24,8 @@ STEP_TOKENS = 60
 class OfflineAgent:
     """Works on tasks for the offline model. ``sleep`` takes seconds."""
 
+    resumes = True
+
     def __init__(self, *, react: ReActAgent, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._react = react
         self._sleep = sleep

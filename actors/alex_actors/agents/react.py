@@ -59,6 +59,8 @@ class ReActAgent:
     need not exist yet.
     """
 
+    resumes = True
+
     def __init__(
         self,
         *,

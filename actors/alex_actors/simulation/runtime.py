@@ -15,6 +15,7 @@ from alex_actors.replies import (
     Awaited,
     CancelReply,
     Deleted,
+    Repeated,
     SubmitReply,
     Submitted,
     Unavailable,
@@ -29,7 +30,7 @@ from alex_actors.simulation.scheduler import Wait
 from alex_actors.simulation.server_parts import AgentLoops, ProcessTimers
 from alex_actors.simulation.traced import log_into
 from alex_actors.supervision import Supervisor
-from alex_actors.tasks import NewTask, Strategy
+from alex_actors.tasks import IdempotencyKey, NewTask, Strategy
 from alex_actors.values import Context, SessionId, TaskId
 
 if TYPE_CHECKING:
@@ -83,9 +84,12 @@ class SimulatedRuntime:
         ask_timeout: float = 10.0,
         cancel_grace: float = 5.0,
         agents_apart: bool = False,
+        resume: bool = True,
         failed: Supervisor | None = None,
     ) -> None:
         """Empty the store and start; ``agent_for`` gives the agent of a task. The timeouts are in seconds.
+
+        ``resume`` says what becomes of tasks that a process which is killed leaves unfinished.
 
         ``failed`` is told when an actor of which there is only one is not restarted any more; by default, that is
         a finding. ``agents_apart`` is for the search for all orders: see AgentLoops.
@@ -107,6 +111,7 @@ class SimulatedRuntime:
         self._waits: dict[Wait, None] = {}
         self._streams_end = False
         self._agents_apart = agents_apart
+        self._resume = resume
         self._failed = failed or self._find_failure
         self.start()
         simulation.at_the_end(self._check_the_end)
@@ -131,7 +136,7 @@ class SimulatedRuntime:
             reader=self.reader, executor=self._agents, timers=self._timers, workspaces=self.invariants.deleted,
             clock=simulation.clock, ids=simulation.ids, log=self.log, max_unfinished=self._max_unfinished,
             max_running=self._max_running, ask_timeout=self._ask_timeout, cancel_grace=self._cancel_grace,
-            failed=self._failed,
+            resume=self._resume, failed=self._failed,
         )  # fmt: skip
         self.core.start()
         self.followings = self.core.followings
@@ -157,10 +162,13 @@ class SimulatedRuntime:
         session_id: str | None = None,
         strategy: Strategy = "enqueue",
         timeout_seconds: float | None = None,
+        key: str | None = None,
     ) -> Task:
         """Submit a task and return it as it was answered. Raises Unavailable; RuntimeError if it is refused."""
-        reply = self.try_submit(text, session_id=session_id, strategy=strategy, timeout_seconds=timeout_seconds)
-        if not isinstance(reply, Submitted):
+        reply = self.try_submit(
+            text, session_id=session_id, strategy=strategy, timeout_seconds=timeout_seconds, key=key
+        )
+        if not isinstance(reply, Submitted | Repeated):
             msg = f"The task was not taken: {reply}"
             raise RuntimeError(msg)  # noqa: TRY004 - it is an answer, of a kind that this is not for
         return reply.task
@@ -172,8 +180,12 @@ class SimulatedRuntime:
         session_id: str | None = None,
         strategy: Strategy = "enqueue",
         timeout_seconds: float | None = None,
+        key: str | None = None,
     ) -> SubmitReply:
-        """Submit a task and return the answer, whichever it is. Raises Unavailable."""
+        """Submit a task and return the answer, whichever it is. Raises Unavailable.
+
+        ``key`` is the idempotency key; the text is what a repeat has to have in common with the first.
+        """
         new = NewTask(
             task=text,
             session_id=None if session_id is None else SessionId(session_id),
@@ -185,8 +197,9 @@ class SimulatedRuntime:
             max_iterations=50,
             metadata={},
         )
-        reply = self.runtime.submit(new, self.context())
-        if isinstance(reply, Submitted):
+        idempotency = None if key is None else IdempotencyKey(key, text)
+        reply = self.runtime.submit(new, self.context(), key=idempotency)
+        if isinstance(reply, Submitted | Repeated):
             task = reply.task
             self.invariants.answered(Seen(task.task_id, task.session_id, task.status, 0, 0))
         return reply

@@ -19,6 +19,7 @@ from alex_actors.store.database import open_readers, open_writer
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.schema import events, sessions, tasks
 from alex_actors.store.writer import Batch, StoreWriter, Transaction
+from alex_actors.values import LOCAL_OWNER, Owner
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from alex_actors.simulation.world import Simulation
     from alex_actors.store.erasing import Erasure
     from alex_actors.tasks import Status, Task
-    from alex_actors.values import SessionId, TaskId
+    from alex_actors.values import SessionId, SessionName, TaskId, Timestamp
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a temporary directory is made in it
 """Where Linux has a file system in memory."""
 
-EMPTIED = ("events", "tasks", "sessions", "sqlite_sequence")
+EMPTIED = ("idempotency_keys", "events", "tasks", "messages", "sessions", "sqlite_sequence")
 """The tables that a run fills, those that refer to others first."""
 
 
@@ -95,7 +96,7 @@ _events_of_session = (
     select(events.c.event_id, tasks.c.task_id)
     .join_from(events, tasks, tasks.c.place == events.c.place)
     .join(sessions, sessions.c.session_key == events.c.session_key)
-    .where(sessions.c.session_id == bindparam("session_id"))
+    .where(sessions.c.owner == bindparam("owner"), sessions.c.session_id == bindparam("session_id"))
     .order_by(events.c.event_id)
 )
 _columns = tasks.columns.keys()
@@ -126,11 +127,12 @@ class SimulatedTransaction(Transaction):
         super().write(batch)
         self.batches.append(batch)
 
-    def erase(self, session_id: SessionId, *, trace_id: str) -> Erasure | None:
+    def erase(self, session: SessionName, *, trace_id: str) -> Erasure | None:
         """Delete a session."""
-        rows = self._connection.execute(_events_of_session, {"session_id": session_id})
+        owner, session_id = session
+        rows = self._connection.execute(_events_of_session, {"owner": owner, "session_id": session_id})
         erased = tuple((row[0], row[1]) for row in rows)
-        erasure = super().erase(session_id, trace_id=trace_id)
+        erasure = super().erase(session, trace_id=trace_id)
         if erasure is not None:
             self.erasures.append((erasure, erased))
         return erasure
@@ -206,17 +208,23 @@ class SimulatedReader(StoreReader):
         self.fails = lambda: None
         self.looked = lambda: None
 
-    def task(self, task_id: TaskId) -> Task | None:
+    def task(self, task_id: TaskId, *, owner: Owner = LOCAL_OWNER) -> Task | None:
         """Return one task, or None."""
         self._look_at(task_resource(task_id))
-        return super().task(task_id)
+        return super().task(task_id, owner=owner)
 
     def events(
-        self, task_id: TaskId, *, after: int, limit: int, most_bytes: int | None = None
+        self,
+        task_id: TaskId,
+        *,
+        after: int,
+        limit: int,
+        most_bytes: int | None = None,
+        owner: Owner = LOCAL_OWNER,
     ) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a task's events, or None."""
         self._look_at(task_resource(task_id))
-        events = super().events(task_id, after=after, limit=limit, most_bytes=most_bytes)
+        events = super().events(task_id, after=after, limit=limit, most_bytes=most_bytes, owner=owner)
         self.looked()
         return events
 
@@ -228,10 +236,13 @@ class SimulatedReader(StoreReader):
         limit: int,
         most_bytes: int | None = None,
         key: int | None = None,
+        owner: Owner = LOCAL_OWNER,
     ) -> tuple[RecordedEvent, ...] | None:
         """Return a page of a session's events, or None."""
         self._look_at(STORE)
-        events = super().session_events(session_id, after=after, limit=limit, most_bytes=most_bytes, key=key)
+        events = super().session_events(
+            session_id, after=after, limit=limit, most_bytes=most_bytes, key=key, owner=owner
+        )
         self.looked()
         return events
 
@@ -240,35 +251,50 @@ class SimulatedReader(StoreReader):
         self._look_at(STORE)
         return super().session_key_of_event(event_id)
 
-    def session_key(self, session_id: SessionId) -> int | None:
+    def session_key(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> int | None:
         """Return the key of a session, or None."""
         self._look_at(STORE)
-        return super().session_key(session_id)
+        return super().session_key(session_id, owner=owner)
 
-    def ended(self, task_ids: Collection[TaskId]) -> tuple[tuple[TaskId, Status], ...]:
+    def ended(
+        self, task_ids: Collection[TaskId], *, owner: Owner = LOCAL_OWNER
+    ) -> tuple[tuple[TaskId, Status], ...]:
         """Return those of the tasks that have ended."""
         self._look_at(*map(task_resource, task_ids))
-        return super().ended(task_ids)
+        return super().ended(task_ids, owner=owner)
 
     def last_ended(self, limit: int) -> tuple[tuple[TaskId, Status], ...]:
         """Return the tasks that ended last."""
         self._look_at(STORE)
         return super().last_ended(limit)
 
-    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
+    def tasks(
+        self,
+        *,
+        limit: int,
+        offset: int,
+        session_id: SessionId | None,
+        status: Status | None,
+        owner: Owner = LOCAL_OWNER,
+    ) -> Tasks:
         """Return a page of tasks."""
         self._look_at(STORE)
-        return super().tasks(limit=limit, offset=offset, session_id=session_id, status=status)
+        return super().tasks(limit=limit, offset=offset, session_id=session_id, status=status, owner=owner)
 
-    def session(self, session_id: SessionId) -> SessionDetail | None:
+    def session(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> SessionDetail | None:
         """Return one session with its tasks, or None."""
         self._look_at(STORE)
-        return super().session(session_id)
+        return super().session(session_id, owner=owner)
 
-    def sessions(self, *, limit: int, offset: int) -> Sessions:
+    def sessions(self, *, limit: int, offset: int, owner: Owner = LOCAL_OWNER) -> Sessions:
         """Return a page of sessions."""
         self._look_at(STORE)
-        return super().sessions(limit=limit, offset=offset)
+        return super().sessions(limit=limit, offset=offset, owner=owner)
+
+    def submitted_with(self, key: str, *, owner: Owner, since: Timestamp) -> tuple[str, Task] | None:
+        """Return what an idempotency key came with, and the task; or None."""
+        self._look_at(STORE)
+        return super().submitted_with(key, owner=owner, since=since)
 
     def _look_at(self, *resources: str) -> None:
         """Say what is looked at, and fail if it is to."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from alex_actors.agent_protocol import Recorded, RecordRefused, RecordsMissing
+from alex_actors.agent_protocol import History, Recorded, RecordRefused, RecordsMissing
 from alex_actors.messages import tell
-from alex_actors.session_protocol import EraseFailed, SessionErased, Settled, Stock, TaskEnded
-from alex_actors.task_store_protocol import EraseSession, Record, RecordCrash, Revoke, TakeStock
+from alex_actors.session_protocol import EraseFailed, SessionErased, Settled, Stock, TaskEnded, UnfinishedTask
+from alex_actors.task_store_protocol import EraseSession, Record, RecordCrash, Revoke, TakeStock, TellHistory
 
 if TYPE_CHECKING:
-    from alex_actors.session_protocol import UnfinishedTask
     from alex_actors.store.reader import StoreReader
-    from alex_actors.tasks import Status, Task
+    from alex_actors.tasks import Status
 
 
 class Answers:
@@ -34,7 +34,7 @@ class Answers:
     def ended(self, change: Record | RecordCrash, status: Status | None) -> None:
         """Say how the task has ended; None: as its record says."""
         if status is None:
-            task = self._reader.task(change.task_id)
+            task = self._reader.task(change.task_id, owner=change.context.owner)
             status = "failed" if task is None else task.status  # it was deleted with its session
         context = change.context.sent_by("TaskStoreActor")
         if isinstance(change, Record):
@@ -42,13 +42,22 @@ class Answers:
         else:
             tell(change.session, TaskEnded(context=context, task_id=change.task_id, status=status))
 
-    def settled(self, message: Revoke, task: Task | None) -> None:
+    def settled(self, message: Revoke) -> None:
         """Say whether the task is recorded."""
+        task = self._reader.task(message.task_id, owner=message.context.owner)
         context = message.context.sent_by("TaskStoreActor")
         tell(message.session, Settled(context=context, task_id=message.task_id, task=task))
 
-    def stock(self, message: TakeStock, unfinished: tuple[UnfinishedTask, ...], last_place: int) -> None:
+    def history(self, message: TellHistory) -> None:
+        """Say what is recorded of a task."""
+        events = self._reader.events(message.task_id, owner=message.context.owner, after=0, limit=sys.maxsize)
+        context = message.context.sent_by("TaskStoreActor")
+        tell(message.agent, History(context=context, bodies=tuple(event.body for event in events or ())))
+
+    def stock(self, message: TakeStock) -> None:
         """Say what is unfinished."""
+        found, last_place = self._reader.unfinished(), self._reader.last_place()
+        unfinished = tuple(UnfinishedTask(task, recorded) for task, recorded in found)
         stock = Stock(
             context=message.context.sent_by("TaskStoreActor"),
             incarnation=message.incarnation,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -10,17 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event, exc, pool
 
-from alex_actors.store.schema import APPLICATION_ID, MIGRATIONS
+from alex_actors.store.database_file import FilesChanged, OpenedFiles, advice, trouble_with, vanished
+from alex_actors.store.migrations import MIGRATIONS
+from alex_actors.store.schema import APPLICATION_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from alex_actors.store.schema import Migration
+    from sqlalchemy.engine import ExceptionContext
+
+    from alex_actors.store.migrations import Migration
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL", "OFF"]
 
 BUSY_TIMEOUT = 2.0
 """Seconds that a statement waits for another program's lock: a backup or a look with ``sqlite3`` takes less."""
+
+PRIMARY = 0xFF
+"""The part of an error code of SQLite's that says of which kind it is."""
 
 OPEN_AS_CREATED = 0o600
 """The database has what users asked and got: nobody else on the machine reads it."""
@@ -38,15 +46,20 @@ def open_writer(path: Path, *, synchronous: Synchronous, migrations: Sequence[Mi
     """
     with contextlib.ExitStack() as undo:
         try:
+            if missing := vanished(path):
+                raise DatabaseError(missing)
             path.touch(mode=OPEN_AS_CREATED)
             with contextlib.closing(_connect(path)) as connection:
                 _check_owner(connection, path)
                 connection.execute("PRAGMA journal_mode=WAL")  # cannot be set within a transaction
             engine = _engine(path, pool_class=pool.StaticPool, pool_size=None, query="")
             undo.callback(engine.dispose)
-            event.listen(engine, "connect", _on_connect(f"PRAGMA synchronous={synchronous}"))
-            with engine.begin() as transaction:
+            # Deleted content is overwritten: what a client has deleted is not found in the file's free pages.
+            pragmas = (f"PRAGMA synchronous={synchronous}", "PRAGMA secure_delete=ON")
+            event.listen(engine, "connect", _on_connect(*pragmas))
+            with _without_foreign_keys(engine), engine.begin() as transaction:
                 _migrate(transaction, path, migrations)
+            event.listen(engine, "begin", _check_before(OpenedFiles(path)), insert=True)
         except (exc.DBAPIError, sqlite3.Error, OSError) as error:
             raise DatabaseError(explain(error, path)) from error
         undo.pop_all()
@@ -56,6 +69,7 @@ def open_writer(path: Path, *, synchronous: Synchronous, migrations: Sequence[Mi
 def open_readers(path: Path, *, connections: int) -> Engine:
     """Open the database for readers, which never wait for the writer; ``connections`` of them at once."""
     engine = _engine(path, pool_class=pool.QueuePool, pool_size=connections, query="?mode=ro")
+    event.listen(engine, "connect", _check_before(OpenedFiles(path)))
     event.listen(engine, "connect", _on_connect("PRAGMA query_only=ON"))
     return engine
 
@@ -66,6 +80,7 @@ def _engine(path: Path, *, pool_class: type[pool.Pool], pool_size: int | None, q
         "sqlite://", creator=lambda: _connect(path, query), poolclass=pool_class, **sizes
     )
     event.listen(engine, "begin", _begin_immediate if not query else _begin)
+    event.listen(engine, "handle_error", _failure_of_the_store)
     return engine
 
 
@@ -88,12 +103,54 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
+def _check_before(files: OpenedFiles) -> Any:  # Any: SQLAlchemy's listeners have no common type
+    """Return a listener that fails as a disk does while the files are not those that were opened."""
+
+    def check(*_: object) -> None:
+        try:
+            files.check()
+        except FilesChanged as error:
+            cause = sqlite3.OperationalError(str(error))
+            raise exc.OperationalError(None, None, cause) from error
+
+    return check
+
+
+def _failure_of_the_store(context: ExceptionContext) -> exc.OperationalError | None:
+    """Have a damaged database fail as a broken disk does.
+
+    The driver has a class of errors for what cannot be done now, OperationalError. This, which fails for every row
+    alike, it raises as its base class, among those for one row that is refused. What the connection keeps of the
+    file in memory is forgotten, so that it sees when that is mended.
+    """
+    error = context.sqlalchemy_exception
+    if type(error) is not exc.DatabaseError:
+        return None
+    if (
+        context.connection is not None
+        and (open_one := context.connection.connection.driver_connection) is not None
+    ):
+        with contextlib.suppress(sqlite3.Error):
+            open_one.execute("PRAGMA shrink_memory")
+    return exc.OperationalError(context.statement, context.parameters, context.original_exception)
+
+
 def _on_connect(*pragmas: str) -> Any:  # Any: SQLAlchemy's listeners have no common type
     def on_connect(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in (*pragmas, "PRAGMA foreign_keys=ON"):
             connection.execute(pragma)
 
     return on_connect
+
+
+@contextlib.contextmanager
+def _without_foreign_keys(engine: Engine) -> Iterator[None]:
+    """Do not look at foreign keys meanwhile: a table that is made anew is dropped while rows refer to it."""
+    with contextlib.closing(engine.raw_connection()) as connection:  # within a transaction it has no effect
+        connection.cursor().execute("PRAGMA foreign_keys=OFF")
+    yield
+    with contextlib.closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA foreign_keys=ON")
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
@@ -120,18 +177,30 @@ def _migrate(connection: Connection, path: Path, migrations: Sequence[Migration]
 
 
 def cause_of(error: Exception) -> str:
-    """Return what the database said, without what SQLAlchemy adds."""
-    return str(error.orig if isinstance(error, exc.DBAPIError) else error)
+    """Return what the database said, without what SQLAlchemy adds; of an I/O error also which it was."""
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    name = str(getattr(cause, "sqlite_errorname", ""))
+    return f"{cause} ({name})" if name.startswith("SQLITE_IOERR") else str(cause)  # whose text is always the same
 
 
 def explain(error: Exception, path: Path) -> str:
     """Return in words for people why the database cannot be used, and what to do."""
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
-    text = str(cause)
-    if "locked" in text:
-        return f"{path} is locked by another program. Close what has it open, then start again."
-    if isinstance(cause, PermissionError) or "readonly" in text or "unable to open" in text:
-        return f"{path} cannot be written. Give this user write access to it, or choose another --data-dir."
-    if "not a database" in text or "malformed" in text:
-        return f"{path} is no intact SQLite database ({text}). Restore a backup, or choose another --data-dir."
-    return f"{path} cannot be opened: {text}."
+    if isinstance(cause, OSError):
+        return advice(cause.errno, path) or f"{path} cannot be opened: {cause}."
+    match getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & PRIMARY:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return f"{path} is locked by another program. Close what has it open, then start again."
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return (
+                f"{path} is no intact SQLite database ({cause}). Restore a backup, or choose another --data-dir."
+            )
+        case sqlite3.SQLITE_FULL:
+            known = advice(errno.ENOSPC, path)
+        case sqlite3.SQLITE_IOERR:
+            known = trouble_with(path) or advice(errno.EIO, path)
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            known = trouble_with(path) or advice(errno.EACCES, path)
+        case _:
+            known = None
+    return known or f"{path} cannot be opened: {cause_of(error)}."

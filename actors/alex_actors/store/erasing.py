@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alex_actors.broadcaster_protocol import PublishDeleted
 from alex_actors.messages import tell
-from alex_actors.values import Context, SessionId, TaskId, Value
+from alex_actors.values import Context, Owner, SessionId, TaskId, Value
 
 if TYPE_CHECKING:
     import pykka
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Erasure(Value, frozen=True):
     """A session that is deleted, or is just about to be."""
 
+    owner: Owner
     session_id: SessionId
     session_key: int
     task_ids: tuple[TaskId, ...]
@@ -36,6 +37,6 @@ def tell_of_erasure(
     """Log that a session is deleted, tell who follows it, and have its workspace removed."""
     session_id, trace_id = erased.session_id, erased.trace_id
     log.info("session.deleted", session_id=session_id, trace_id=trace_id, tasks=len(erased.task_ids))
-    context = Context(trace_id, session_id=session_id, sender="TaskStoreActor")
+    context = Context(trace_id, session_id=session_id, sender="TaskStoreActor", owner=erased.owner)
     tell(broadcaster, PublishDeleted(context=context, session_id=session_id, task_ids=erased.task_ids))
     workspaces.discard(erased.session_key)

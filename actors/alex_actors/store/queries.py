@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select, text
 
 from alex_actors.events import EVENT_TYPES, TERMINAL
-from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
+from alex_actors.store.schema import events, idempotency_keys, messages, sessions, tasks
 from alex_actors.tasks import UNFINISHED
 
 TERMINAL_TYPES = [EVENT_TYPES[event] for event in TERMINAL]
 
-_my_tasks = tasks.c.owner == LOCAL_OWNER
-_my_sessions = sessions.c.owner == LOCAL_OWNER
+_my_tasks = tasks.c.owner == bindparam("owner")
+_my_sessions = sessions.c.owner == bindparam("owner")
 _this_task = (tasks.c.task_id == bindparam("task_id"), _my_tasks)
 _this_session = (sessions.c.session_id == bindparam("session_id"), _my_sessions)
 
@@ -54,7 +54,7 @@ SESSIONS = (
 SESSION_COUNT = select(func.count()).select_from(sessions).where(_my_sessions)
 
 ENDED = select(tasks.c.task_id, tasks.c.status).where(
-    tasks.c.task_id.in_(bindparam("task_ids", expanding=True)), tasks.c.status.not_in(UNFINISHED)
+    tasks.c.task_id.in_(bindparam("task_ids", expanding=True)), _my_tasks, tasks.c.status.not_in(UNFINISHED)
 )
 LAST_ENDED = select(tasks.c.task_id, tasks.c.status).where(
     tasks.c.place.in_(
@@ -105,6 +105,7 @@ _whole_event = (
         tasks.c.parent_task_id,
         events.c.timestamp,
         events.c.body,
+        tasks.c.owner,
     )
     .join_from(events, tasks, tasks.c.place == events.c.place)
     .join(sessions, sessions.c.session_key == events.c.session_key)
@@ -115,6 +116,20 @@ EVENTS_AFTER = _whole_event
 _events = _whole_event.limit(bindparam("limit"))
 EVENTS_OF_TASK = _events.where(events.c.place == bindparam("key"))
 EVENTS_OF_SESSION = _events.where(events.c.session_key == bindparam("key"))
+
+MESSAGES_OF_SESSION = (
+    select(messages.c.role, messages.c.content).join(sessions).where(*_this_session).order_by(messages.c.position)
+)
+
+SUBMITTED_WITH = (
+    select(idempotency_keys.c.fingerprint, tasks.c.task_id)
+    .join(tasks)
+    .where(
+        idempotency_keys.c.owner == bindparam("owner"),
+        idempotency_keys.c.idempotency_key == bindparam("key"),
+        idempotency_keys.c.created_at > bindparam("since"),
+    )
+)
 
 TASKS = {
     (of_session, with_status): _page_of_tasks(of_session=of_session, with_status=with_status)

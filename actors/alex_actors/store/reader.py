@@ -10,6 +10,7 @@ from alex_actors.events import RecordedEvent
 from alex_actors.replies import SessionDetail, Sessions, Tasks
 from alex_actors.store import queries
 from alex_actors.store.rows import session_of_row, task_of_row
+from alex_actors.values import LOCAL_OWNER, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from alex_actors.tasks import Status, Task
-    from alex_actors.values import SessionId, TaskId
+    from alex_actors.values import SessionId, TaskId, Timestamp
 
     _Parameters = Mapping[str, str | int | None]
 
@@ -28,10 +29,10 @@ class StoreReader:
     def __init__(self, *, engine: Engine) -> None:
         self._engine = engine
 
-    def task(self, task_id: TaskId) -> Task | None:
+    def task(self, task_id: TaskId, *, owner: Owner = LOCAL_OWNER) -> Task | None:
         """Return one task, or None."""
         with self._engine.connect() as connection:
-            row = connection.execute(queries.ONE_TASK, {"task_id": task_id}).one_or_none()
+            row = connection.execute(queries.ONE_TASK, {"task_id": task_id, "owner": owner}).one_or_none()
         return None if row is None else task_of_row(row)
 
     def unfinished(self) -> list[tuple[Task, int]]:
@@ -41,10 +42,12 @@ class StoreReader:
             rows = connection.execute(queries.UNFINISHED_TASKS).all()
         return [(task, counts[task.place]) for task in map(task_of_row, rows)]
 
-    def ended(self, task_ids: Collection[TaskId]) -> tuple[tuple[TaskId, Status], ...]:
+    def ended(
+        self, task_ids: Collection[TaskId], *, owner: Owner = LOCAL_OWNER
+    ) -> tuple[tuple[TaskId, Status], ...]:
         """Return those of the tasks that have ended, with their status."""
         with self._engine.connect() as connection:
-            rows = connection.execute(queries.ENDED, {"task_ids": list(task_ids)})
+            rows = connection.execute(queries.ENDED, {"task_ids": list(task_ids), "owner": owner})
             return tuple((row[0], row[1]) for row in rows)
 
     def last_ended(self, limit: int) -> tuple[tuple[TaskId, Status], ...]:
@@ -52,15 +55,31 @@ class StoreReader:
         with self._engine.connect() as connection:
             return tuple((row[0], row[1]) for row in connection.execute(queries.LAST_ENDED, {"limit": limit}))
 
-    def tasks(self, *, limit: int, offset: int, session_id: SessionId | None, status: Status | None) -> Tasks:
+    def tasks(
+        self,
+        *,
+        limit: int,
+        offset: int,
+        session_id: SessionId | None,
+        status: Status | None,
+        owner: Owner = LOCAL_OWNER,
+    ) -> Tasks:
         """Return a page of tasks, the last confirmed first."""
         page, count = queries.TASKS[session_id is not None, status is not None]
-        wanted = {"session_id": session_id, "status": status, "limit": limit, "offset": offset}
+        wanted = {
+            "session_id": session_id, "status": status, "limit": limit, "offset": offset, "owner": owner
+        }  # fmt: skip
         rows, total = self._page(page, count, wanted)
         return Tasks(tuple(task_of_row(row) for row in rows), total)
 
     def events(
-        self, task_id: TaskId, *, after: int, limit: int, most_bytes: int | None = None
+        self,
+        task_id: TaskId,
+        *,
+        after: int,
+        limit: int,
+        most_bytes: int | None = None,
+        owner: Owner = LOCAL_OWNER,
     ) -> tuple[RecordedEvent, ...] | None:
         """Return a task's events with an id above ``after``, in order; None if there is no such task.
 
@@ -68,7 +87,11 @@ class StoreReader:
         """
         wanted = {"after": after, "limit": limit}
         return self._events(
-            queries.PLACE_OF_TASK, {"task_id": task_id}, queries.EVENTS_OF_TASK, wanted, most_bytes=most_bytes
+            queries.PLACE_OF_TASK,
+            {"task_id": task_id, "owner": owner},
+            queries.EVENTS_OF_TASK,
+            wanted,
+            most_bytes=most_bytes,
         )
 
     def session_events(
@@ -79,6 +102,7 @@ class StoreReader:
         limit: int,
         most_bytes: int | None = None,
         key: int | None = None,
+        owner: Owner = LOCAL_OWNER,
     ) -> tuple[RecordedEvent, ...] | None:
         """Return the events of all tasks of a session, as ``events`` does; None if there is no such session.
 
@@ -86,18 +110,18 @@ class StoreReader:
         """
         return self._events(
             queries.KEY_OF_SESSION,
-            {"session_id": session_id},
+            {"session_id": session_id, "owner": owner},
             queries.EVENTS_OF_SESSION,
             {"after": after, "limit": limit},
             most_bytes=most_bytes,
             wanted_key=key,
         )
 
-    def session_key(self, session_id: SessionId) -> int | None:
+    def session_key(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> int | None:
         """Return the key of a session, None if there is none of that ID."""
         with self._engine.connect() as connection:
             key: int | None = connection.execute(
-                queries.KEY_OF_SESSION, {"session_id": session_id}
+                queries.KEY_OF_SESSION, {"session_id": session_id, "owner": owner}
             ).scalar_one_or_none()
         return key
 
@@ -117,6 +141,16 @@ class StoreReader:
         with self._engine.connect() as connection:
             rows = connection.execute(queries.EVENTS_AFTER, {"after": event_id})
             return [RecordedEvent(*row) for row in rows]
+
+    def submitted_with(self, key: str, *, owner: Owner, since: Timestamp) -> tuple[str, Task] | None:
+        """Return the fingerprint that an idempotency key came with, and its task; None if not used since."""
+        with self._engine.connect() as connection:
+            wanted = {"key": key, "owner": owner, "since": since}
+            row = connection.execute(queries.SUBMITTED_WITH, wanted).one_or_none()
+            if row is None:
+                return None
+            task = connection.execute(queries.ONE_TASK, {"task_id": row.task_id, "owner": owner}).one()
+        return row.fingerprint, task_of_row(task)
 
     def last_place(self) -> int:
         """Return the last place that was given, 0 if none was."""
@@ -156,18 +190,19 @@ class StoreReader:
             rows.close()
         return tuple(events)
 
-    def session(self, session_id: SessionId) -> SessionDetail | None:
+    def session(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> SessionDetail | None:
         """Return one session with its tasks in the order of their confirmation, or None."""
         with self._engine.connect() as connection:
-            row = connection.execute(queries.ONE_SESSION, {"session_id": session_id}).one_or_none()
+            wanted = {"session_id": session_id, "owner": owner}
+            row = connection.execute(queries.ONE_SESSION, wanted).one_or_none()
             if row is None:
                 return None
-            rows = connection.execute(queries.TASKS_OF_SESSION, {"session_id": session_id}).all()
+            rows = connection.execute(queries.TASKS_OF_SESSION, wanted).all()
         return SessionDetail(session_of_row(row), tuple(task_of_row(task) for task in rows))
 
-    def sessions(self, *, limit: int, offset: int) -> Sessions:
+    def sessions(self, *, limit: int, offset: int, owner: Owner = LOCAL_OWNER) -> Sessions:
         """Return a page of sessions, the last used first."""
-        wanted = {"limit": limit, "offset": offset}
+        wanted: _Parameters = {"limit": limit, "offset": offset, "owner": owner}
         rows, total = self._page(queries.SESSIONS, queries.SESSION_COUNT, wanted)
         return Sessions(tuple(session_of_row(row) for row in rows), total)
 

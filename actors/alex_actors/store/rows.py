@@ -10,25 +10,29 @@ from sqlalchemy import Row
 from alex_actors.events import RecordedEvent
 from alex_actors.store.schema import tasks
 from alex_actors.tasks import Result, Session, Task
-from alex_actors.values import SessionId, Timestamp
+from alex_actors.values import SessionId, SessionName, Timestamp
 
 _encode = msgspec.json.Encoder().encode
 _task_columns = tasks.columns.keys()
 
 
-def row_of_task(task: Task, *, owner: str) -> tuple[object, ...]:
+def row_of_task(task: Task) -> tuple[object, ...]:
     """Return the row that records a task that was just created, in the order of the columns."""
     values = msgspec.structs.asdict(task)
-    values.update(owner=owner, answer=None, stop_reason=None, metadata=_encode(task.metadata).decode())
+    values.update(answer=None, stop_reason=None, metadata=_encode(task.metadata).decode())
     return tuple([values[column] for column in _task_columns])
 
 
 def row_of_session(
-    *, session_key: int, owner: str, session_id: SessionId, at: Timestamp, metadata: dict[str, str]
+    *,
+    session_key: int,
+    session: SessionName,
+    at: Timestamp,
+    metadata: dict[str, str],
+    forked_from: SessionId | None = None,
 ) -> tuple[object, ...]:
     """Return the row that records a new session, in the order of the columns."""
-    forked_from = None
-    return (session_key, owner, session_id, at, at, forked_from, _encode(metadata).decode())
+    return (session_key, *session, at, at, forked_from, _encode(metadata).decode())
 
 
 def row_of_event(event: RecordedEvent, *, place: int, session_key: int) -> tuple[object, ...]:
@@ -40,7 +44,6 @@ def task_of_row(row: Row[*tuple[Any, ...]]) -> Task:  # Any: column values
     """Read a task. The row has all columns of ``tasks`` and the session's ``session_id``."""
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     answer, stop_reason = values.pop("answer"), values.pop("stop_reason")
-    del values["owner"]
     result = None
     if values["status"] == "completed":
         result = Result(

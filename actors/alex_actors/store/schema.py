@@ -1,18 +1,14 @@
-"""The tables, their version, and the way from each version to the next.
+"""The tables, as they are now. How a database comes to have them is in ``migrations``.
 
-Every row has an owner from the start (``local`` until there are tokens), and what a client names is unique
-per owner. Rows refer to each other by integer keys: an index entry is a fifth of one over the public IDs.
+Every row has an owner (``local`` is who works without a token), and what a client names is unique per owner.
+Rows refer to each other by integer keys: an index entry is a fifth of one over the public IDs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 from sqlalchemy import (
     JSON,
     Column,
-    Connection,
     Float,
     ForeignKey,
     Index,
@@ -27,8 +23,6 @@ from sqlalchemy import (
 
 APPLICATION_ID = 0x416C6578
 """``Alex`` in ASCII: how SQLite files of this program are told from others (PRAGMA application_id)."""
-
-LOCAL_OWNER = "local"
 
 metadata = MetaData()
 
@@ -52,7 +46,7 @@ tasks = Table(
     metadata,
     Column("place", Integer, primary_key=True),  # in the order of all confirmations
     Column("owner", String, nullable=False),
-    Column("task_id", String, nullable=False, unique=True),
+    Column("task_id", String, nullable=False),
     Column("session_key", Integer, ForeignKey("sessions.session_key"), nullable=False),
     Column("status", String, nullable=False),
     Column("task", Text, nullable=False),
@@ -77,6 +71,7 @@ tasks = Table(
     Column("max_iterations", Integer, nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("trace_id", String, nullable=False),
+    UniqueConstraint("owner", "task_id"),  # a session that is imported brings the IDs of its tasks with it
     Index("tasks_by_session", "session_key", "place"),
     Index("tasks_by_status", "owner", "status", "place"),
 )
@@ -95,8 +90,31 @@ events = Table(
     sqlite_autoincrement=True,  # an id is a position in every stream: never used again, also not after a delete
 )
 
-Migration: TypeAlias = Callable[[Connection], None]
+messages = Table(
+    "messages",  # what a session has from the one that it was forked from, before its own tasks
+    metadata,
+    Column("session_key", Integer, ForeignKey("sessions.session_key"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("content", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
-MIGRATIONS: tuple[Migration, ...] = (lambda connection: metadata.create_all(connection),)
-"""Step n (from 0) brings a database of version n to version n + 1. Steps are added, never changed: the first
-one's tables are to be written out here as SQL as soon as ``metadata`` moves on from them."""
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("idempotency_key", String, primary_key=True),
+    Column("fingerprint", String, nullable=False),  # of the body that came with it
+    Column("place", Integer, ForeignKey("tasks.place"), nullable=False),
+    Column("created_at", String, nullable=False),
+    Index("idempotency_keys_by_age", "created_at"),
+    Index("idempotency_keys_by_task", "place"),
+    sqlite_with_rowid=False,
+)
+
+fence = Table(
+    "fence",  # one row: which server writes here. Each that starts counts it up, and shuts out those before it
+    metadata,
+    Column("epoch", Integer, nullable=False),
+)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from alex_actors.events import EVENT_TYPES, TERMINAL, RecordedEvent, Stamped, TaskCreated, TaskFailed, stamp
-from alex_actors.projection import Progress, advance
+from alex_actors import ends
+from alex_actors.events import EVENT_TYPES, TERMINAL, RecordedEvent, Stamped, TaskCreated, stamp
+from alex_actors.projection import Progress, advance, progress_of
 from alex_actors.store.rows import row_of_event, row_of_session, row_of_task
-from alex_actors.store.schema import LOCAL_OWNER
 from alex_actors.store.writer import Batch
-from alex_actors.tasks import Status, Task
-from alex_actors.values import SessionId, TaskId, Timestamp, Value, milliseconds_between
+from alex_actors.tasks import KEYS_ARE_KEPT, IdempotencyKey, Status, Task
+from alex_actors.values import Owner, SessionId, SessionName, TaskId, Timestamp, Value, before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,7 @@ class LiveTask(Value, frozen=True):
     place: int
     session_key: int
     trace_id: str
+    owner: Owner
     recorded: int
     """How many events it has."""
     progress: Progress
@@ -46,12 +47,6 @@ class LiveTask(Value, frozen=True):
 
 def live_task(task: Task, recorded: int) -> LiveTask:
     """Return what is kept in memory of a task."""
-    progress = Progress(
-        status=task.status,
-        started_at=task.started_at,
-        current_iteration=task.current_iteration,
-        tokens_used=task.tokens_used,
-    )
     return LiveTask(
         task_id=task.task_id,
         session_id=task.session_id,
@@ -59,8 +54,9 @@ def live_task(task: Task, recorded: int) -> LiveTask:
         place=task.place,
         session_key=task.session_key,
         trace_id=task.trace_id,
+        owner=task.owner,
         recorded=recorded,
-        progress=progress,
+        progress=progress_of(task),
     )
 
 
@@ -93,7 +89,9 @@ class Fact(Value, frozen=True):
 class Staging:
     """The transaction that is being put together, over the state that is committed."""
 
-    def __init__(self, *, live: Mapping[TaskId, LiveTask], session_keys: dict[SessionId, int], keys: Keys) -> None:
+    def __init__(
+        self, *, live: Mapping[TaskId, LiveTask], session_keys: dict[SessionName, int], keys: Keys
+    ) -> None:
         self._committed = live
         self._session_keys = session_keys
         self._keys = keys
@@ -105,7 +103,7 @@ class Staging:
     def create(self, message: Create) -> Task:
         """Add a task, its session if it is new, and its first event."""
         new, at = message.new, message.confirmed_at
-        key = self._session_key(message.session_id, at, {})
+        key = self._session_key(message.context.session, at, {})
         self._touch(key, at)
         task = Task(
             task_id=message.task_id,
@@ -122,15 +120,18 @@ class Staging:
             max_iterations=new.max_iterations,
             metadata=new.metadata,
             trace_id=message.context.trace_id,
+            owner=message.context.owner,
         )
-        self.batch.new_tasks.append(row_of_task(task, owner=LOCAL_OWNER))
+        self.batch.new_tasks.append(row_of_task(task))
+        if message.key is not None:
+            self._keep_key(message.key, task)
         self._add_events(live_task(task, recorded=0), (stamp(at, TaskCreated(task=new.task)),))
         return task
 
-    def make_session(self, session_id: SessionId, at: Timestamp, metadata: dict[str, str]) -> bool:
+    def make_session(self, session: SessionName, at: Timestamp, metadata: dict[str, str]) -> bool:
         """Add a session unless it is there. Returns whether it was."""
-        existed = session_id in self._session_keys
-        self._session_key(session_id, at, metadata)
+        existed = session in self._session_keys
+        self._session_key(session, at, metadata)
         return existed
 
     def record(self, message: Record) -> int | None:
@@ -158,34 +159,36 @@ class Staging:
             task = self.fail(task, at, error=error, reason="error")
         return task.progress.status
 
+    def recover(self, task: LiveTask) -> None:
+        """Take up a task that a previous run of the server left unfinished."""
+        self._note("task.recovered", task, task.progress)
+
     def interrupt(self, task: LiveTask, at: Timestamp) -> None:
         """End a task that a previous run of the server left unfinished."""
-        self._note("task.recovered", task, task.progress)
+        self.recover(task)
         self.fail(task, at, error="The server was stopped before the task had ended.", reason="interrupted")
 
     def fail(
         self, task: LiveTask, at: Timestamp, *, error: str, reason: Literal["error", "interrupted"]
     ) -> LiveTask:
         """End a task as failed."""
-        event = TaskFailed(
-            error=error,
-            termination_reason=reason,
-            stop_reason=reason,
-            total_iterations=task.progress.current_iteration,
-            total_tokens=task.progress.tokens_used,
-            duration=milliseconds_between(task.progress.started_at, at),
-        )
+        event = ends.failed(task.progress, at, error, reason)
         return self._add_events(task, (stamp(at, event),))
 
     def _live(self, task_id: TaskId) -> LiveTask | None:
         return self.live.get(task_id) or self._committed.get(task_id)
 
-    def _session_key(self, session_id: SessionId, at: Timestamp, metadata: dict[str, str]) -> int:
-        key = self._session_keys.get(session_id)
+    def _keep_key(self, key: IdempotencyKey, task: Task) -> None:
+        row = {"idempotency_key": key.text, "fingerprint": key.fingerprint, "created_at": task.created_at}
+        self.batch.keys.append({"owner": task.owner, "place": task.place} | row)
+        self.batch.keys_until = before(task.created_at, KEYS_ARE_KEPT)
+
+    def _session_key(self, session: SessionName, at: Timestamp, metadata: dict[str, str]) -> int:
+        key = self._session_keys.get(session)
         if key is None:
-            key = self._session_keys[session_id] = self._keys.session()
+            key = self._session_keys[session] = self._keys.session()
             self.batch.new_sessions.append(
-                row_of_session(session_key=key, owner=LOCAL_OWNER, session_id=session_id, at=at, metadata=metadata)
+                row_of_session(session_key=key, session=session, at=at, metadata=metadata)
             )
         return key
 
@@ -224,6 +227,7 @@ class Staging:
             parent_task_id=task.parent_task_id,
             timestamp=one.at,
             body=one.body,
+            owner=task.owner,
         )
         self.events.append(event)
         self.batch.events.append(row_of_event(event, place=task.place, session_key=task.session_key))

@@ -7,26 +7,36 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Insert, Table, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Insert, Table, Update, bindparam, delete, insert, select, tuple_, update
 
 from alex_actors.projection import Progress
 from alex_actors.store.erasing import Erasure
-from alex_actors.store.schema import LOCAL_OWNER, events, sessions, tasks
+from alex_actors.store.schema import events, idempotency_keys, messages, sessions, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from sqlalchemy import Connection, Dialect, Engine
 
-    from alex_actors.values import SessionId, Timestamp
+    from alex_actors.values import SessionName, Timestamp
 
-_find_sessions = select(sessions.c.session_id, sessions.c.session_key).where(
-    sessions.c.owner == LOCAL_OWNER, sessions.c.session_id.in_(bindparam("ids", expanding=True))
+_find_sessions = select(sessions.c.owner, sessions.c.session_id, sessions.c.session_key).where(
+    tuple_(sessions.c.owner, sessions.c.session_id).in_(bindparam("names", expanding=True))
 )
 
 _tasks_of_session = select(tasks.c.task_id).where(tasks.c.session_key == bindparam("key")).order_by(tasks.c.place)
-_erase = tuple(delete(table).where(table.c.session_key == bindparam("key")) for table in (events, tasks, sessions))
+_of_tasks = select(tasks.c.place).where(tasks.c.session_key == bindparam("key"))
+_erase = (
+    delete(idempotency_keys).where(idempotency_keys.c.place.in_(_of_tasks)),
+    *(
+        delete(table).where(table.c.session_key == bindparam("key"))
+        for table in (events, tasks, messages, sessions)
+    ),
+)
 """Rows that refer to others first."""
+
+_forget_keys = delete(idempotency_keys).where(idempotency_keys.c.created_at <= bindparam("until"))
+_keep_key = insert(idempotency_keys).prefix_with("OR REPLACE")  # a clock that is set back may find an older one
 
 GROUPS = (64, 16, 4, 1)
 """How many rows are inserted by one statement: few sizes, so that SQLite's statements are compiled once."""
@@ -112,6 +122,10 @@ class Batch:
         self.new_tasks: list[tuple[object, ...]] = []
         self.progress: dict[int, Progress] = {}
         self.events: list[tuple[object, ...]] = []
+        self.keys: list[dict[str, object]] = []
+        """Idempotency keys, by column."""
+        self.keys_until: Timestamp | None = None
+        """Those that are as old as this, or older, are forgotten."""
 
 
 class Transaction:
@@ -130,41 +144,62 @@ class Transaction:
         states = [(*statements.progress_values(state), place) for place, state in batch.progress.items()]
         statements.update_tasks.run(connection, states)
         statements.insert_events.run(connection, batch.events)
+        if batch.keys:
+            connection.execute(_forget_keys, {"until": batch.keys_until})
+            connection.execute(_keep_key, batch.keys)
 
     def write_nothing_new(self) -> None:
         """Write what is there already: to see whether writing works."""
         (version,) = self._connection.exec_driver_sql("PRAGMA user_version").one()
         self._connection.exec_driver_sql(f"PRAGMA user_version={version}")
 
-    def session_keys(self, session_ids: Collection[SessionId]) -> dict[SessionId, int]:
+    def session_keys(self, names: Collection[SessionName]) -> dict[SessionName, int]:
         """Return the keys of those of the sessions that exist."""
-        if not session_ids:
+        if not names:
             return {}
-        return {row[0]: row[1] for row in self._connection.execute(_find_sessions, {"ids": list(session_ids)})}
+        found = self._connection.execute(_find_sessions, {"names": list(names)})
+        return {(row[0], row[1]): row[2] for row in found}
 
-    def erase(self, session_id: SessionId, *, trace_id: str) -> Erasure | None:
+    def erase(self, session: SessionName, *, trace_id: str) -> Erasure | None:
         """Delete a session, its tasks and their events. Returns what there was; None if there was nothing."""
-        key = self.session_keys([session_id]).get(session_id)
+        key = self.session_keys([session]).get(session)
         if key is None:
             return None
         task_ids = tuple(row[0] for row in self._connection.execute(_tasks_of_session, {"key": key}))
         for statement in _erase:
             self._connection.execute(statement, {"key": key})
-        return Erasure(session_id, key, task_ids, trace_id)
+        return Erasure(*session, key, task_ids, trace_id)
+
+
+class Superseded(Exception):
+    """Another server writes to this database now: this one must not, ever again."""
 
 
 class StoreWriter:
-    """The one connection that writes."""
+    """The one connection that writes.
+
+    It begins by counting up the fence in the database, and writes only while that is as it left it. So a server
+    that another one took the place of (the lock of its data directory was lost, or never held: not every file
+    system has locks) can record nothing more. Kleppmann, "How to do distributed locking" (2016), calls it fencing.
+    """
 
     def __init__(self, *, engine: Engine) -> None:
+        """Shut out every writer before this one. Raises SQLAlchemyError if the database cannot be written."""
         self._engine = engine
         self._statements = Statements(engine.dialect)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE fence SET epoch = epoch + 1")
+            self._epoch: int = connection.exec_driver_sql("SELECT epoch FROM fence").scalar_one()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Open a transaction that is committed at the end of the block, or rolled back if it raises.
 
-        Raises sqlalchemy.exc.SQLAlchemyError, at any point, if the database cannot be read or written.
+        Raises sqlalchemy.exc.SQLAlchemyError, at any point, if the database cannot be read or written, and
+        Superseded if another server has begun to write to it.
         """
         with self._engine.begin() as connection:
+            if connection.exec_driver_sql("SELECT epoch FROM fence").scalar_one() != self._epoch:
+                msg = "Another server has taken over this data directory; this one has stopped to write to it."
+                raise Superseded(msg)
             yield Transaction(connection, self._statements)

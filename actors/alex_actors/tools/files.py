@@ -8,11 +8,12 @@ from typing import Any
 
 from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
 from alex_actors.tools.excerpts import MAX_TEXT, fitting, whole_characters
+from alex_actors.tools.limits import Quota
 from alex_actors.tools.tool import FunctionTool, in_thread, parameters
 from alex_actors.tools.workspace import Entry, Workspace, shown, split_path
 
 MAX_BYTES = 1024 * 1024
-"""Of a file that is written, or searched (the rest is left out): a model's context holds no more."""
+"""Of a file that is searched; the rest is left out: a model's context holds no more."""
 
 MAX_ENTRIES = 1000
 """Of a listing."""
@@ -64,14 +65,19 @@ def file_read_tool() -> Tool:
     )
 
 
-def file_write_tool() -> Tool:
+def file_write_tool(*, quota: Quota) -> Tool:
     """Return the tool that writes a text file of the workspace, whole. Repeatable: the same content again."""
+
+    async def run(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
+        path, content = arguments["path"], arguments["content"]
+        return await in_thread(lambda: _write(Workspace(context.workspace), path, content, quota))
+
     return FunctionTool(
         spec=ToolSpec(
             name="file_write",
             description=(
                 "Write a text file in the workspace: a new one, or in place of what it had. "
-                f"Directories are made as needed. Up to {MAX_BYTES:,} bytes."
+                f"Directories are made as needed. Up to {quota.file_bytes:,} bytes."
             ),
             parameters=parameters(
                 {"path": _PATH, "content": {"type": "string", "description": "All of its text."}},
@@ -79,7 +85,7 @@ def file_write_tool() -> Tool:
             ),
             repeatable=True,
         ),
-        run=_run_write,
+        run=run,
     )
 
 
@@ -91,11 +97,6 @@ async def _run_list(arguments: Mapping[str, Any], context: ToolContext) -> str: 
 async def _run_read(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
     path, offset = arguments["path"], arguments["offset"]
     return await in_thread(lambda: _read(Workspace(context.workspace), path, offset))
-
-
-async def _run_write(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
-    path, content = arguments["path"], arguments["content"]
-    return await in_thread(lambda: _write(Workspace(context.workspace), path, content))
 
 
 def _list(workspace: Workspace, path: str, *, recursive: bool) -> str:
@@ -139,14 +140,14 @@ def _read(workspace: Workspace, path: str, offset: int) -> str:
     return f"{text}\n[cut: bytes {offset:,} to {end:,} of {content.size:,}; to read on, give the offset {end}]"
 
 
-def _write(workspace: Workspace, path: str, content: str) -> str:
+def _write(workspace: Workspace, path: str, content: str, quota: Quota) -> str:
     try:
         data = content.encode()
     except UnicodeEncodeError:
         raise ToolError("The content is not valid Unicode: it has half of a surrogate pair.") from None
-    if len(data) > MAX_BYTES:
-        raise ToolError(f"The content has {len(data):,} bytes; a file can have up to {MAX_BYTES:,}.")
-    workspace.write(path, data)
+    if len(data) > quota.file_bytes:
+        raise ToolError(f"The content has {len(data):,} bytes; a file can have up to {quota.file_bytes:,}.")
+    workspace.write(path, data, quota=quota)
     # Nothing of whether it was there before: the call is safe to repeat, and so is its result.
     return f"Wrote {_size(len(data))} to {shown(path)}."
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self, TypeVar, overload
+from uuid import uuid4
 
 import httpx
 
@@ -58,9 +59,12 @@ class AsyncClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        new_key: Callable[[], str] = lambda: f"{uuid4()}",
     ) -> None:
         self._address = Address(base_url, token=token, timeout=timeout, silence=silence)
-        self._calls = Calls(monotonic=monotonic, random=chance, timeout=timeout, give_up_after=give_up_after)
+        self._calls = Calls(
+            monotonic=monotonic, random=chance, new_key=new_key, timeout=timeout, give_up_after=give_up_after
+        )
         self._sleep = sleep
         self._borrowed = http
         self._http = http or httpx.AsyncClient(limits=limits(), trust_env=self._address.trust_env)
@@ -94,11 +98,13 @@ class AsyncClient:
         max_iterations: int | None = None,
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
     ) -> Task:
         """Submit a task, and return it as it was recorded. None means the server's default.
 
-        Sent once: after a ConnectionFailed look among the tasks before you submit it again. Raises BadRequest,
-        SessionIsBusy, TooManyRequests, Unavailable.
+        Sent up to four times if the connection fails or the server is not ready, and starts one task: each submit
+        has an idempotency key, a new one unless it is given. Give the same one to repeat a submit yourself. Raises
+        BadRequest, SessionIsBusy, KeyReused, TooManyRequests, Unavailable, ConnectionFailed.
         """
         return await self._run(
             self._calls.submit(
@@ -111,6 +117,7 @@ class AsyncClient:
                 max_iterations=max_iterations,
                 model=model,
                 metadata=metadata,
+                idempotency_key=idempotency_key,
             )
         )
 
@@ -174,6 +181,23 @@ class AsyncClient:
     async def delete_session(self, session_id: str) -> None:
         """Cancel a session's tasks, and delete it with all that belongs to it. Raises UnknownSession."""
         await self._run(self._calls.delete_session(session_id))
+
+    async def fork(
+        self, session_id: str, *, new_session_id: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> SessionDetail:
+        """Copy a session, its conversation and its files, and return the copy. Sent once.
+
+        Raises UnknownSession, SessionExists.
+        """
+        return await self._run(self._calls.fork(session_id, new_session_id, metadata))
+
+    async def export_session(self, session_id: str) -> bytes:
+        """Return all of a session, its tasks and their events, as a JSON document. Raises UnknownSession."""
+        return await self._run(self._calls.export_session(session_id))
+
+    async def import_session(self, document: bytes) -> SessionDetail:
+        """Make the session that was exported, here or elsewhere. Sent once. Raises BadRequest, SessionExists."""
+        return await self._run(self._calls.import_session(document))
 
     # The server.
 

@@ -4,13 +4,14 @@ A call is a generator: it yields a Request, is sent the Reply, or is thrown a Co
 result. A client that blocks and one that does not drive the same generators (*sans I/O*:
 https://sans-io.readthedocs.io).
 
-What only reads is repeated when the connection fails. A submit is not, nor is anything else that changes
-something: after a connection that broke nobody knows whether the server got the request, and a repeat might
-start a second task.
+What only reads is repeated when the connection fails, or the server is not ready. So is a submit: its idempotency
+key tells the server that it is the same one, so that no second task is started. What else changes something is
+sent once: after a connection that broke nobody knows whether the server got it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from math import inf
@@ -23,6 +24,7 @@ from alex_http.client.errors import (
     TEMPORARY,
     AlexError,
     ConnectionFailed,
+    SessionExists,
     SessionIsBusy,
     TaskHasEnded,
     Unavailable,
@@ -49,9 +51,9 @@ from alex_http.client.values import (
 )
 
 ATTEMPTS = 4
-"""How often a read is sent at most."""
+"""How often a read or a submit is sent at most."""
 FIRST_READ_PAUSE, LONGEST_READ_PAUSE = 0.2, 2.0
-"""Seconds before a read is repeated: somebody waits for it, and a server may ask for minutes (``Retry-After``)."""
+"""Seconds before it is sent again: somebody waits for it, and a server may ask for minutes (``Retry-After``)."""
 LONGEST_POLL = 30.0
 """Seconds that one reply is waited for. The server takes 60; proxies tend to cut what is silent for as long."""
 GRACE = 1.0
@@ -63,6 +65,9 @@ Call: TypeAlias = Generator[Request, Reply, T]
 _TASK = Refusals(not_found=UnknownTask, conflict=TaskHasEnded)
 _OTHER = Refusals()
 _SESSION = Refusals(not_found=UnknownSession, conflict=SessionIsBusy)
+_COPY = Refusals(not_found=UnknownSession, conflict=SessionExists)
+
+_KEY = re.compile(r"[!-~]{1,255}")
 
 
 class _Submit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,7 +85,7 @@ class _Submit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _MakeSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of a call that makes a session."""
+    """The body of a call that makes a session, new or as a fork."""
 
     session_id: str | None = None
     metadata: Mapping[str, str] | None = None
@@ -101,11 +106,13 @@ class Calls:
         *,
         monotonic: Callable[[], float],
         random: Callable[[], float],
+        new_key: Callable[[], str],
         timeout: float,
         give_up_after: float | None,
     ) -> None:
         self._monotonic = monotonic
         self._random = random
+        self._new_key = new_key
         self._timeout = timeout
         self._give_up_after = give_up_after
 
@@ -121,8 +128,12 @@ class Calls:
         max_iterations: int | None,
         model: str | None,
         metadata: Mapping[str, str] | None,
+        idempotency_key: str | None,
     ) -> Call[Task]:
-        """Submit a task."""
+        """Submit a task, under a key of its own if none is given. Raises ValueError for a key that is none."""
+        key = self._new_key() if idempotency_key is None else idempotency_key
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"idempotency_key has 1 to 255 visible ASCII characters; it was {key!r}.")
         body = _Submit(
             task=task,
             session_id=session_id,
@@ -134,7 +145,9 @@ class Calls:
             model=model,
             metadata=metadata,
         )
-        reply = yield _post("/api/tasks", body)
+        request = _post("/api/tasks", body)
+        request = replace(request, headers={**request.headers, "Idempotency-Key": key})
+        reply = yield from self._until_answered(request, _SESSION)
         return read(reply, Task, _SESSION)
 
     def task(self, task_id: str) -> Call[Task]:
@@ -216,6 +229,25 @@ class Calls:
         reply = yield Request(method="DELETE", path=_session(session_id))
         check(reply, _SESSION)
 
+    def fork(
+        self, session_id: str, new_session_id: str | None, metadata: Mapping[str, str] | None
+    ) -> Call[SessionDetail]:
+        """Copy a session."""
+        body = _MakeSession(session_id=new_session_id, metadata=metadata)
+        reply = yield _post(f"{_session(session_id)}/fork", body)
+        return read(reply, SessionDetail, _COPY)
+
+    def export_session(self, session_id: str) -> Call[bytes]:
+        """Read all of a session, as one document."""
+        reply = yield from self._get(f"{_session(session_id)}/export", refusals=_SESSION)
+        return reply.body
+
+    def import_session(self, document: bytes) -> Call[SessionDetail]:
+        """Make the session that was exported."""
+        headers = {"Content-Type": "application/json"}
+        reply = yield Request(method="POST", path="/api/import", headers=headers, body=document)
+        return read(reply, SessionDetail, _COPY)
+
     def health(self) -> Call[Health]:
         """Read the server's health. That it is bad is no error: 503 has the same body."""
         reply = yield Request(method="GET", path="/health")
@@ -240,11 +272,15 @@ class Calls:
     def _get(
         self, path: str, query: Mapping[str, str | int] | None = None, *, refusals: Refusals = _OTHER
     ) -> Call[Reply]:
-        """Read, a few times if need be. Raises what went wrong the last time."""
+        """Read, a few times if need be."""
+        request = Request(method="GET", path=path, query=query or {}, headers={"Accept": "application/json"})
+        return (yield from self._until_answered(request, refusals))
+
+    def _until_answered(self, request: Request, refusals: Refusals) -> Call[Reply]:
+        """Send what may be sent again, a few times if need be. Raises what went wrong the last time."""
         patience = Patience(
             monotonic=self._monotonic, random=self._random, give_up_after=None, first_pause=FIRST_READ_PAUSE
         )
-        request = Request(method="GET", path=path, query=query or {}, headers={"Accept": "application/json"})
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 reply = yield request

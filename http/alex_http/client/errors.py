@@ -8,13 +8,15 @@ AlexError
 └── ApiError                     the server said no: `status`, `title`, `detail`, `errors`
     ├── BadRequest 400
     ├── Unauthorized 401         a token is required
-    ├── Forbidden 403
+    ├── Forbidden 403            it is wrong, or revoked, or its scope is too small
     ├── NotFound 404
     │   ├── UnknownTask
     │   └── UnknownSession
     ├── Conflict 409
     │   ├── TaskHasEnded         too late to cancel it
-    │   └── SessionIsBusy        and the strategy is `reject`; or it is being deleted
+    │   ├── SessionIsBusy        and the strategy is `reject`; or it is being deleted
+    │   └── SessionExists        the one to be made by a fork or an import
+    ├── KeyReused 422            the idempotency key was used for another submit
     ├── TooManyRequests 429      too many unfinished tasks, or requests; with `retry_after`
     └── ServerError 5xx
         └── Unavailable 502, 503, 504   starting, stopping, at a limit, not behind its proxy; with `retry_after`
@@ -143,6 +145,14 @@ class TaskHasEnded(Conflict):
 
 class SessionIsBusy(Conflict):
     """The session has unfinished tasks and the strategy is ``reject``, or the session is being deleted."""
+
+
+class SessionExists(Conflict):
+    """The session to be made, by a fork or an import, or a task of it is there already, or is being deleted."""
+
+
+class KeyReused(ApiError):
+    """The idempotency key was used within 24 hours, for a submit of something else."""
 
 
 class TooManyRequests(ApiError):

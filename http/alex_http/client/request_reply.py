@@ -17,6 +17,7 @@ from alex_http.client.errors import (
     Conflict,
     FieldError,
     Forbidden,
+    KeyReused,
     NotFound,
     ServerError,
     TooManyRequests,
@@ -121,6 +122,8 @@ def _kind(status: int) -> type[ApiError]:
             return NotFound
         case 409:
             return Conflict
+        case 422:
+            return KeyReused
         case 429:
             return TooManyRequests
         case 502 | 503 | 504:

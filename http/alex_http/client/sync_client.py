@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from types import TracebackType
 from typing import Self, TypeVar, overload
+from uuid import uuid4
 
 import httpx
 
@@ -47,6 +48,7 @@ class Client:
     * ``give_up_after``: seconds for which `wait` and `events` try to reach a server that is away; None: for ever.
     * ``silence``: seconds without a byte after which an event stream counts as cut. The server sends one every 10.
     * ``http``: is used instead of a client of its own, and not closed.
+    * ``new_key`` makes the idempotency key of a submit.
     * ``sleep``, ``monotonic``, ``chance`` (a number from 0 to 1): for tests.
 
     Raises ValueError for a ``base_url`` that is none, or a ``token`` that cannot be sent.
@@ -64,9 +66,12 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        new_key: Callable[[], str] = lambda: f"{uuid4()}",
     ) -> None:
         self._address = Address(base_url, token=token, timeout=timeout, silence=silence)
-        self._calls = Calls(monotonic=monotonic, random=chance, timeout=timeout, give_up_after=give_up_after)
+        self._calls = Calls(
+            monotonic=monotonic, random=chance, new_key=new_key, timeout=timeout, give_up_after=give_up_after
+        )
         self._sleep = sleep
         self._borrowed = http
         self._http = http or httpx.Client(limits=limits(), trust_env=self._address.trust_env)
@@ -100,11 +105,13 @@ class Client:
         max_iterations: int | None = None,
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
     ) -> Task:
         """Submit a task, and return it as it was recorded. None means the server's default.
 
-        Sent once: after a ConnectionFailed look among the tasks before you submit it again. Raises BadRequest,
-        SessionIsBusy, TooManyRequests, Unavailable.
+        Sent up to four times if the connection fails or the server is not ready, and starts one task: each submit
+        has an idempotency key, a new one unless it is given. Give the same one to repeat a submit yourself. Raises
+        BadRequest, SessionIsBusy, KeyReused, TooManyRequests, Unavailable, ConnectionFailed.
         """
         return self._run(
             self._calls.submit(
@@ -117,6 +124,7 @@ class Client:
                 max_iterations=max_iterations,
                 model=model,
                 metadata=metadata,
+                idempotency_key=idempotency_key,
             )
         )
 
@@ -176,6 +184,23 @@ class Client:
     def delete_session(self, session_id: str) -> None:
         """Cancel a session's tasks, and delete it with all that belongs to it. Raises UnknownSession."""
         self._run(self._calls.delete_session(session_id))
+
+    def fork(
+        self, session_id: str, *, new_session_id: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> SessionDetail:
+        """Copy a session, its conversation and its files, and return the copy. Sent once.
+
+        Raises UnknownSession, SessionExists.
+        """
+        return self._run(self._calls.fork(session_id, new_session_id, metadata))
+
+    def export_session(self, session_id: str) -> bytes:
+        """Return all of a session, its tasks and their events, as a JSON document. Raises UnknownSession."""
+        return self._run(self._calls.export_session(session_id))
+
+    def import_session(self, document: bytes) -> SessionDetail:
+        """Make the session that was exported, here or elsewhere. Sent once. Raises BadRequest, SessionExists."""
+        return self._run(self._calls.import_session(document))
 
     # The server.
 

@@ -11,10 +11,11 @@ Imports waitress and the standard library, and nothing else of this program: doc
 out.
 """
 
-from alex_http.transport.channels import Refusal, RefusedRequest
 from alex_http.transport.feed import Feed, Reason
 from alex_http.transport.holds import HOLD, Hold
+from alex_http.transport.limits import Limits
+from alex_http.transport.replies import Refusal, RefusedRequest
 from alex_http.transport.server import Server
 from alex_http.transport.sockets import CannotListen
 
-__all__ = ["HOLD", "CannotListen", "Feed", "Hold", "Reason", "Refusal", "RefusedRequest", "Server"]
+__all__ = ["HOLD", "CannotListen", "Feed", "Hold", "Limits", "Reason", "Refusal", "RefusedRequest", "Server"]

@@ -1,149 +1,29 @@
-"""Where a connection differs from waitress': how it refuses, drains, closes, and waits.
+"""Where a connection differs from waitress': how it refuses, drains, closes, waits, and is not waited for.
 
 waitress answers what its parser refuses as plain text, resets the connection of a client that is still sending,
-never closes one that stopped reading, has no way to stop that lets requests finish, and keeps a worker until a
-reply is complete. Its classes are made to be subclassed (``channel_class``, ``task_class``, ``error_task_class``,
-``parser_class``); what is private of it and used here is why its minor version is pinned.
+never closes one that stopped reading or sends a byte now and then, has no way to stop that lets requests finish,
+and keeps a worker until a reply is complete. Its classes are made to be subclassed (``channel_class``,
+``task_class``, ``error_task_class``, ``parser_class``); what is private of it and used here is why its minor
+version is pinned.
 """
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
+from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # waitress has no types
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]  # waitress has no types
-from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]  # waitress has no types
-from waitress.task import ErrorTask, WSGITask  # type: ignore[import-untyped]  # waitress has no types
 
-from alex_http.transport.holds import HOLD, Hold
+from alex_http.transport.holds import Hold
+from alex_http.transport.limits import KEPT_ALIVE, LEAST_RATE, LINGER
+from alex_http.transport.parser import Parser
+from alex_http.transport.proxies import counted_as
+from alex_http.transport.replies import Parked, RefusalTask, RequestTask
 
 PATIENCE = 30.0
 """Seconds for which a worker waits for a client that has more than 16 MiB to read before it goes on."""
-
-LINGER = 5
-"""Seconds for which what a refused client still sends is read and dropped, so that it gets to read its reply.
-
-Up to ``cleanup_interval`` more, since that is how often waitress looks.
-"""
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """A parser that refuses a target such as ``http://[``, at which waitress' own drops the connection."""
-
-    command = ""
-
-    def received(self, data: bytes) -> int:
-        """Take what came; return how much of it was this request's."""
-        begun = self.header_plus
-        consumed: int = super().received(data)
-        if self.error is not None and self.body_rcv is None and (begun + data).lstrip().startswith(b"HEAD "):
-            self.command = "HEAD"  # waitress forgets it with headers that it refuses; the reply must have no body
-        return consumed
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Parse the request line and the headers. Raises ParsingError."""
-        try:
-            super().parse_header(header_plus)
-        except ValueError:
-            raise ParsingError("Its target or its Content-Length cannot be read") from None
-        if self.chunked and "CONTENT_LENGTH" in self.headers:  # RFC 9112, section 6.1: somebody is smuggling
-            raise ParsingError("It has both a Content-Length and a Transfer-Encoding")
-        if self.proxy_netloc:  # RFC 9112, section 3.2.2: the target's host, if it names one, is the host
-            self.headers["HOST"] = self.proxy_netloc
-
-
-class Parked(BaseException):
-    """Leaves waitress' ``service``, which would end the request. No ``Exception``: those it catches."""
-
-
-class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
-    """One call of the application for a request."""
-
-    streams = False
-    """What follows the headers comes from a feed."""
-
-    def get_environment(self) -> dict[str, Any]:  # a WSGI environment has values of many types
-        """Return the WSGI environment, with the path as it was sent: waitress makes one slash of several."""
-        environ: dict[str, Any] = super().get_environment()
-        environ["PATH_INFO"] = self.request.path
-        environ[HOLD] = self.channel.hold
-        return environ
-
-    def build_response_header(self) -> bytes:
-        """Return the status line and the headers; the last ones on this connection if the server is stopping."""
-        if self.channel.server.draining or self.channel.last_reply:
-            self.set_close_on_finish()
-        # Not after HEAD, nor if the application failed after all and says so.
-        said = self.has_body and self.status.startswith("2") and self.request.command != "HEAD"
-        self.streams = said and self.channel.hold.feed is not None
-        if self.streams:  # frameworks give the length of the body that they have
-            self.remove_content_length_header()
-            self.content_length = None
-        header: bytes = super().build_response_header()
-        if self.streams or self.request.command == "HEAD":
-            # The end of a stream is the end of its connection: what is sent is then the same for each reader.
-            # And of what has no body, waitress would still send the end.
-            self.chunked_response = False
-            header = header.replace(b"\r\nTransfer-Encoding: chunked", b"")
-        return header
-
-    def write(self, data: bytes) -> None:
-        """Write what the application returned, unless it wants to be called again for its reply."""
-        if not self.channel.hold.waits:
-            super().write(data)
-
-    def execute(self) -> None:
-        """Call the application. Raises Parked if the request goes on."""
-        hold = self.channel.hold
-        hold.called()
-        super().execute()
-        if hold.waits:
-            if self.wrote_header:
-                raise RuntimeError("The application waits after it began its reply.")
-            raise Parked
-        if hold.feed is not None:
-            if not self.wrote_header:
-                self.write(b"")
-            if self.streams:
-                raise Parked
-
-
-class Refusal(NamedTuple):
-    """What a client is told whose request the HTTP parser refused."""
-
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
-class RefusedRequest(NamedTuple):
-    """A request that the HTTP parser refused, or at which the application itself broke."""
-
-    code: int
-    reason: str
-    headers: Mapping[str, str]
-    """As far as they were read, by names as WSGI has them, without ``HTTP_``."""
-
-
-Refuse: TypeAlias = Callable[[RefusedRequest], Refusal]
-
-
-class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
-    """A request that the HTTP parser refused, or at which the application itself broke."""
-
-    def execute(self) -> None:
-        """Answer, and close the connection: where the next request begins is not known."""
-        error = self.request.error
-        refusal = self.channel.server.refuse(RefusedRequest(error.code, str(error.body), self.request.headers))
-        self.status = refusal.status
-        self.response_headers += refusal.headers
-        self.content_length = len(refusal.body)
-        self.set_close_on_finish()
-        self.channel.linger_when_flushed = True
-        asked = (self.channel.requests or [self.request])[0]  # which it is not itself if the application broke
-        self.write(b"" if asked.command == "HEAD" else refusal.body)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
@@ -151,7 +31,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     task_class = RequestTask
     error_task_class = RefusalTask
-    parser_class = Parser
 
     linger_when_flushed = False
     """A request on it was refused before it was read to the end. Closing at once would reset the connection,
@@ -163,8 +42,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A worker wrote more than the socket took: the loop must send the rest."""
 
     connected: bool
+    addr: tuple[Any, ...]  # an address has the form of its family
     socket: Any  # as wasyncore has it: a socket, or None
-    requests: list[Any]  # waitress has no types
+    request: Parser | None
+    requests: list[Parser]
 
     hold: Hold | None = None
     """Of the request that is being answered."""
@@ -174,6 +55,37 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """Nobody works on that request: it waits, and all that can happen is that its client goes."""
     leaving = False
     """The reply is a stream, and its headers are written: the loop's thread alone sees to it."""
+
+    tick = 0
+    """When the loop looks whether it is overdue."""
+
+    def __init__(
+        self,
+        server: Any,  # the listener, which knows this class
+        sock: socket.socket,
+        addr: tuple[Any, ...],  # as above
+        adj: Adjustments,
+        map: dict[int, Any] | None = None,  # noqa: A002 - waitress' name; as above
+    ) -> None:
+        self.client = str(addr[0])
+        """The address of whom the request is from; not that of a proxy that is trusted to tell."""
+        self._quiet_since = server.clock.monotonic()
+        self._may_be_quiet = server.limits.header_seconds
+        self._asked_since: float | None = None  # when the first byte came that is not answered
+        self._sending_body_since: float | None = None  # and the whole headers
+        self._taken = 0  # bytes of replies since it was quiet
+        super().__init__(server, sock, addr, adj, map=map)
+        server.arrived(self)
+
+    def parser_class(self, adj: Adjustments) -> Parser:
+        """Return what reads the next request. waitress calls it as the class that it is there."""
+        server = self.server
+        return Parser(adj, limits=server.limits, max_body=server.max_body, memory=server.memory)
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - as above
+        """Take it out of what is waited for."""
+        super().del_channel(map)
+        self.server.departed(self)
 
     @property
     def descriptor(self) -> int | None:
@@ -205,7 +117,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     def room_for_stream(self) -> bool:
         """Return whether one more stream may be opened from here; if so, it counts from now on."""
-        admitted = bool(self.server.streams.admit(self.addr[0]))
+        admitted = bool(self.server.streams.admit(counted_as(self.client)))
         self.last_reply = not admitted  # who is refused for lack of room is not to take up more of it
         return admitted
 
@@ -221,6 +133,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             self.parked = False
             self.requests[0].get_body_stream().seek(0)  # the application may read it again
         else:
+            self.client = self.server.proxies.client(self.addr[0], self.requests[0].headers.get("X_FORWARDED_FOR"))
             self.hold = hold = Hold(self)
         try:
             super().service()
@@ -236,6 +149,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             raise
         else:
             self._finish(hold)
+            self._answered()
         self.server.changed(self)
 
     def failed(self, error: Exception) -> None:
@@ -246,11 +160,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         """Say to whoever waits to answer that it is over, and to a feed that it is not needed. Any thread."""
         feed = hold.take_feed()
         if feed is not None:
-            self.server.streams.drop(feed, self.addr[0])
+            self.server.streams.drop(feed, counted_as(self.client))
         hold.over()
 
     def cancel(self) -> None:
         """Close it, without an answer to what it asked. From any thread."""
+        for request in self.requests:
+            request.release()
         super().cancel()
         self.server.changed(self)  # waitress waits for the client to take something: one that is stuck never does
 
@@ -259,10 +175,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
         waitress alone asks for a body that it refused already, and for one that is not to come.
         """
-        if self.request.error is None and self.request.body_rcv is not None:
+        request = self.request
+        if request is None or (request.error is None and request.body_rcv is not None):
             super().send_continue()
         else:
-            self.request.expect_continue = False
+            request.expect_continue = False
 
     def readable(self) -> bool:
         """Return whether to wait for data."""
@@ -297,7 +214,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         Nor does it close a connection that failed: a worker must not, and the loop will be told of it.
         """
         with self.outbuf_lock:
-            return bool(super()._flush_some(do_close=False))
+            sent = bool(super()._flush_some(do_close=False))
+            if sent and not self.total_outbufs_len:
+                self._quiet_since = self.server.clock.monotonic()
+            return sent
+
+    def send(self, data: bytes, *, do_close: bool = True) -> int:
+        """Send what the socket takes; return how many bytes that were. Raises OSError."""
+        sent: int = super().send(data, do_close=do_close)
+        self._taken += sent
+        return sent
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         """Wait until the client has taken enough of what was written, but not for ever.
@@ -346,6 +272,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     def handle_close(self) -> None:
         """Close, and say so to whoever waits to answer."""
         super().handle_close()
+        if self.request is not None:
+            self.request.close()
         if self.leaving:
             self._leave()
         elif self.hold is not None:
@@ -357,6 +285,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         This says so, then looks whether the client is gone; ``handle_close`` notes that it is, then looks here.
         So one of the two sees the other's, also if the loop does not turn any more.
         """
+        self._answered()
         self.leaving = True
         if self.connected:
             self.server.trigger.pull_trigger(self._leave)
@@ -380,15 +309,70 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             self.del_channel()
             self.connected = False
             sock, self.socket = self.socket, None
-            self.server.streams.adopt(sock, feed, self.addr[0])
+            self.server.streams.adopt(sock, feed, counted_as(self.client))
         self._finish(hold)
         self.hold = None  # each has the other: without this, what is over would stay until garbage is collected
 
     def _linger(self) -> None:
         self.close_when_flushed = False
         self.lingering = True
-        self.last_activity = time.time() - self.adj.channel_timeout + LINGER  # waitress' clock
+        self._quiet_since = self.server.clock.monotonic()
+        self.server.expect(self)
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:  # the client is gone
             self.handle_close()
+
+    # How long it is waited for.
+
+    def received(self, data: bytes) -> bool:
+        """Take what came of requests; from the first byte of one, its client has so much time to send it all."""
+        if self._asked_since is None:
+            self._asked_since = self.server.clock.monotonic()
+        taken = bool(super().received(data))
+        request = self.request
+        if request is not None:
+            if request.headers_finished and self._sending_body_since is None:
+                self._sending_body_since = self.server.clock.monotonic()
+            self.server.expect(self)
+        return taken
+
+    def _answered(self) -> None:
+        """Take notice that a reply is written: from now on its client is waited for. For a worker."""
+        self._quiet_since = now = self.server.clock.monotonic()
+        self._may_be_quiet = KEPT_ALIVE
+        self._taken = 0
+        # What is there of the next request was sent ahead, and its client had no part in the delay.
+        self._asked_since = None if self.request is None else now
+        self._sending_body_since = None
+
+    def due(self) -> float | None:
+        """Return when its client is overdue, if nothing more comes; None while the client is not waited for."""
+        limits, quiet, request = self.server.limits, self._quiet_since, self.request
+        if self.will_close:
+            return float(quiet)
+        if self.lingering:
+            return float(quiet + LINGER)
+        if self.requests:
+            return None
+        if self.total_outbufs_len:
+            return float(quiet + limits.body_seconds + self._taken / LEAST_RATE)
+        if request is None and self._asked_since is None:
+            return float(quiet + self._may_be_quiet)
+        if request is None or not request.headers_finished:  # empty lines are no request, nor a sign of life
+            return float((self._asked_since or quiet) + limits.header_seconds)
+        begun = self._sending_body_since or quiet
+        return float(begun + limits.body_seconds + request.body_bytes_received / LEAST_RATE)
+
+    def overdue(self) -> None:
+        """Close it; say why first, if there is half a request that can be answered."""
+        request = self.request
+        waited = not (self.will_close or self.lingering or self.requests or self.total_outbufs_len)
+        if request is None or not waited:
+            self.handle_close()
+            return
+        with self.requests_lock:
+            request.refuse(408, "It was not whole in time")
+            self.requests.append(request)
+            self.request = None
+        self.server.add_task(self)

@@ -7,7 +7,7 @@ import heapq
 import math
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from alex_http.transport.feed import Feed
@@ -181,44 +181,60 @@ class Hold:
                 self._connection.failed(error)
 
 
-class Reminders:
-    """Which holds are to be reminded when. Any thread."""
+class Reminded(Protocol):
+    """Who can be reminded. Is itself, and equal to nothing else."""
 
-    def __init__(self) -> None:
+    tick: int
+
+
+R = TypeVar("R", bound=Reminded)
+
+
+class Reminders(Generic[R]):
+    """Who is to be reminded when, to ``seconds``. Any thread."""
+
+    def __init__(self, seconds: float = TICK) -> None:
+        self._seconds = seconds
         # Workers add, whoever wakes drops, and the loop takes what is due: the two collections belong together.
         self._lock = Lock()
-        self._holds: dict[int, dict[Hold, None]] = {}
+        self._all: dict[int, dict[R, None]] = {}
         self._ticks: list[int] = []
 
-    def add(self, hold: Hold, at: float) -> None:
-        """Remind it at that time, or up to a tick later."""
-        tick = math.ceil(at / TICK)
+    def add(self, reminded: R, at: float) -> None:
+        """Remind it at that time, or up to so many seconds later."""
+        tick = math.ceil(at / self._seconds)
         with self._lock:
-            hold.tick = tick
-            if tick not in self._holds:
-                self._holds[tick] = {}
+            reminded.tick = tick
+            if tick not in self._all:
+                self._all[tick] = {}
                 heapq.heappush(self._ticks, tick)
-            self._holds[tick][hold] = None
+            self._all[tick][reminded] = None
 
-    def drop(self, hold: Hold) -> None:
+    def bring_forward(self, reminded: R, at: float) -> None:
+        """Remind it then, if it would be later."""
+        if at < (reminded.tick - 1) * self._seconds:
+            self.drop(reminded)
+            self.add(reminded, at)
+
+    def drop(self, reminded: R) -> None:
         """Do not remind it."""
         with self._lock:
-            self._holds.get(hold.tick, {}).pop(hold, None)
+            self._all.get(reminded.tick, {}).pop(reminded, None)
 
-    def due(self, now: float) -> list[Hold]:
+    def due(self, now: float) -> list[R]:
         """Take those whose time has come."""
-        due: list[Hold] = []
+        due: list[R] = []
         with self._lock:
-            while self._ticks and self._ticks[0] * TICK <= now:
-                due += self._holds.pop(heapq.heappop(self._ticks))
+            while self._ticks and self._ticks[0] * self._seconds <= now:
+                due += self._all.pop(heapq.heappop(self._ticks))
         return due
 
     def next(self) -> float:
         """Return when to look again."""
         with self._lock:
-            return self._ticks[0] * TICK if self._ticks else math.inf
+            return self._ticks[0] * self._seconds if self._ticks else math.inf
 
     def __len__(self) -> int:
         """Return how many there are."""
         with self._lock:
-            return sum(map(len, self._holds.values()))
+            return sum(map(len, self._all.values()))

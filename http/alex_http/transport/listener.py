@@ -1,10 +1,12 @@
-"""The listening socket, and the connections that it took."""
+"""The listening socket, and the connections that it took: how many, and how long their clients are waited for."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +14,13 @@ from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # 
 from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]  # waitress has no types
 from waitress.wasyncore import dispatcher  # type: ignore[import-untyped]  # waitress has no types
 
-from alex_http.transport.channels import Channel, Refuse
+from alex_http.transport.channels import Channel
 from alex_http.transport.holds import Hold, Reminders
+from alex_http.transport.limits import Limits, Memory
 from alex_http.transport.loops import Loop
 from alex_http.transport.ports import Clock, Log
+from alex_http.transport.proxies import Networks, Proxies, address_of, counted_as
+from alex_http.transport.replies import Refuse, RefusedRequest
 from alex_http.transport.streams import Streams
 from alex_http.transport.workers import Workers
 
@@ -26,6 +31,10 @@ PAUSE = 1.0
 BATCH = 64
 """Connections that are accepted in one turn. waitress takes one: of thousands that come at once, the last one
 waits for as many turns."""
+GLANCE = 0.25
+"""Seconds to which it is known that a client is overdue."""
+LONGEST_UNSEEN = 10.0
+"""Seconds until a connection is looked at again whose client is not overdue: workers do not tell what they do."""
 
 
 class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
@@ -44,20 +53,32 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         workers: Workers,
         streams: Streams,
         refuse: Refuse,
+        limits: Limits,
+        max_body: int,
         patience: float,
         clock: Clock,
         log: Log,
     ) -> None:
         self.refuse = refuse
+        self.limits = limits
+        self.max_body = max_body
+        self.memory = Memory(limits.memory_bytes)
+        self.proxies = Proxies(limits.trusted_proxies)
         self.patience = patience
         self.streams = streams
+        self.clock = clock
         self.draining = False
         self._loop = loop
-        self._reminders = Reminders()
+        self._uncounted = Networks((*limits.uncounted, *limits.trusted_proxies))
+        self._connections: Counter[str] = Counter()
+        self._turned_away = b""
+        self._turned_away_until = -math.inf
+        """How long that reply is good for, on the clock that never goes back."""
+        self._deadlines: Reminders[Channel] = Reminders(GLANCE)
+        self._reminders: Reminders[Hold] = Reminders()
         self._sleeps_until = math.inf
         """When the loop looks at the reminders next, on the clock that never goes back; later at the latest."""
         self._log = log
-        self._clock = clock
         self._accept_from: float | None = None
         """When to accept again, on the clock that never goes back; None if the last time went well."""
         sockinfo = (sock.family, sock.type, sock.proto, sock.getsockname())
@@ -79,7 +100,9 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def turn(self, timeout: float) -> None:
         """Wait, at most so many seconds, until something happens or a reminder is due, and see to it."""
         self._loop.look_at(self)  # whether it accepts depends on the time, and on the others
-        self._loop.turn(self._remind_due(timeout))
+        timeout = self._remind_due(timeout)
+        self._see_who_is_overdue()
+        self._loop.turn(timeout)
 
     def changed(self, channel: Channel) -> None:
         """Take notice that a channel may wait for something else than before. From any thread."""
@@ -95,7 +118,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
     def remind(self, hold: Hold, seconds: float) -> None:
         """Have a hold's time be over in so many seconds. From any thread."""
-        at = self._clock.monotonic() + seconds
+        at = self.clock.monotonic() + seconds
         self._reminders.add(hold, at)
         if at < self._sleeps_until:
             self.wake()
@@ -112,16 +135,51 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def _remind_due(self, timeout: float) -> float:
         """Tell the holds whose time is over; return how many seconds the loop may sleep."""
         self._sleeps_until = math.inf  # from here on, one that is added wakes the loop, so that none is overlooked
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         for hold in self._reminders.due(now):
             hold.time_is_over()
         self._sleeps_until = until = min(now + timeout, self._reminders.next())
         return max(0.0, until - now)
 
+    # How long clients are waited for.
+
+    def arrived(self, channel: Channel) -> None:
+        """Take notice of a new connection."""
+        self._connections[counted_as(channel.addr[0])] += 1
+        at = channel.due()
+        self._deadlines.add(channel, self.clock.monotonic() if at is None else at)
+
+    def departed(self, channel: Channel) -> None:
+        """Take notice that one is closed, or a stream's now."""
+        self._deadlines.drop(channel)
+        address = counted_as(channel.addr[0])
+        self._connections[address] -= 1
+        if not self._connections[address]:
+            del self._connections[address]
+
+    def expect(self, channel: Channel) -> None:
+        """Take notice that a channel's client may be overdue earlier than before."""
+        at = channel.due()
+        if at is not None:
+            self._deadlines.bring_forward(channel, at)
+
+    def _see_who_is_overdue(self) -> None:
+        """See to those whose clients are. A turn costs what is due, not what is open."""
+        now = self.clock.monotonic()
+        for channel in self._deadlines.due(now):
+            at = channel.due()
+            if at is not None and at <= now:
+                channel.overdue()
+            if channel.connected:
+                later = now + LONGEST_UNSEEN
+                self._deadlines.add(channel, later if at is None or at <= now else min(at, later))
+
+    # Who comes in.
+
     def readable(self) -> bool:
         """Return whether to wait for connections."""
         ready = bool(super().readable())  # first: it is where waitress calls maintenance
-        return ready and (self._accept_from is None or self._clock.monotonic() >= self._accept_from)
+        return ready and (self._accept_from is None or self.clock.monotonic() >= self._accept_from)
 
     def handle_accept(self) -> None:
         """Accept what waits, up to a batch of it: then those that are open have their turn."""
@@ -132,7 +190,42 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
                 return
 
     def accept(self) -> tuple[socket.socket, Any] | None:  # an address has the form of its family
-        """Accept a connection, if there is one and there is room for it. Raises OSError."""
+        """Accept a connection, if there is one and there is room for it. Raises OSError.
+
+        Those whose clients have too many are told so, at once and by this thread, whose turn that does not end.
+        """
+        for _ in range(BATCH):
+            accepted = self._accept()
+            if accepted is None or self._may_come_in(str(accepted[1][0])):
+                return accepted
+            self._turn_away(accepted[0], str(accepted[1][0]))
+        return None
+
+    def _may_come_in(self, name: str) -> bool:
+        most = self.limits.connections_per_address
+        return self._connections[counted_as(name)] < most or self._uncounted.have(address_of(f"[{name}]"))
+
+    def _turn_away(self, sock: socket.socket, address: str) -> None:
+        """Say that these are too many, as far as the socket takes it, and close.
+
+        Of a flood, all of a second get the same reply: each costs no line in the log, and no JSON.
+        """
+        now, most = self.clock.monotonic(), self.limits.connections_per_address
+        if now >= self._turned_away_until:
+            self._turned_away_until = now + PAUSE
+            self._log.warning("http.too_many_connections", address=address, limit=most)
+            why = "Its client has too many connections"
+            status, headers, body = self.refuse(RefusedRequest(503, why, {}, most))
+            headers = [*headers, ("Content-Length", str(len(body))), ("Connection", "close")]
+            lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "", ""]
+            self._turned_away = "\r\n".join(lines).encode("latin-1") + body
+        with sock, contextlib.suppress(OSError):
+            sock.settimeout(0)
+            sock.send(self._turned_away)
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(self.adj.recv_bytes)  # closing with something unread is a reset, before the reply is read
+
+    def _accept(self) -> tuple[socket.socket, Any] | None:  # as above
         try:
             accepted: tuple[socket.socket, Any] | None = super().accept()  # as above
         except OSError as error:
@@ -140,7 +233,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
                 raise
             if self._accept_from is None:  # once: a shortage may last, and a line a second fills a disk
                 self._log.error("http.no_room", error=error.strerror, connections=len(self.active_channels))
-            self._accept_from = self._clock.monotonic() + PAUSE
+            self._accept_from = self.clock.monotonic() + PAUSE
             return None
         if accepted is not None:
             self._accept_from = None
@@ -166,11 +259,4 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             channel.handle_close()
 
     def maintenance(self, now: float) -> None:
-        """Close the connections that were silent for too long.
-
-        waitress marks them to be closed when they can be written to, which one that stopped reading never is.
-        """
-        for channel in self.channels:
-            silent = not channel.requests and channel.last_activity < now - self.adj.channel_timeout
-            if silent or channel.will_close:
-                channel.handle_close()
+        """Do nothing. waitress looks at every connection twice a minute; here each is looked at when it is due."""

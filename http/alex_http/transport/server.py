@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from threading import RLock, Thread
@@ -10,10 +11,12 @@ from typing import Any
 
 from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # waitress has no types
 
-from alex_http.transport.channels import PATIENCE, Refuse
+from alex_http.transport.channels import PATIENCE
+from alex_http.transport.limits import Limits
 from alex_http.transport.listener import Listener
 from alex_http.transport.loops import LoopName, new_loop
 from alex_http.transport.ports import Clock, Log
+from alex_http.transport.replies import Refuse
 from alex_http.transport.sockets import (
     BACKLOG,
     KEEP_ALIVE,
@@ -27,11 +30,10 @@ from alex_http.transport.sockets import (
 from alex_http.transport.streams import Streams
 from alex_http.transport.workers import Workers
 
-MAX_HEADERS = 64 * 1024
-"""Bytes of a request line with its headers. Browsers and proxies send up to 32 kB."""
+LIMITS = Limits()
 LONGEST_TURN = 1.0
 """Seconds that the loop waits for something to happen. It is woken for all that it must see; this is how often
-it looks for silent connections."""
+it looks who is overdue."""
 SHORT_TURN = 0.05
 """Seconds between two looks whether all streams have ended, at a stop."""
 STRAGGLERS = 0.25
@@ -48,9 +50,9 @@ class Server:
     The socket listens from construction on: who connects before ``serve`` is answered then. What its parser
     refuses is answered by ``refuse``. ``probes`` are paths that are answered while all ``workers`` are busy.
     ``connections`` and ``streams`` are how many there may be at once, each of them: fewer if the system does
-    not allow as many open files, and that is logged. ``max_body`` is in bytes; ``grace`` is how many seconds
-    requests have to finish when it is stopped; ``patience`` how many a worker waits for a client that does not
-    read. ``loop`` is None for the best that the system has. Raises CannotListen.
+    not allow as many open files, and that is logged. ``max_body`` is in bytes; ``limits`` is what else clients may
+    take; ``grace`` is how many seconds requests have to finish when it is stopped; ``patience`` how many a worker
+    waits for a client that does not read. ``loop`` is None for the best that the system has. Raises CannotListen.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Server:
         streams_per_address: int,
         max_body: int,
         grace: float,
+        limits: Limits = LIMITS,
         probes: Collection[str] = (),
         loop: LoopName | None = None,
         keep_alive: KeepAlive = KEEP_ALIVE,
@@ -89,11 +92,11 @@ class Server:
             most=streams, most_per_address=streams_per_address,
         )  # fmt: skip
         self._loop = new_loop(loop)
-        limits = {"workers": workers, "connections": connections, "max_body": max_body}
-        adj = _adjustments(sock, keep_alive=keep_alive, **limits)
+        room = {"workers": workers, "connections": connections, "headers": limits.header_bytes}
+        adj = _adjustments(sock, keep_alive=keep_alive, **room)
         self._listener = Listener(
             app=app, sock=sock, adj=adj, loop=self._loop, workers=self._workers, streams=self.streams,
-            refuse=refuse, patience=patience, clock=clock, log=log,
+            refuse=refuse, limits=limits, max_body=max_body, patience=patience, clock=clock, log=log,
         )  # fmt: skip
         self._sending = Thread(target=self.streams.run, name="streams", daemon=True)
         self._sending.start()
@@ -178,15 +181,16 @@ class Server:
 
 
 def _adjustments(
-    sock: socket.socket, *, workers: int, connections: int, max_body: int, keep_alive: KeepAlive
+    sock: socket.socket, *, workers: int, connections: int, headers: int, keep_alive: KeepAlive
 ) -> Adjustments:
     adjustments = Adjustments(
         sockets=[sock],
         threads=workers,
         backlog=BACKLOG,
         connection_limit=connections + 2,  # waitress counts the listening socket, and what wakes the loop
-        max_request_body_size=max_body + 1,  # waitress refuses what is as large as its limit
-        max_request_header_size=MAX_HEADERS,
+        max_request_body_size=sys.maxsize,  # that and what is kept in memory, our parser sees to
+        inbuf_overflow=sys.maxsize,
+        max_request_header_size=headers,
         log_socket_errors=False,  # a client that goes is no error of ours
         clear_untrusted_proxy_headers=True,
         ident=None,  # no Server header: what runs here is nobody's business

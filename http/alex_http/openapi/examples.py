@@ -1,0 +1,106 @@
+"""The examples of the document. A test sends the requests to a real server and compares the replies."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+Json: TypeAlias = dict[str, Any]  # Any: JSON, of the contract
+
+TASK_ID = "task-01a20361-907a-7000-8000-02681ba0fee0"
+SESSION_ID = "demo"
+
+SUBMIT: Json = {"task": "What is 2 + 2?", "session_id": SESSION_ID}
+LONG_SUBMIT: Json = {
+    "task": "Simulate 5 steps of 20 ms",
+    "session_id": SESSION_ID,
+    "agent_preset": "researcher",
+    "tool_preset": "read-only",
+    "multitask_strategy": "parallel",
+    "timeout_seconds": 30,
+    "max_iterations": 10,
+    "metadata": {"ticket": "4711"},
+}
+SESSION_IN: Json = {"session_id": SESSION_ID, "metadata": {"team": "docs"}}
+
+CREATED: Json = {
+    "task_id": TASK_ID,
+    "session_id": SESSION_ID,
+    "status": "pending",
+    "task": "What is 2 + 2?",
+    "agent_preset": "default",
+    "tool_preset": "safe",
+    "model": "offline",
+    "parent_task_id": None,
+    "created_at": "2026-11-22T13:10:55.354842Z",
+    "started_at": None,
+    "completed_at": None,
+    "current_iteration": 0,
+    "total_iterations": 0,
+    "tokens_used": 0,
+    "total_tokens": 0,
+    "cost_usd": 0.0,
+    "error": None,
+    "termination_reason": None,
+    "result": None,
+    "multitask_strategy": "enqueue",
+    "timeout_seconds": None,
+    "max_iterations": 50,
+    "metadata": {},
+}
+COMPLETED: Json = CREATED | {
+    "status": "completed",
+    "started_at": "2026-11-22T13:10:55.371366Z",
+    "completed_at": "2026-11-22T13:10:55.382696Z",
+    "current_iteration": 2,
+    "total_iterations": 2,
+    "tokens_used": 16,
+    "total_tokens": 16,
+    "termination_reason": "completed",
+    "result": {
+        "answer": "2 + 2 = 4",
+        "iterations": 2,
+        "tokens_used": 16,
+        "stop_reason": "final_answer",
+        "session_id": SESSION_ID,
+    },
+}
+TASKS: Json = {"tasks": [COMPLETED], "total": 1, "limit": 10, "offset": 0}
+CANCELLED: Json = {"task_id": TASK_ID, "status": "cancelled"}
+EVENTS: Json = {
+    "events": [
+        {
+            "event_id": 1,
+            "task_id": TASK_ID,
+            "session_id": SESSION_ID,
+            "parent_task_id": None,
+            "timestamp": "2026-11-22T13:10:55.354842Z",
+            "agent_level": "core",
+            "event_type": "task_created",
+            "task": "What is 2 + 2?",
+        }
+    ],
+    "last_event_id": 1,
+}
+
+SESSION: Json = {
+    "id": SESSION_ID,
+    "created_at": "2026-11-22T13:10:55.354842Z",
+    "updated_at": "2026-11-22T13:10:55.382696Z",
+    "task_count": 1,
+    "last_task": "What is 2 + 2?",
+    "forked_from": None,
+    "metadata": {"team": "docs"},
+}
+SESSIONS: Json = {"sessions": [SESSION], "total": 1, "limit": 10, "offset": 0}
+SESSION_DETAIL: Json = SESSION | {
+    "messages": [
+        {"role": "user", "content": "What is 2 + 2?"},
+        {"role": "assistant", "content": "2 + 2 = 4"},
+    ],
+    "tasks": [COMPLETED],
+}
+MADE_SESSION: Json = SESSION | {
+    "task_count": 0,
+    "last_task": None,
+}
+READY: Json = {"status": "ready"}

@@ -1,0 +1,73 @@
+"""What clients may take: sizes, times, connections; and how much of their requests is kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import NamedTuple, TypeAlias
+
+BodyLimit: TypeAlias = Callable[[str, str], int]
+"""The largest body, in bytes, of a request: its method, and its path as WSGI has it."""
+
+LEAST_RATE = 8 * 1024
+"""Bytes a second that a client has to send or take at least, beyond the time that it has anyhow: 64 kbit/s, which
+a bad mobile network has. Without it, the time would have to be that of the largest body on the slowest network."""
+KEPT_ALIVE = 120.0
+"""Seconds that a connection may be silent between two requests. Longer than proxies (60) and clients (5 to 75)
+keep one that they do not use, so that they close first."""
+LINGER = 5.0
+"""Seconds for which what a refused client still sends is read and dropped, so that it gets to read its reply."""
+FREE = 8 * 1024
+"""Bytes of each request that are not counted: most requests are smaller, and are taken whatever others send."""
+STEP = 16 * 1024
+"""Bytes in which memory is counted: not each piece of a request has to take a lock."""
+
+
+class Limits(NamedTuple):
+    """What one client may take, and all together."""
+
+    header_bytes: int = 64 * 1024
+    """Of a request line with its headers. Browsers and proxies send up to 32 KiB."""
+    url_bytes: int = 8 * 1024
+    """Of the target in the request line."""
+    body_of: BodyLimit | None = None
+    """Which body is too large, where that is not ``max_body`` for all."""
+    memory_bytes: int = 128 * 1024 * 1024
+    """Of requests that are being received or answered, in all: who comes with more is told to come again."""
+    header_seconds: float = 20.0
+    """From a request's first byte to the end of its headers; and until that byte, on a new connection."""
+    body_seconds: float = 60.0
+    """From there to the end of its body, and a second more for each ``LEAST_RATE`` bytes; the same for a reply."""
+    connections_per_address: int = 1_000
+    """More are answered at once that they are too many, and closed."""
+    uncounted: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    """Addresses and networks that may have any number of connections: whoever is here needs none to do harm."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Those whose ``X-Forwarded-For`` is believed; nor are their connections counted."""
+
+
+class Memory:
+    """How many bytes of requests are kept, in all. Any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        # The loop takes, workers give back: looking and taking must be one step.
+        self._lock = Lock()
+        self._used = 0
+
+    @property
+    def used(self) -> int:
+        """How many there are."""
+        return self._used
+
+    def change(self, before: int, after: int) -> bool:
+        """Have one take so many bytes instead of as many as before; return whether there is room for them.
+
+        One alone may have any number: what is too large for all is so by other limits.
+        """
+        with self._lock:
+            others = self._used - before
+            if after > before and others and others + after > self._most:
+                return False
+            self._used = others + after
+            return True

@@ -1,0 +1,154 @@
+"""Real replies against the OpenAPI document that the server serves; its examples, sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from alex_http.openapi import examples
+from tests.live.client import JSON_EVENTS, Client
+from tests.live.conftest import Start
+from tests.live.openapi_contract import Contract
+from tests.live.process import Json
+
+STREAM = {"Accept": "text/event-stream"}
+JSON = {"Content-Type": "application/json"}
+NOWHERE = {"task_id": "task-0", "session_id": "nobody-s"}
+
+
+class Asked:
+    """Asks a server, and looks at each reply in the document."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.contract = Contract(client.http.get("/openapi.json").raise_for_status().json())
+
+    def __call__(
+        self, method: str, path: str, status: int, *, headers: Mapping[str, str] = {}, **more: Any
+    ) -> httpx.Response:  # Any: arguments of httpx
+        """Return the reply, which is to have this status. Of a stream, its first frame is read."""
+        with self.client.http.stream(method, path, headers=dict(headers), **more) as reply:
+            streaming = reply.headers.get("content-type", "").startswith("text/event-stream")
+            body = next(reply.iter_bytes()) if streaming else reply.read()
+            self.contract.check(method, reply.url.path, reply.status_code, reply.headers, body)
+        assert reply.status_code == status, body
+        return reply
+
+
+@pytest.fixture(scope="module")
+def asked(client: Client) -> Asked:
+    return Asked(client)
+
+
+def ended(asked: Asked, body: Json) -> Json:
+    """Submit a task, wait for its end, and return it."""
+    task = asked("POST", "/api/tasks", 201, json=body).json()
+    found: Json = asked("GET", f"/api/tasks/{task['task_id']}?wait=30", 200).json()
+    return found
+
+
+def masked(part: Any) -> Any:  # Any: JSON
+    """Return a reply without what differs from run to run: IDs, moments, lengths of time."""
+    if isinstance(part, list):
+        return [masked(item) for item in part]
+    if isinstance(part, dict):
+        return {key: "…" if key in ("event_id", "last_event_id") else masked(value) for key, value in part.items()}
+    return re.sub(r"^(task-|session-|2[0-9]{3}-).*", r"\1…", part) if isinstance(part, str) else part
+
+
+def test_every_call_is_answered_as_the_document_says(asked: Asked) -> None:
+    task = ended(asked, {"task": "What is 2 + 2?", "session_id": "described"})
+    path, last = f"/api/tasks/{task['task_id']}", 10**6
+    asked("GET", "/api/tasks?limit=1000&offset=0&session_id=described&status=completed", 200)
+    asked("GET", f"{path}/events?after=0&limit=1000", 200, headers=JSON_EVENTS)
+    asked("GET", f"{path}/events", 200, headers=STREAM)
+    asked("GET", f"{path}/events", 204, headers=STREAM | {"Last-Event-ID": str(last)})
+    asked("POST", f"{path}/cancel", 409)
+    slow = asked("POST", "/api/tasks", 201, json={"task": "Count from 1 to 100", "session_id": "described"}).json()
+    asked("POST", f"/api/tasks/{slow['task_id']}/cancel", 200, json={})
+    asked("POST", "/api/sessions", 201, json={"metadata": {"a": "b"}})
+    asked("POST", "/api/sessions", 200, json={"session_id": "described"})
+    asked("GET", "/api/sessions?limit=1000&offset=0", 200)
+    asked("GET", "/api/sessions/described", 200)
+    asked("GET", "/api/sessions/described/events?after=0", 200)
+    asked("GET", "/api/sse?session_id=described", 200)
+    asked("DELETE", "/api/sessions/described", 204)
+    asked("GET", "/health", 200)
+    asked("GET", "/ready", 200)
+    asked("GET", "/openapi.json", 200)
+
+    answered = {(path, method) for path, method, status in asked.contract.seen if status < "300"}
+
+    assert answered == asked.contract.operations()
+
+
+def test_every_call_refuses_as_the_document_says(asked: Asked) -> None:
+    for template, method in sorted(asked.contract.operations()):
+        path = template.format(**NOWHERE)
+        asked(method.upper(), f"{path}?nonsense=1", 400)
+        asked(method.upper(), path, 403, headers={"Host": "evil.example"})
+        asked(method.upper(), path, 403, headers={"Origin": "http://evil.example"})
+        asked(method.upper(), path, 431, headers={"X-Long": "x" * 300_000})
+        if "{" in template:
+            asked(method.upper(), path, 404)
+        if template.endswith(("/events", "/sse")):
+            asked(
+                method.upper(), f"{path}{'?session_id=a' * ('sse' in path)}", 406, headers={"Accept": "text/html"}
+            )
+    for path in ("/api/tasks", "/api/sessions"):
+        asked("POST", path, 400, headers=JSON, content=b"[")
+        asked("POST", path, 400, json={"session_id": "a/b", "nonsense": 1})
+        asked("POST", path, 413, headers=JSON, content=b"[" * (2**21 + 1))
+        asked("POST", path, 415, content=b"{}")
+    asked("POST", "/api/tasks/task-0/cancel", 400, json={"nonsense": 1})
+
+
+def test_what_is_busy_is_a_conflict_as_the_document_says(asked: Asked) -> None:
+    body = {"task": "Count from 1 to 100", "session_id": "busy", "multitask_strategy": "reject"}
+    task = asked("POST", "/api/tasks", 201, json=body).json()
+
+    asked("POST", "/api/tasks", 409, json=body)
+
+    asked("POST", f"/api/tasks/{task['task_id']}/cancel", 200)
+
+
+def test_limits_are_told_as_the_document_says(start: Start) -> None:
+    limits = {"LIMITS__MAX_UNFINISHED_TASKS": "1", "LIMITS__MAX_STREAMS": "1"}
+    with Client(start(settings=limits).url) as client:
+        asked = Asked(client)
+        asked("POST", "/api/tasks", 201, json={"task": "Count from 1 to 100", "session_id": "full"})
+        with client.http.stream("GET", "/api/sessions/full/events") as taken:
+            pieces = taken.iter_bytes()  # kept: without it, httpx would close the stream
+            next(pieces)
+
+            asked("POST", "/api/tasks", 429, json={"task": "Say hello"})
+            asked("GET", "/api/sessions/full/events", 503)
+
+
+def test_the_examples_are_true(start: Start) -> None:
+    with Client(start().url) as client:
+        asked = Asked(client)
+        made = asked("POST", "/api/sessions", 201, json=examples.SESSION_IN)
+        created = asked("POST", "/api/tasks", 201, json=examples.SUBMIT).json()
+        path = f"/api/tasks/{created['task_id']}"
+        completed = asked("GET", f"{path}?wait=30", 200).json()
+        events = asked("GET", f"{path}/events?limit=1", 200, headers=JSON_EVENTS)
+
+        assert masked(made.json()) == masked(examples.MADE_SESSION)
+        assert masked(created) == masked(examples.CREATED)
+        assert masked(completed) == masked(examples.COMPLETED)
+        assert masked(events.json()) == masked(examples.EVENTS)
+        for path, example in {
+            "/api/tasks": examples.TASKS,
+            "/api/sessions": examples.SESSIONS,
+            f"/api/sessions/{examples.SESSION_ID}": examples.SESSION_DETAIL,
+            "/ready": examples.READY,
+        }.items():
+            assert masked(asked("GET", path, 200).json()) == masked(example)
+        long = asked("POST", "/api/tasks", 201, json=examples.LONG_SUBMIT).json()
+        cancelled = asked("POST", f"/api/tasks/{long['task_id']}/cancel", 200)
+        assert masked(cancelled.json()) == masked(examples.CANCELLED)
