@@ -68,6 +68,13 @@ class Workspaces(Protocol):
         A key is never used again, so it may come twice. What a crash leaves is removed at the next start.
         """
 
+    def copy(self, session_key: int, new_key: int, done: Callable[[Exception | None], None]) -> None:
+        """Copy a workspace for a session that is yet to be recorded, soon and elsewhere: does not block, nor raise.
+
+        ``done`` is called, on whatever thread, with None or with why there is no copy: TreeTooLarge, or another. A
+        copy whose session is never recorded is removed at the next start.
+        """
+
 
 # Agents, and what runs them.
 

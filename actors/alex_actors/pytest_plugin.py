@@ -117,8 +117,8 @@ class Explorer:
         self._item: pytest.Item = request.node
         self._begun = time.monotonic()
 
-    def explore(self, scenario: Scenario, *, seeds: int = DEFAULT_SEEDS) -> Explored:
-        """Run ``scenario`` once for each of ``seeds`` seeds, or as the options of the command line want it.
+    def explore(self, scenario: Scenario, *, seeds: int | Iterable[int] = DEFAULT_SEEDS) -> Explored:
+        """Run ``scenario`` once for each seed (of a number: from 0 on), or as the command line's options want it.
 
         Raises Found, which fails the test with a report, for the first seed under which something is wrong.
         """
@@ -162,7 +162,7 @@ class Explorer:
         self._say(str(exhausted))
         return exhausted
 
-    def _seeds(self, seeds: int) -> Iterable[int]:
+    def _seeds(self, seeds: int | Iterable[int]) -> int | Iterable[int]:
         config = self._config
         if config.getoption("sim_seed") is not None:
             return (config.getoption("sim_seed"),)
@@ -170,7 +170,7 @@ class Explorer:
             first = random.SystemRandom().randrange(1 << 40)
             self._say(f"seeds from {first} on")
             return count(first)
-        return range(config.getoption("sim_seeds") or seeds)
+        return config.getoption("sim_seeds") or seeds
 
     def _seconds(self) -> float | None:
         """Return for how long to explore: what the test has not used up yet."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from alex_actors.copies import BroughtSession, Message
 from alex_actors.events import RecordedEvent
 from alex_actors.tasks import IdempotencyKey, NewTask, Session, Status, Task
 from alex_actors.values import Context, Owner, SessionId, TaskId, Value
@@ -128,6 +129,56 @@ class SessionDetail(Value, frozen=True):
 
     session: Session
     tasks: tuple[Task, ...]
+    messages: tuple[Message, ...] = ()
+    """Those that it has from the session that it was forked from: they come before its own tasks."""
+
+
+class ExportedSession(Value, frozen=True):
+    """A session with all that is recorded of it, as of one moment."""
+
+    detail: SessionDetail
+    events: tuple[RecordedEvent, ...]
+    """Of all of its tasks, in the order of their ids."""
+
+
+class SessionForked(Value, frozen=True):
+    """The new session is recorded, with a copy of the messages and of the workspace."""
+
+    detail: SessionDetail
+
+
+class SessionExists(Value, frozen=True):
+    """There is a session of this ID already."""
+
+    session_id: SessionId
+
+
+class TaskExists(Value, frozen=True):
+    """There is a task of this ID already."""
+
+    task_id: TaskId
+
+
+class WorkspaceTooLarge(Value, frozen=True):
+    """The session's workspace has more than a workspace may have: there is no copy."""
+
+
+class SessionTooLarge(Value, frozen=True):
+    """The session has more than an import may bring: ``limit`` in bytes."""
+
+    limit: int
+
+
+ForkReply: TypeAlias = SessionForked | SessionExists | SessionDeleting | UnknownSession | WorkspaceTooLarge
+
+
+class SessionImported(Value, frozen=True):
+    """The session is recorded, with its tasks and their events."""
+
+    detail: SessionDetail
+
+
+ImportReply: TypeAlias = SessionImported | SessionExists | SessionDeleting | TaskExists
 
 
 class Component(Value, frozen=True, omit_defaults=True):
@@ -165,6 +216,28 @@ class Runtime(Protocol):
 
         The reply comes when nothing of it runs and nothing is recorded any more. ``wake`` as in ``cancel``.
         """
+
+    def fork(
+        self,
+        source: SessionId,
+        new_id: SessionId | None,
+        metadata: dict[str, str] | None,
+        context: Context,
+        *,
+        wake: Callable[[], None],
+    ) -> Awaited[ForkReply]:
+        """Make a session with a copy of another one's messages and workspace; None: of a new ID, and its metadata.
+
+        The reply comes when all is recorded. ``wake`` as in ``cancel``.
+        """
+
+    def export(self, session_id: SessionId, *, owner: Owner) -> ExportedSession | SessionTooLarge | None:
+        """Return all that is recorded of a session, as of one moment; None if its owner has none of that ID."""
+
+    def take_in(
+        self, brought: BroughtSession, context: Context, *, wake: Callable[[], None]
+    ) -> Awaited[ImportReply]:
+        """Record a session that was exported. The reply comes when that is done. ``wake`` as in ``cancel``."""
 
     def task(self, task_id: TaskId, *, owner: Owner) -> Task | None:
         """Return one task as last recorded; None if its owner has none of that ID, as in all that is read."""

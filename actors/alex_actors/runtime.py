@@ -209,7 +209,7 @@ class ActorRuntime:
             admitted = ask(self._session, admit, timeout=self._ask_timeout)
             if isinstance(admitted, SessionDeleting):
                 return admitted
-            session_id = admitted
+            session_id = admitted.session_id
             make = MakeSession(
                 context=context.about(TaskId(""), session_id), session_id=session_id, metadata=metadata
             )

@@ -13,6 +13,7 @@ from alex_actors.messages import Ask, Promise, R, tell
 from alex_actors.replies import AlreadyEnded, SessionBusy, SessionDeleting, TooManyTasks, UnknownTask
 from alex_actors.room import Room
 from alex_actors.session_protocol import (
+    Admitted,
     AdmitSession,
     AgentCrashed,
     AgentPresent,
@@ -235,10 +236,11 @@ class SessionActor(PooledActor):
 
     # Confirming.
 
-    def _admit(self, message: AdmitSession) -> SessionId | SessionDeleting:
+    def _admit(self, message: AdmitSession) -> Admitted | SessionDeleting:
         session_id = message.session_id or self._ids.session()
         deleting = (message.context.owner, session_id) in self._deletions
-        return SessionDeleting(session_id) if deleting else session_id
+        first, self._next_place = self._next_place, self._next_place + message.places
+        return SessionDeleting(session_id) if deleting else Admitted(session_id, first, self._incarnation)
 
     def _confirm(self, message: Confirm) -> ConfirmReply:
         for task_id, status in message.known_ended:
@@ -333,8 +335,7 @@ class SessionActor(PooledActor):
         self._heard_of(place)
 
     def _task_ended(self, message: TaskEnded) -> None:
-        place = self._lines.find(message.task_id)
-        if place is None:
+        if (place := self._lines.find(message.task_id)) is None:
             return
         self._lines.end(place, message.status)
         if place.turn_ended:

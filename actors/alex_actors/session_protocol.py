@@ -62,10 +62,22 @@ class Confirm(Ask["SessionActor", ConfirmReply], frozen=True, kw_only=True):
     """Whether the asker has claimed an idempotency key: to be refused if that claim is forgotten."""
 
 
-class AdmitSession(Ask["SessionActor", SessionId | SessionDeleting], frozen=True, kw_only=True):
-    """Say whether a session may be made without a task, and under which ID; None: a new one."""
+class Admitted(Value, frozen=True):
+    """The session may be made, under this ID."""
+
+    session_id: SessionId
+    first_place: int
+    """Of as many places as were asked for: nobody else gets them."""
+    incarnation: int
+    """Which session actor says so, as in Confirmed."""
+
+
+class AdmitSession(Ask["SessionActor", Admitted | SessionDeleting], frozen=True, kw_only=True):
+    """Say whether a session may be made without a task that is to run, and under which ID; None: a new one."""
 
     session_id: SessionId | None
+    places: int = 0
+    """For how many tasks that have ended already it needs places."""
 
 
 class Settle(Tell["SessionActor"], frozen=True, kw_only=True):

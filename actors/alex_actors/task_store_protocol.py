@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pykka
 
+from alex_actors.copies import BroughtSession
 from alex_actors.events import Stamped
 from alex_actors.messages import Ask, Tell
+from alex_actors.replies import SessionExists, TaskExists, UnknownSession, WorkspaceTooLarge
 from alex_actors.tasks import IdempotencyKey, NewTask, Task
 from alex_actors.values import SessionId, TaskId, Timestamp, Value
 
@@ -96,6 +98,47 @@ class MakeSession(Ask["TaskStoreActor", bool], frozen=True, kw_only=True):
     metadata: dict[str, str]
 
 
+StoredFork: TypeAlias = SessionId | SessionExists | UnknownSession | WorkspaceTooLarge
+StoredImport: TypeAlias = SessionId | SessionExists | TaskExists
+
+
+class ForkSession(Ask["TaskStoreActor", StoredFork], frozen=True, kw_only=True):
+    """Record a new session with a copy of the messages and the workspace of the context's session.
+
+    Answered when both are copied, with the ID of the new session; fails with StoreFailure.
+    """
+
+    new_id: SessionId
+    metadata: dict[str, str] | None
+    """None: that of the session which is forked."""
+
+
+class WorkspaceCopied(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """The workspace of a fork is there, or cannot be: what was begun with ``ForkSession`` goes on."""
+
+    new_key: int
+    """Of the session that is to have it."""
+    error: str | None
+    too_large: bool = False
+
+
+class ImportSession(Ask["TaskStoreActor", StoredImport], frozen=True, kw_only=True):
+    """Record a session with all of its tasks and their events, unless it or one of them exists.
+
+    Fails with StoreFailure if it could not be recorded, or if who gave it its places is gone.
+    """
+
+    brought: BroughtSession
+    first_place: int
+    """Of as many places as it has tasks."""
+    incarnation: int
+    """Of the session actor that gave it the places."""
+
+
+class RemoveOld(Tell["TaskStoreActor"], frozen=True, kw_only=True):
+    """Remove some of the tasks that ended longer ago than they are to be kept, and go on with it later."""
+
+
 class RecoveredStore(Value, frozen=True):
     """What a previous run of the server left."""
 
@@ -139,6 +182,10 @@ TaskStoreMessage: TypeAlias = (
     | TakeStock
     | EraseSession
     | MakeSession
+    | ForkSession
+    | WorkspaceCopied
+    | ImportSession
+    | RemoveOld
     | ReadFailed
     | Recover
     | TellHistory

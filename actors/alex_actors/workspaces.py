@@ -1,4 +1,4 @@
-"""Removes the workspaces of sessions that are deleted, on a thread of its own."""
+"""Copies the workspaces of sessions that are forked, and removes those of deleted ones, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from alex_actors.trees import TreeCopy
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -19,14 +21,20 @@ if TYPE_CHECKING:
     from alex_actors.store.reader import StoreReader
 
 
-class WorkspaceRemover:
-    """Removes one workspace after the other. What it does not get to before the process ends waits for ``sweep``.
+class WorkspaceKeeper:
+    """Copies and removes one workspace after the other.
 
-    ``directory`` has the workspaces, each named by the key of its session.
+    What it does not get to before the process ends waits for ``sweep``: it finds what was to be removed, and copies
+    whose sessions were never recorded. ``directory`` has the workspaces, each named by the key of its session. A copy
+    has at most so many bytes, and so many files and directories, as a workspace may have.
     """
 
-    def __init__(self, *, directory: Path, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, *, directory: Path, log: FilteringBoundLogger, most_bytes: int, most_entries: int
+    ) -> None:
         self._directory = directory
+        self._most_bytes = most_bytes
+        self._most_entries = most_entries
         self._log = log
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="workspaces", daemon=True)
@@ -35,6 +43,14 @@ class WorkspaceRemover:
     def discard(self, session_key: int) -> None:
         """Remove the workspace of a session that is gone, if it has one."""
         self._jobs.put(lambda: self._remove(session_key))
+
+    def copy(self, session_key: int, new_key: int, done: Callable[[Exception | None], None]) -> None:
+        """Copy a workspace, if there is one, for a session that is yet to be recorded under a key of its own.
+
+        Files and directories alone: symbolic links could lead out of the copy. ``done`` is called on this thread, with
+        None, or with why there is no copy: TreeTooLarge, or what the system said.
+        """
+        self._jobs.put(lambda: self._copy(session_key, new_key, done))
 
     def sweep(self, reader: StoreReader) -> None:
         """Remove what a process left that ended too early: the workspaces of all sessions that are gone."""
@@ -52,6 +68,17 @@ class WorkspaceRemover:
                 job()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next workspace is to be removed
                 self._log.error("workspaces.failed", exc_info=error)
+
+    def _copy(self, session_key: int, new_key: int, done: Callable[[Exception | None], None]) -> None:
+        trees = TreeCopy(links=False, most_bytes=self._most_bytes, most_entries=self._most_entries)
+        try:
+            trees.copy(self._directory / str(session_key), self._directory / str(new_key))
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits
+            self._log.error("workspace.not_copied", path=str(self._directory / str(session_key)), error=str(error))
+            self._remove(new_key)
+            done(error)
+        else:
+            done(None)
 
     def _sweep(self, reader: StoreReader) -> None:
         names = [entry.name for entry in os.scandir(self._directory)]

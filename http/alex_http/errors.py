@@ -29,7 +29,6 @@ Problem
 ├── UrlTooLong 414           in refusals.py
 ├── NotJson 415              the Content-Type is another one
 ├── IdempotencyKeyReused 422 with another body
-├── IdempotencyKeyReused 422 with another body
 ├── TooManyTasks 429         with Retry-After
 ├── TooManyRequests 429      with Retry-After
 │   └── TooManyWrongTokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import falcon
@@ -13,6 +14,9 @@ from alex_http.bodies import Body
 from alex_http.exchange import Request
 from alex_http.query import Query
 from alex_http.wire import EmptyIn
+
+
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class LoginIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,11 +57,11 @@ class Logout:
         Query(req)
         self._body.read_untyped(req)
 
-        _set_cookie(req, resp, "", max_age=0)
+        _set_cookie(req, resp, "", expires=_LONG_AGO)
 
 
-def _set_cookie(req: Request, resp: falcon.Response, value: str, *, max_age: int | None = None) -> None:
+def _set_cookie(req: Request, resp: falcon.Response, value: str, *, expires: datetime | None = None) -> None:
     # A proxy that ends TLS speaks plain HTTP with this server; the page's own address says what the browser sees.
     secure = req.scheme == "https" or req.env.get("HTTP_ORIGIN", "").lower().startswith("https://")
-    resp.set_cookie(COOKIE, value, max_age=max_age, path="/", secure=secure, http_only=True, same_site="Strict")
+    resp.set_cookie(COOKIE, value, expires=expires, path="/", secure=secure, http_only=True, same_site="Strict")
     resp.status = falcon.HTTP_204

@@ -31,6 +31,11 @@ class Contract:
         """Return the path and the method of each."""
         return {(path, method) for path, item in self._document["paths"].items() for method in item}
 
+    def scope(self, path: str, method: str) -> str | None:
+        """Return the scope that a call needs of a token, None if it needs no token."""
+        security = self._document["paths"][path][method]["security"]
+        return security[0]["bearer"][0] if security else None
+
     def check(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Assert that this reply to this request is in the document. Header names are in lower case."""
         template = next(known for pattern, known in self._paths.items() if pattern.fullmatch(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +14,11 @@ from alex_http.openapi import examples
 from tests.live.client import JSON_EVENTS, Client
 from tests.live.conftest import Start
 from tests.live.openapi_contract import Contract
-from tests.live.process import Json
+from tests.live.process import Json, run_alex
 
 STREAM = {"Accept": "text/event-stream"}
 JSON = {"Content-Type": "application/json"}
+KEY = {"Idempotency-Key": "described-1"}
 NOWHERE = {"task_id": "task-0", "session_id": "nobody-s"}
 
 
@@ -28,14 +30,14 @@ class Asked:
         self.contract = Contract(client.http.get("/openapi.json").raise_for_status().json())
 
     def __call__(
-        self, method: str, path: str, status: int, *, headers: Mapping[str, str] = {}, **more: Any
+        self, method: str, path: str, status: int | None, *, headers: Mapping[str, str] = {}, **more: Any
     ) -> httpx.Response:  # Any: arguments of httpx
-        """Return the reply, which is to have this status. Of a stream, its first frame is read."""
+        """Return the reply, which is to have this status, if any. Of a stream, its first frame is read."""
         with self.client.http.stream(method, path, headers=dict(headers), **more) as reply:
             streaming = reply.headers.get("content-type", "").startswith("text/event-stream")
             body = next(reply.iter_bytes()) if streaming else reply.read()
             self.contract.check(method, reply.url.path, reply.status_code, reply.headers, body)
-        assert reply.status_code == status, body
+        assert status in (None, reply.status_code), body
         return reply
 
 
@@ -70,6 +72,9 @@ def test_every_call_is_answered_as_the_document_says(asked: Asked) -> None:
     asked("POST", f"{path}/cancel", 409)
     slow = asked("POST", "/api/tasks", 201, json={"task": "Count from 1 to 100", "session_id": "described"}).json()
     asked("POST", f"/api/tasks/{slow['task_id']}/cancel", 200, json={})
+    for status in (201, 200):
+        asked("POST", "/api/tasks", status, headers=KEY, json={"task": "Say hello", "session_id": "described"})
+    asked("POST", "/api/tasks", 422, headers=KEY, json={"task": "Say hallo", "session_id": "described"})
     asked("POST", "/api/sessions", 201, json={"metadata": {"a": "b"}})
     asked("POST", "/api/sessions", 200, json={"session_id": "described"})
     asked("GET", "/api/sessions?limit=1000&offset=0", 200)
@@ -81,9 +86,12 @@ def test_every_call_is_answered_as_the_document_says(asked: Asked) -> None:
     asked("GET", "/ready", 200)
     asked("GET", "/openapi.json", 200)
 
+    asked("POST", "/api/logout", 204)
+    made_with_a_token = {("/api/login", "post")}
+
     answered = {(path, method) for path, method, status in asked.contract.seen if status < "300"}
 
-    assert answered == asked.contract.operations()
+    assert answered | made_with_a_token == asked.contract.operations()
 
 
 def test_every_call_refuses_as_the_document_says(asked: Asked) -> None:
@@ -114,6 +122,37 @@ def test_what_is_busy_is_a_conflict_as_the_document_says(asked: Asked) -> None:
     asked("POST", "/api/tasks", 409, json=body)
 
     asked("POST", f"/api/tasks/{task['task_id']}/cancel", 200)
+
+
+def test_who_is_not_let_in_is_told_so_as_the_document_says(start: Start, tmp_path: Path) -> None:
+    server = start()
+    tokens = {scope: made_token(tmp_path, scope) for scope in ("read", "write", "admin")}
+    with Client(server.url) as client:
+        client.http.headers.update(tokens["admin"])
+        asked = Asked(client)
+
+        for template, method in sorted(asked.contract.operations()):
+            path, scope = template.format(**NOWHERE), asked.contract.scope(template, method)
+            if scope is not None:
+                asked(method.upper(), path, 401, headers={"Authorization": ""})
+            if scope == "write":
+                asked(method.upper(), path, 403, headers=tokens["read"])
+            if scope is not None:
+                asked(method.upper(), path, 403, headers=tokens["write"] | {"X-Alex-Owner": "somebody"})
+        right = tokens["write"]["Authorization"].removeprefix("Bearer ")
+        asked("POST", "/api/login", 204, json={"token": right})
+        asked("GET", "/api/tasks", 403, headers={"Authorization": "Bearer wrong"})
+        statuses = {asked("POST", "/api/login", None, json={"token": "wrong"}).status_code for _ in range(30)}
+
+    assert statuses == {403, 429}
+
+
+def made_token(directory: Path, scope: str) -> dict[str, str]:
+    """Make a token, and return the header that it is sent in."""
+    arguments = ("token", "create", "--name", scope, "--scope", scope, "--data-dir", str(directory / "data"))
+    made = run_alex(*arguments, directory=directory)
+    assert made.returncode == 0, made.stderr
+    return {"Authorization": f"Bearer {made.stdout.strip()}"}
 
 
 def test_limits_are_told_as_the_document_says(start: Start) -> None:

@@ -211,6 +211,17 @@ def test_the_options_say_how_many_seeds_or_which(pytester: pytest.Pytester) -> N
     wrong.stderr.fnmatch_lines(["*argument --sim-seeds: 0 is no whole number*"])
 
 
+def test_a_test_may_say_which_seeds(pytester: pytest.Pytester) -> None:
+    body = "def test_some(simulation):\n    simulation.explore(race, seeds=range(40, 60))\n"
+    written(pytester, body)
+
+    result = pytester.runpytest()
+
+    (command,) = replays(result)
+    result.assert_outcomes(failed=1)
+    assert int(command.rpartition(" ")[2]) in range(40, 60)
+
+
 def test_seconds_explore_other_seeds_and_extend_the_time_limit(pytester: pytest.Pytester) -> None:
     body = """
 def test_fine(simulation, request):

@@ -10,21 +10,22 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from alex_actors.pytest_plugin import EXPLORED, Explorer
-from alex_actors.simulation import SimulatedStore, Simulation, explore
+from alex_actors.pytest_plugin import Explorer
+from alex_actors.simulation import SimulatedStore, Simulation
 from alex_actors.simulation.exploring import Played
 from tests.simulation.http_clients import HttpSide
 from tests.simulation.whole_system import WholeSystem
 
 SEEDS = 5_000
-"""Of CI: half of them in this process, half in another one, for the second core. A nightly run takes
-``--sim-seconds``."""
+"""Of CI. A nightly run takes ``--sim-seconds``."""
 
-OPTIONS = ("sim_seed", "sim_seeds", "sim_seconds")
+PARTS = 4
+"""Tests that share the seeds, so that several processes can take a part each."""
+A_PART = SEEDS // PARTS
 
 
 class Stage:
@@ -46,45 +47,23 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
-@pytest.fixture(scope="module")
-def other_half(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str] | None]:
-    """Explore the other half of the seeds in another process, unless the command line says which are wanted."""
-    if any(request.config.getoption(option) is not None for option in OPTIONS):
-        yield None
-        return
-    script = f"from tests.simulation.test_whole_system import explored; print(explored({SEEDS // 2}, {SEEDS}))"
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        yield process
-        process.kill()
+def is_wanted(part: int, config: pytest.Config) -> bool:
+    """Return whether a part is to run: of seeds that the command line names, one alone has them all."""
+    seed: int | None = config.getoption("sim_seed")
+    if seed is not None:
+        return part == max(0, min(seed // A_PART, PARTS - 1))
+    return part == 0 or (config.getoption("sim_seeds") is None and config.getoption("sim_seconds") is None)
 
 
-def explored(first: int, end: int) -> str:
-    """Explore these seeds, and return what was explored, as a line. Raises Found."""
-    stage = Stage()
-    replay = "pytest tests/simulation/test_whole_system.py --sim-seed {}".format
-    with stage.store:
-        return str(explore(stage.play, seeds=range(first, end), replay=replay))
-
-
-@pytest.mark.timeout(300)  # half a minute, on a machine that does nothing else
-@pytest.mark.usefixtures("other_half")
-def test_what_always_holds_holds_whatever_happens(simulation: Explorer, stage: Stage) -> None:
-    simulation.explore(stage.play, seeds=SEEDS // 2)
-
-
-@pytest.mark.timeout(300)
-def test_and_in_the_other_half_of_the_seeds(
-    other_half: subprocess.Popen[str] | None, record_property: Callable[[str, object], None]
+@pytest.mark.timeout(300)  # a quarter of a minute, on a machine that does nothing else
+@pytest.mark.parametrize("part", range(PARTS))
+def test_what_always_holds_holds_whatever_happens(
+    request: pytest.FixtureRequest, simulation: Explorer, stage: Stage, part: int
 ) -> None:
-    if other_half is None:
-        pytest.skip("the command line says which seeds are wanted")
+    if not is_wanted(part, request.config):
+        pytest.skip("another part has the seeds that the command line wants")
 
-    said, _ = other_half.communicate()
-
-    assert other_half.returncode == 0, said
-    record_property(EXPLORED, said.strip())
+    simulation.explore(stage.play, seeds=range(part * A_PART, (part + 1) * A_PART))
 
 
 SCRIPT = """

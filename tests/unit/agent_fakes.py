@@ -51,8 +51,9 @@ def recorded_task(name: str = "task-1") -> Task:
 class ScriptedAgent:
     """An agent whose work is a function of the test."""
 
-    def __init__(self, script: AgentScript) -> None:
+    def __init__(self, script: AgentScript, *, resumes: bool = True) -> None:
         self.run = script
+        self.resumes = resumes
 
 
 class Reports:
@@ -109,9 +110,10 @@ class AgentStage:
         name: str = "task-1",
         history: Sequence[AnyEvent] = (),
         uncommitted: int = 0,
+        resumes: bool = True,
     ) -> tuple[AsyncioRun, Reports]:
         """Start an agent; return its run and what it reports."""
-        self.agents[name] = ScriptedAgent(script)
+        self.agents[name] = ScriptedAgent(script, resumes=resumes)
         reports = Reports()
         run = self.executor.start(recorded_task(name), history=history, uncommitted=uncommitted, report=reports)
         return run, reports

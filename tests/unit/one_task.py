@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from alex_actors.agent_launcher import AgentLauncher
-from alex_actors.agent_protocol import CancelTask, Recorded, TurnGranted
-from alex_actors.events import AnyEvent, TaskAnalysis, TaskCancelled, TaskCompleted, TaskFailed
+from alex_actors.agent_protocol import CancelTask, History, Recorded, TurnGranted
+from alex_actors.events import AnyEvent, Stamped, TaskAnalysis, TaskCancelled, TaskCompleted, TaskFailed
 from alex_actors.messages import Tell, tell
+from alex_actors.projection import Progress, advance
 from alex_actors.session_protocol import RequestTurn
 from alex_actors.task_store_protocol import Record
 from tests.unit.actor_fakes import CapturedLog
@@ -24,19 +25,31 @@ ANALYSIS = TaskAnalysis(action_name="calculate", goal="4")
 class OneTask:
     """An agent's actor, and stand-ins for everybody whom it knows."""
 
-    def __init__(self, *, timeout_seconds: float | None = None) -> None:
+    def __init__(self, *, timeout_seconds: float | None = None, history: tuple[Stamped, ...] = ()) -> None:
+        """With a history it goes on from where it was when the server went down."""
         self.log = CapturedLog()
         self.dispatcher = SteppedDispatcher()
         self.clock, self.timers = self.dispatcher.clock, self.dispatcher.timers
         self.session = StandIn(self.dispatcher)
         self.store = StandIn(self.dispatcher)
         self.executor = FakeExecutor(clock=self.clock)
-        self.task = msgspec.structs.replace(a_task("a"), timeout_seconds=timeout_seconds)
+        self.history = history
+        progress = Progress()
+        for one in history:
+            progress = advance(progress, one.at, one.event)
+        self.task = msgspec.structs.replace(
+            a_task("a"),
+            timeout_seconds=timeout_seconds,
+            status=progress.status,
+            started_at=progress.started_at,
+            current_iteration=progress.current_iteration,
+            tokens_used=progress.tokens_used,
+        )
         launcher = AgentLauncher(
             spawner=self.dispatcher, store=self.store.ref, executor=self.executor, timers=self.timers,
             clock=self.clock, log=self.log.logger, cancel_grace=GRACE,
         )  # fmt: skip
-        launcher.launch(self.task, self.session.ref)
+        launcher.launch(self.task, self.session.ref, recorded=max(1, len(history)))
         self.dispatcher.run()
         (request,) = self.session.take()
         assert isinstance(request, RequestTurn)
@@ -53,6 +66,10 @@ class OneTask:
 
     def grant(self) -> None:
         self.tell(TurnGranted(context=CONTEXT))
+
+    def remind(self) -> None:
+        """Answer as the store does that is asked for the history."""
+        self.tell(History(context=CONTEXT, bodies=tuple(one.body for one in self.history)))
 
     def cancel(self) -> None:
         self.tell(CancelTask(context=CONTEXT))
@@ -71,17 +88,21 @@ class OneTask:
 
     def commit(self) -> None:
         """Answer as the store does when all that it was sent is committed."""
-        records = [message for message in self.store.received if isinstance(message, Record)]
-        count = max(record.first + len(record.events) for record in records)
+        count = max(record.first + len(record.events) for record in self.records())
         self.tell(Recorded(context=CONTEXT, count=count))
 
     def recorded(self) -> list[AnyEvent]:
         """Return the events that were sent to the store, each once, after checking their numbers."""
         events: list[AnyEvent] = []
-        for record in self.store.received:
-            assert record.first <= 1 + len(events), "events are missing"
-            events += [stamped.event for stamped in record.events[1 + len(events) - record.first :]]
+        begun = max(1, len(self.history))
+        for record in self.records():
+            assert record.first <= begun + len(events), "events are missing"
+            events += [stamped.event for stamped in record.events[begun + len(events) - record.first :]]
         return events
+
+    def records(self) -> list[Record]:
+        """Return what the store was told to record."""
+        return [message for message in self.store.received if isinstance(message, Record)]
 
     def session_was_told(self) -> list[str]:
         return [type(message).__name__ for message in self.session.received]

@@ -13,8 +13,17 @@ from alex_actors.values import TaskId, timestamp
 class ScriptedRun:
     """One agent at work, by hand."""
 
-    def __init__(self, *, task: Task, uncommitted: int, report: Callable[[Yielded], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        task: Task,
+        history: Sequence[AnyEvent],
+        uncommitted: int,
+        report: Callable[[Yielded], None],
+        clock: Clock,
+    ) -> None:
         self.task = task
+        self.history = history
         self.cancelled = 0
         """How often it was interrupted."""
         self.stopped = False
@@ -56,6 +65,10 @@ class ScriptedRun:
         """Stop, interrupted."""
         self._stop(Aborted(), ())
 
+    def stops_with(self, outcome: Outcome) -> None:
+        """Report an outcome, and stop."""
+        self._stop(outcome, ())
+
     def _stop(self, outcome: Outcome, events: Sequence[AgentEvent]) -> None:
         self._tell(events, outcome)
         self.stopped = True
@@ -93,7 +106,7 @@ class FakeExecutor:
         if self.refusal is not None:
             raise self.refusal
         assert task.task_id not in self.runs, f"{task.task_id} is started twice"
-        run = ScriptedRun(task=task, uncommitted=uncommitted, report=report, clock=self._clock)
+        run = ScriptedRun(task=task, history=history, uncommitted=uncommitted, report=report, clock=self._clock)
         self.runs[task.task_id] = run
         return run
 

@@ -166,7 +166,7 @@ class Lines:
 
     def erased(self, message: EraseSession) -> None:
         """Have the store answer that it is done."""
-        tell(self.ref, SessionErased(context=CONTEXT, session_id=message.session_id, deletion=message.deletion))
+        tell(self.ref, SessionErased(context=message.context, session_id=message.session_id, deletion=message.deletion))
         self.dispatcher.run()
 
     def settle(self, task: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from alex_actors.events import AnyEvent, ErrorRaised, IterationStart, TaskStarted, ThinkComplete
 from alex_actors.executor import LARGEST_EVENT, LONGEST_ANSWER
-from alex_actors.ports import AgentError, AgentYield, Answer, Checkpoint, Failed, Finished
+from alex_actors.ports import AgentError, AgentYield, Answer, Checkpoint, Failed, Finished, NotResumed
 from alex_actors.tasks import Task
 from alex_actors.text import LONGEST_ERROR
 from tests.unit.actor_fakes import WAIT
@@ -46,6 +46,21 @@ def test_an_agent_gets_its_task_and_its_history(stage: AgentStage) -> None:
 
     assert reports.end() == ([], Finished(ANSWER))
     assert seen == ["task-7", TaskStarted()]
+
+
+def test_an_agent_that_does_not_resume_is_not_run_on_a_history(stage: AgentStage) -> None:
+    seen: list[object] = []
+
+    async def script(task: Task, _history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
+        seen.append(task.task_id)
+        yield ANSWER
+
+    _, resumed = stage.start(script, name="task-7", history=(TaskStarted(),), resumes=False)
+    _, begun = stage.start(script, name="task-8", resumes=False)
+
+    assert resumed.end() == ([], NotResumed())
+    assert begun.end() == ([], Finished(ANSWER))
+    assert seen == ["task-8"]
 
 
 def test_events_are_reported_in_order_and_what_comes_without_a_wait_in_one_message(stage: AgentStage) -> None:

@@ -355,11 +355,34 @@ def test_a_runtime_that_cannot_now_is_to_be_tried_again(submits: Submits) -> Non
     assert result.json["detail"] == "The store cannot be written: the disk is full."
 
 
-def test_an_idempotency_key_is_not_ignored(submits: Submits) -> None:
-    result = submits.raw(b'{"task": "a"}', **{"Idempotency-Key": "abc"})
+def test_a_submit_that_is_repeated_with_its_key_is_answered_with_the_first_task(submits: Submits) -> None:
+    first = submits.raw(b'{"task": "a", "timeout_seconds": 30}', **{"Idempotency-Key": "abc"})
+
+    again = submits.raw(b'{ "timeout_seconds": 30.0, "task": "\\u0061" }', **{"Idempotency-Key": "abc"})
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json == first.json
+    assert again.headers["Location"] == first.headers["Location"]
+    assert len(submits.runtime.records) == 1
+
+
+@pytest.mark.parametrize("body", [b'{"task": "b"}', b'{"task": "a", "session_id": null}'])
+def test_a_key_that_came_with_another_body_is_refused(submits: Submits, body: bytes) -> None:
+    submits.raw(b'{"task": "a"}', **{"Idempotency-Key": "abc"})
+
+    result = submits.raw(body, **{"Idempotency-Key": "abc"})
+
+    assert result.status_code == 422
+    assert "abc" in result.json["detail"]
+    assert len(submits.runtime.records) == 1
+
+
+@pytest.mark.parametrize("key", ["", "a b", "caf\u00e9", "x" * 256, "a\tb"])
+def test_a_key_that_is_none_is_refused(submits: Submits, key: str) -> None:
+    result = submits.raw(b'{"task": "a"}', **{"Idempotency-Key": key})
 
     assert result.status_code == 400
-    assert "Idempotency-Key" in result.json["detail"]
+    assert result.json["errors"][0]["field"] == "Idempotency-Key"
     assert submits.runtime.records == {}
 
 

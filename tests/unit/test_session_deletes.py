@@ -160,7 +160,9 @@ def test_a_deletion_that_cannot_be_committed_fails_and_the_session_may_be_used_a
     delete = lines.delete()
     (erase,) = lines.erasures()
 
-    failed = EraseFailed(context=CONTEXT, session_id=HOME, deletion=erase.deletion, error="The disk is full.")
+    failed = EraseFailed(
+        context=erase.context, session_id=HOME, deletion=erase.deletion, error="The disk is full."
+    )
     tell(lines.ref, failed)
     lines.dispatcher.run()
 

@@ -225,13 +225,12 @@ def test_a_task_whose_agent_was_never_launched_is_launched(lines: Restarted) -> 
     assert lines.granted() == ["a"]
 
 
-def test_a_task_that_had_begun_and_has_no_agent_is_ended(lines: Restarted) -> None:
+def test_a_task_that_had_begun_before_the_server_was_started_goes_on(lines: Restarted) -> None:
     lines.stock(task("a", 1), started=True)
-    lines.end_is_recorded("a", "failed")
 
-    assert lines.launched == []
-    assert lines.store_was_told() == [("RecordCrash", "a")]
-    assert lines.nothing_is_left()
+    assert lines.launched == [task("a", 1)]
+    assert lines.launcher.recorded == {"a": 2}
+    assert lines.store_was_told() == []
 
 
 def test_a_task_whose_agent_had_crashed_is_ended_with_that_error() -> None:

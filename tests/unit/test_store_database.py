@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, exc, text
+from sqlalchemy import Connection, MetaData, exc, text
 
 from alex_actors.store.database import DatabaseError, open_readers, open_writer
 from alex_actors.store.migrations import MIGRATIONS
-from alex_actors.store.schema import APPLICATION_ID
+from alex_actors.store.schema import APPLICATION_ID, metadata
 
 NOBODY = 65534
 
@@ -172,11 +172,62 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     run_sql(path, "CREATE TABLE notes (note TEXT)", "CREATE TABLE half (note TEXT)")
 
 
+def test_a_database_of_version_1_keeps_what_it_has(path: Path) -> None:
+    open_writer(path, synchronous="OFF", migrations=MIGRATIONS[:1]).dispose()
+    row = ["place", "owner", "task_id", "session_key", "status", "task", "agent_preset", "tool_preset", "model"]
+    row += ["created_at", "current_iteration", "total_iterations", "tokens_used", "total_tokens", "cost_usd"]
+    row += ["strategy", "max_iterations", "metadata", "trace_id"]
+    values = "1, 'local', 't', 1, 'completed', 'x', 'default', 'safe', 'offline', 'then', 1, 1, 2, 2, 0.5"
+    run_sql(
+        path,
+        "INSERT INTO sessions VALUES (1, 'local', 's', 'then', 'then', NULL, '{}')",
+        f"INSERT INTO tasks ({', '.join(row)}) VALUES ({values}, 'enqueue', 50, '{{}}', 'trace')",
+        "INSERT INTO events VALUES (7, 1, 1, 'task_created', 'then', x'7b7d')",
+    )
+
+    make(path)
+
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT place, task_id, cost_usd, trace_id FROM tasks").fetchall() == [
+            (1, "t", 0.5, "trace")
+        ]
+        assert connection.execute("SELECT event_id, place FROM events").fetchall() == [(7, 1)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchall() == [(7,)]
+    run_sql(path, "INSERT INTO sessions VALUES (2, 'ada', 's', 'then', 'then', NULL, '{}')")
+    run_sql(
+        path, f"INSERT INTO tasks ({', '.join(row)}) SELECT 2, 'ada', {', '.join(row[2:])} FROM tasks"
+    )  # another owner may have a task of that ID
+
+
+def test_the_tables_are_those_that_the_queries_are_made_for(path: Path) -> None:
+    make(path)
+
+    engine = open_writer(path, synchronous="OFF")
+    with engine.connect() as connection:
+        found = MetaData()
+        found.reflect(connection)
+    engine.dispose()
+    assert {table.name: table.columns.keys() for table in found.sorted_tables} == {
+        table.name: table.columns.keys() for table in metadata.sorted_tables
+    }
+    indices = {index.name for table in found.sorted_tables for index in table.indexes}
+    assert indices == {index.name for table in metadata.sorted_tables for index in table.indexes}
+
+
+def test_foreign_keys_are_looked_at_after_it_was_brought_up_to_date(path: Path) -> None:
+    engine = open_writer(path, synchronous="OFF")
+    with engine.connect() as connection:
+        on = connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one()
+    engine.dispose()
+    assert on == 1
+
+
 def test_a_newer_database_is_refused_and_left_as_it_is(path: Path) -> None:
     make(path)
     run_sql(path, "PRAGMA user_version=99")
 
-    with pytest.raises(DatabaseError, match=r"schema version 99.*knows up to 1.*newer version"):
+    with pytest.raises(DatabaseError, match=r"schema version 99.*knows up to 2.*newer version"):
         open_writer(path, synchronous="OFF")
 
     assert pragma(path, "user_version") == 99

@@ -7,21 +7,21 @@ import pytest
 from alex_actors.events import TaskAnalysis, TaskCreated, TaskStarted, stamp
 from alex_actors.store.staging import Keys, LiveTask, Staging
 from alex_actors.task_store_protocol import Create, Record
-from alex_actors.values import SessionId, TaskId, Timestamp, milliseconds_between
+from alex_actors.values import LOCAL_OWNER, SessionName, TaskId, Timestamp, milliseconds_between
 from tests.unit.protocol_system import CONTEXT, new_task
 from tests.unit.stepping import StandIn, SteppedDispatcher
 from tests.unit.store_under_test import HOME, NOW
 
 
 def staging(
-    live: dict[TaskId, LiveTask] | None = None, session_keys: dict[SessionId, int] | None = None
+    live: dict[TaskId, LiveTask] | None = None, session_keys: dict[SessionName, int] | None = None
 ) -> Staging:
     return Staging(live=live or {}, session_keys=session_keys or {}, keys=Keys(last_session=4, last_event=10))
 
 
 def create(task_id: str, place: int) -> Create:
     return Create(
-        context=CONTEXT,
+        context=CONTEXT.about(TaskId(task_id), HOME),
         task_id=TaskId(task_id),
         session_id=HOME,
         place=place,
@@ -56,13 +56,13 @@ def test_a_session_is_made_with_its_first_task_only() -> None:
 
 
 def test_a_session_that_is_there_is_not_made_again() -> None:
-    staged = staging(session_keys={HOME: 3})
+    staged = staging(session_keys={(LOCAL_OWNER, HOME): 3})
 
     task = staged.create(create("a", 1))
 
     assert task.session_key == 3
     assert staged.batch.new_sessions == []
-    assert staged.make_session(HOME, NOW, {}) is True
+    assert staged.make_session((LOCAL_OWNER, HOME), NOW, {}) is True
 
 
 def test_nothing_is_taken_over_into_the_committed_state() -> None:

@@ -9,14 +9,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from alex_actors.events import IterationComplete, IterationStart, TaskAnalysis, TaskStarted
+from alex_actors.agent_protocol import History
+from alex_actors.events import (
+    IterationComplete,
+    IterationStart,
+    TaskAnalysis,
+    TaskCreated,
+    TaskStarted,
+    read_back,
+)
+from alex_actors.messages import tell
 from alex_actors.session_protocol import Settled, TaskEnded
 from alex_actors.simulation.store import disk_error, row_error
 from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.task_store_actor import RETRY_AFTER
-from alex_actors.task_store_protocol import RecoveredStore, StoreFailure
+from alex_actors.task_store_protocol import RecoveredStore, StoreFailure, TellHistory
 from alex_actors.values import SessionId, TaskId, timestamp
-from tests.unit.protocol_system import ask_result, failing
+from tests.unit.protocol_system import CONTEXT, ask_result, failing
 from tests.unit.store_under_test import COMPLETED, HOME, NOW, StoreUnderTest
 
 ANALYSIS = TaskAnalysis(action_name="calculate", goal="4")
@@ -368,6 +377,49 @@ def test_the_next_start_ends_what_was_left_unfinished(under: StoreUnderTest, tmp
     assert again.published() == ["task_failed", "task_failed"]
     assert again.actor._live == {}
     again.close()
+
+
+def test_or_takes_it_up_and_leaves_it_as_it_is(under: StoreUnderTest, tmp_path: Path) -> None:
+    under.created("waiting", "running")
+    under.record("running", 1, TaskStarted(), IterationComplete(iteration=1, tokens_used=60, tools_run=1))
+    under.run()
+
+    again = restarted(under, tmp_path / "alex.sqlite3")
+    recovered = again.recover(resume=True)
+
+    assert recovered == RecoveredStore(unfinished=2)
+    assert again.log.events() == ["task.recovered"] * 2
+    assert again.published() == []
+    assert again.store.event_types(TaskId("running")) == ["task_created", "task_started", "iteration_complete"]
+    again.close()
+
+
+def test_an_agent_that_goes_on_is_told_its_history(under: StoreUnderTest) -> None:
+    under.created("a", "b")
+    under.record("a", 1, TaskStarted())
+    under.run()
+    under.agent.take()
+
+    tell(under.ref, TellHistory(context=CONTEXT, task_id=TaskId("a"), agent=under.agent.ref))
+    under.run()
+
+    (history,) = under.agent.received
+    assert isinstance(history, History)
+    assert [type(read_back(body)) for body in history.bodies] == [TaskCreated, TaskStarted]
+
+
+def test_a_history_that_cannot_be_read_is_told_when_it_can(under: StoreUnderTest) -> None:
+    under.created("a")
+    under.store.actors_reader.fails = disk_error
+
+    tell(under.ref, TellHistory(context=CONTEXT, task_id=TaskId("a"), agent=under.agent.ref))
+    under.run()
+    before = list(under.agent.received)
+    under.store.actors_reader.fails = lambda: None
+    under.dispatcher.advance(RETRY_AFTER)
+
+    assert before == []
+    assert [type(message) for message in under.agent.received] == [History]
 
 
 def test_ids_go_on_after_a_restart(under: StoreUnderTest, tmp_path: Path) -> None:

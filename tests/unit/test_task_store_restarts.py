@@ -152,7 +152,7 @@ def test_stock_is_what_is_unfinished_in_the_order_of_its_places(under: StoreUnde
     under.run()
 
     found = stock(under)
-    assert [(one.task.task_id, one.started) for one in found.unfinished] == [("a", True), ("c", False)]
+    assert [(one.task.task_id, one.recorded) for one in found.unfinished] == [("a", 2), ("c", 1)]
     assert (found.incarnation, found.last_place) == (1, 3)
 
 

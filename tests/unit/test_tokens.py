@@ -90,8 +90,11 @@ def test_a_text_that_is_not_quite_a_token_is_none(file: File) -> None:
 
 
 def test_the_file_and_its_lock_are_for_their_user_alone(file: File) -> None:
-    os.umask(0o022)
-    file.make()
+    umask = os.umask(0)
+    try:
+        file.make()
+    finally:
+        os.umask(umask)
 
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in file.path.parent.iterdir()}
 

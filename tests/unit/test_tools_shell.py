@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from alex_actors.ports import Tool, ToolContext, ToolError
-from alex_actors.tools import Quota, Sandbox, ShellCommands
+from alex_actors.tools import Sandbox, ShellCommands
 from alex_actors.tools.shell import MAX_OUTPUT, shell_tool
 from alex_actors.values import TaskId
 from tests.unit.tool_limits import QUOTA, limits, sandbox_of_this_machine
@@ -27,19 +27,17 @@ class Shell:
     def __init__(self, sandbox: Sandbox | None) -> None:
         self.sandbox = sandbox
 
-    def tool(
-        self, timeout: float = 30, *, commands: ShellCommands | None = None, quota: Quota = QUOTA, **most: int
-    ) -> Tool:
+    def tool(self, timeout: float = 30, *, commands: ShellCommands | None = None) -> Tool:
         return shell_tool(
-            limits=limits(seconds=timeout, **most),
-            quota=quota,
+            limits=limits(seconds=timeout),
+            quota=QUOTA,
             path=PATH,
             sandbox=self.sandbox,
             commands=commands or ShellCommands(),
         )
 
-    def run(self, root: Path, command: str, timeout: float = 30, *, quota: Quota = QUOTA, **most: int) -> str:
-        return asyncio.run(self.tool(timeout, quota=quota, **most)({"command": command}, context(root)))
+    def run(self, root: Path, command: str, timeout: float = 30) -> str:
+        return asyncio.run(self.tool(timeout)({"command": command}, context(root)))
 
 
 @pytest.fixture(params=["without a sandbox", "bubblewrap"])

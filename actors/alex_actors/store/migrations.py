@@ -73,6 +73,7 @@ _VERSION_2 = (
     "ALTER TABLE new_tasks RENAME TO tasks",
     "CREATE INDEX tasks_by_session ON tasks (session_key, place)",
     "CREATE INDEX tasks_by_status ON tasks (owner, status, place)",
+    "CREATE INDEX tasks_by_end ON tasks (completed_at) WHERE completed_at IS NOT NULL",
     """CREATE TABLE messages (
     session_key INTEGER NOT NULL REFERENCES sessions (session_key),
     position INTEGER NOT NULL,

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 APPLICATION_ID = 0x416C6578
@@ -74,6 +75,7 @@ tasks = Table(
     UniqueConstraint("owner", "task_id"),  # a session that is imported brings the IDs of its tasks with it
     Index("tasks_by_session", "session_key", "place"),
     Index("tasks_by_status", "owner", "status", "place"),
+    Index("tasks_by_end", "completed_at", sqlite_where=text("completed_at IS NOT NULL")),
 )
 
 events = Table(

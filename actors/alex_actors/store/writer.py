@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Insert, Table, Update, bindparam, delete, insert, select, tuple_, update
 
 from alex_actors.projection import Progress
+from alex_actors.store import copying, retiring
 from alex_actors.store.erasing import Erasure
 from alex_actors.store.schema import events, idempotency_keys, messages, sessions, tasks
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Dialect, Engine
 
-    from alex_actors.values import SessionName, Timestamp
+    from alex_actors.store.copying import Fork
+    from alex_actors.store.retiring import OldSession, OldTask
+    from alex_actors.values import Owner, SessionName, TaskId, Timestamp
 
 _find_sessions = select(sessions.c.owner, sessions.c.session_id, sessions.c.session_key).where(
     tuple_(sessions.c.owner, sessions.c.session_id).in_(bindparam("names", expanding=True))
@@ -169,6 +172,32 @@ class Transaction:
         for statement in _erase:
             self._connection.execute(statement, {"key": key})
         return Erasure(*session, key, task_ids, trace_id)
+
+    # Whole sessions, and what is old.
+
+    def reserve(self, session_key: int) -> None:
+        """Have a session key never given again, though no session has it yet."""
+        copying.reserve(self._connection, session_key)
+
+    def fork(self, fork: Fork, at: Timestamp) -> None:
+        """Record a session with a copy of another one's conversation."""
+        copying.fork(self._connection, fork, at)
+
+    def existing_task(self, owner: Owner, task_ids: Sequence[TaskId]) -> TaskId | None:
+        """Return one of these tasks that exists; None if none does."""
+        return copying.existing_task(self._connection, owner, task_ids)
+
+    def add_messages(self, rows: list[dict[str, object]]) -> None:
+        """Record messages that a session has inherited, by column."""
+        copying.add_messages(self._connection, rows)
+
+    def remove_ended(self, until: Timestamp, *, most_tasks: int, most_events: int) -> list[OldTask]:
+        """Delete the tasks that ended first, if that was until then; return what they were."""
+        return retiring.remove_ended(self._connection, until, most_tasks=most_tasks, most_events=most_events)
+
+    def remove_unused(self, until: Timestamp, *, after: int, span: int) -> list[OldSession]:
+        """Delete sessions with these keys that have nothing, and were not used since; return what they were."""
+        return retiring.remove_unused(self._connection, until, after=after, span=span)
 
 
 class Superseded(Exception):

@@ -112,6 +112,8 @@ def _hits(workspace: Workspace, path: str, matches: _Matches) -> Iterator[str | 
     """Yield each line that matches, and None between, so that the caller can stop at any time."""
     for at in _files(workspace, path):
         yield None
+        if at is None:
+            continue
         try:
             content = workspace.read(at, limit=MAX_BYTES)
         except ToolError:
@@ -128,14 +130,14 @@ def _hits(workspace: Workspace, path: str, matches: _Matches) -> Iterator[str | 
                 yield None
 
 
-def _files(workspace: Workspace, path: str) -> Iterator[str]:
+def _files(workspace: Workspace, path: str) -> Iterator[str | None]:
+    """Yield the path of each file, and None for each directory, so that one can stop among many of those, too."""
     entry = workspace.entry(path)
     if entry is not None and entry.is_file:
         yield path
         return
     for at, found in workspace.walk(path):
-        if found.is_file:
-            yield at
+        yield at if found.is_file else None
 
 
 def _excerpt(line: str) -> str:

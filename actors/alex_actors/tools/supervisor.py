@@ -200,7 +200,8 @@ def _start(command: Sequence[str], limits: Mapping[str, int], *, full: bool) -> 
             ("RLIMIT_NOFILE", limits["open_files"]),
         ):
             with suppress(OSError, ValueError):  # the system has a lower one
-                resource.setrlimit(getattr(resource, name), (most, most))
+                # At its first limit of CPU time a process is told that it was this one, a second later killed.
+                resource.setrlimit(getattr(resource, name), (most, most + (name == "RLIMIT_CPU")))
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores both, and what it starts would, too
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         os.execvp(command[0], list(command))  # noqa: S606 - the command is what the tool is for

@@ -23,6 +23,9 @@ from alex_actors.values import Value
 _LONGEST_PATH = 4096
 """Bytes, as Linux has it."""
 
+_DEEPEST = 100
+"""Levels below the root that a walk goes down: each directory is opened from the root on."""
+
 _ON_DISK = 4096
 """Bytes that a file takes the multiple of, with nearly all file systems."""
 
@@ -126,13 +129,13 @@ class Workspace:
     def walk(self, path: str = ".") -> Iterator[tuple[str, Entry]]:
         """Yield all that is below a directory with its path, parents first, by name.
 
-        Directories that cannot be read, or go away meanwhile, are left out.
+        Directories that cannot be read, go away meanwhile, or are nested more than 100 levels deep, are left out.
         """
         pending = [(self._joined(path, entry), entry) for entry in reversed(self.entries(path))]
         while pending:
             at, entry = pending.pop()
             yield at, entry
-            if entry.is_directory:
+            if entry.is_directory and at.count("/") < _DEEPEST:
                 with suppress(ToolError):
                     pending += [(f"{at}/{child.name}", child) for child in reversed(self.entries(at))]
 

@@ -273,27 +273,34 @@ class EventStream(Follower, Iterator[Event]):
         """Close it."""
         self.close()
 
-    def _connect(self) -> Generator[Event, None, None]:
-        """Follow on one connection."""
-        following = self._following
-        request = following.request()
-        if request.pause:
-            self._sleep(request.pause)
-        try:
-            response = self._http.send(self._address.build_stream(self._http, request), stream=True)
-            with closing(response):
-                check_encoding(response)
-                if not following.is_stream(response.status_code, content_type(response)):
-                    following.refused(read_reply(response))
-                    return
-                frames = Frames()
-                for piece in response.iter_bytes():
-                    for frame in frames.received(piece):
-                        event = following.received(frame)
-                        if event is not None:
-                            yield event
-                        if following.ended:
-                            return
-            following.cut(stream_ended(request))
-        except httpx.RequestError as error:
-            following.cut(failure_from(error, request))
+
+def connection_of(
+    following: Following, http: httpx.Client, address: Address, sleep: Callable[[float], None]
+) -> Generator[Event, None, None]:
+    """Follow on one connection.
+
+    No method of the stream, which would be in a cycle with its generator: one that is dropped unclosed is to close
+    its connection there and then. In the garbage collection, which comes at any moment, also while httpcore holds
+    the lock that closing needs, the thread would wait for itself.
+    """
+    request = following.request()
+    if request.pause:
+        sleep(request.pause)
+    try:
+        response = http.send(address.build_stream(http, request), stream=True)
+        with closing(response):
+            check_encoding(response)
+            if not following.is_stream(response.status_code, content_type(response)):
+                following.refused(read_reply(response))
+                return
+            frames = Frames()
+            for piece in response.iter_bytes():
+                for frame in frames.received(piece):
+                    event = following.received(frame)
+                    if event is not None:
+                        yield event
+                    if following.ended:
+                        return
+        following.cut(stream_ended(request))
+    except httpx.RequestError as error:
+        following.cut(failure_from(error, request))

@@ -103,4 +103,5 @@ MADE_SESSION: Json = SESSION | {
     "task_count": 0,
     "last_task": None,
 }
+LOGIN: Json = {"token": "alex_7GYpXk3q_PX6tCiqpKxgvV1sMUhr0zlwVCJp2wEuDLh1CTcyoZ6c"}
 READY: Json = {"status": "ready"}

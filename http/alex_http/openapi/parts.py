@@ -1,4 +1,4 @@
-"""What an OpenAPI document is written with here: operations, their parameters and their replies."""
+"""What the document is written with: operations, their parameters and their replies."""
 
 from __future__ import annotations
 
@@ -96,36 +96,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     problems: Sequence[type[errors.Problem]] = ()
 
 
-def operation_json(operation: Operation, common: Sequence[type[errors.Problem]]) -> Json:
-    """Return an operation as the document has it, with the problems of every call.
-
-    A reply that says the same in every call stands among the components, under its status.
-    """
-    found: Json = {
-        "operationId": operation.name,
-        "tags": [operation.tag],
-        "summary": operation.says,
-        "security": _security(operation.scope),
-    }
-    if operation.more:
-        found["description"] = operation.more
-    if operation.parameters:
-        found["parameters"] = [parameter.json() for parameter in operation.parameters]
-    if operation.body is not None:
-        found["requestBody"] = _request_body(operation)
-    replies = {str(reply.status): reply.json() for reply in operation.replies}
-    shared = problem_replies(common)
-    for status, problem in problem_replies((*operation.problems, *common)).items():
-        if status in replies:
-            replies[status] = _either(replies[status], problem)
-        elif problem == shared.get(status):
-            replies[status] = {"$ref": f"#/components/responses/{status}"}
-        else:
-            replies[status] = problem
-    found["responses"] = dict(sorted(replies.items()))
-    return found
-
-
 def reference(struct: type) -> Json:
     """Return a reference to the schema of a struct."""
     return {"$ref": f"#/components/schemas/{name_of(struct)}"}
@@ -142,29 +112,6 @@ def problem_replies(problems: Sequence[type[errors.Problem]]) -> Json:
         }
         for (status, title), kinds in groupby(by_status, key=lambda problem: (problem.status, problem.title))
     }
-
-
-def _either(reply: Json, problem: Json) -> Json:
-    """Return a reply that may be what was asked for, or a problem: ``/health`` has its 503 in both forms."""
-    return {
-        **reply,
-        "description": f"{reply['description']} {problem['description']}",
-        "headers": reply["headers"] | problem["headers"],
-        "content": reply["content"] | problem["content"],
-    }
-
-
-def _request_body(operation: Operation) -> Json:
-    body = operation.body
-    media: Json = {"schema": reference(body) if isinstance(body, type) else body}
-    if operation.body_examples:
-        media["examples"] = {name: {"value": value} for name, value in operation.body_examples.items()}
-    return {"required": operation.body_required, "content": {JSON_TYPE: media}}
-
-
-def _security(scope: str | None) -> list[Json]:
-    # The last one, empty: a server without tokens asks for none. From OpenAPI 3.1 on any scheme may name roles.
-    return [] if scope is None else [{"bearer": [scope]}, {"cookie": [scope]}, {}]
 
 
 def _headers_of(status: int) -> tuple[str, ...]:

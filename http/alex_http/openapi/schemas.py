@@ -10,10 +10,11 @@ import msgspec
 from alex_actors.events import AnyEvent
 from alex_http import wire
 from alex_http.catalog import Catalog
+from alex_http.login import LoginIn
 
 Json: TypeAlias = dict[str, Any]  # Any: a part of the document
 
-REQUESTS: tuple[type[msgspec.Struct], ...] = (wire.SubmitIn, wire.SessionIn, wire.EmptyIn)
+REQUESTS: tuple[type[msgspec.Struct], ...] = (wire.SubmitIn, wire.SessionIn, wire.EmptyIn, LoginIn)
 REPLIES: tuple[type[msgspec.Struct], ...] = (
     wire.TaskOut,
     wire.TasksOut,

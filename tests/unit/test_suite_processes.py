@@ -1,0 +1,46 @@
+"""How the tests themselves are run: all of them in several processes, what is named in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+WHERE = """
+import os
+
+def test_where():
+    assert os.environ.get("PYTEST_XDIST_WORKER", "here") == {where!r}
+"""
+
+
+def written(pytester: pytest.Pytester, *, where: str) -> None:
+    """Write a project with our rule, whose test wants to be run in a process: a worker's name, or ``here``."""
+    pytester.makeini("[pytest]\ntestpaths = tests\naddopts = --import-mode=importlib")
+    folder = pytester.mkdir("tests")
+    rule = Path(__file__).parents[1] / "conftest.py"
+    (folder / "conftest.py").write_text(rule.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "test_where.py").write_text(WHERE.format(where=where), encoding="utf-8")
+
+
+def test_the_whole_suite_is_shared_out(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    written(pytester, where="gw0")
+
+    result = pytester.runpytest_subprocess(timeout=30)
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("arguments", [["tests/test_where.py"], ["-n", "0"], ["-p", "no:xdist"], ["--pdb"]])
+def test_it_is_run_here_if_it_is_named_or_that_is_asked_for(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    written(pytester, where="here")
+
+    result = pytester.runpytest_subprocess(*arguments, timeout=30)
+
+    result.assert_outcomes(passed=1)
