@@ -12,6 +12,7 @@ from alex_actors.broadcaster_protocol import (
     BroadcasterMessage,
     Publish,
     PublishDeleted,
+    PublishRemoved,
     SessionTopic,
     Subscribe,
     TaskTopic,
@@ -19,7 +20,7 @@ from alex_actors.broadcaster_protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -48,6 +49,8 @@ class BroadcasterActor(PooledActor):
                     self._publish(event)
             case PublishDeleted():
                 self._publish_deleted(message)
+            case PublishRemoved():
+                self._end(message.topics)
             case Subscribe():
                 self._subscribe(message.topic, message.listener)
             case Unsubscribe():
@@ -65,8 +68,9 @@ class BroadcasterActor(PooledActor):
     def _publish_deleted(self, message: PublishDeleted) -> None:
         """Tell who listens to a session or to a task of it, and forget them: there is nothing more to come."""
         owner = message.context.owner
-        topics: list[Topic] = [SessionTopic(message.session_id, owner)]
-        topics += [TaskTopic(task_id, owner) for task_id in message.task_ids]
+        self._end((SessionTopic(message.session_id, owner), *(TaskTopic(one, owner) for one in message.task_ids)))
+
+    def _end(self, topics: Iterable[Topic]) -> None:
         for topic in topics:
             for listener in self._listeners.pop(topic, ()):
                 self._call(topic, listener, listener.deleted)

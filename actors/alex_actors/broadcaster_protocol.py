@@ -60,6 +60,12 @@ class PublishDeleted(Tell["BroadcasterActor"], frozen=True, kw_only=True):
     task_ids: tuple[TaskId, ...]
 
 
+class PublishRemoved(Tell["BroadcasterActor"], frozen=True, kw_only=True):
+    """These tasks are removed for their age. Nobody hears anything of them any more."""
+
+    topics: tuple[TaskTopic, ...]
+
+
 class Subscribe(Tell["BroadcasterActor"], frozen=True, kw_only=True):
     """Give ``listener`` every event of a topic that is published from now on. It is told when that is so."""
 
@@ -74,4 +80,4 @@ class Unsubscribe(Tell["BroadcasterActor"], frozen=True, kw_only=True):
     listener: Listener
 
 
-BroadcasterMessage: TypeAlias = Publish | PublishDeleted | Subscribe | Unsubscribe
+BroadcasterMessage: TypeAlias = Publish | PublishDeleted | PublishRemoved | Subscribe | Unsubscribe

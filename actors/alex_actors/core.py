@@ -18,12 +18,15 @@ from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import StoreRestarted
 from alex_actors.store.condition import StoreCondition
+from alex_actors.store.retention import Retention
 from alex_actors.supervision import RestartPolicy
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Recover
 from alex_actors.values import Context
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     import pykka
     from structlog.typing import FilteringBoundLogger
 
@@ -59,6 +62,7 @@ class Core:
     session: pykka.ActorRef[SessionActor]
     launcher: AgentLauncher
     followings: Followings
+    retention: Retention
 
     def __init__(
         self,
@@ -80,11 +84,13 @@ class Core:
         cancel_grace: float,
         resume: bool,
         failed: Supervisor,
+        keep_ended: timedelta | None = None,
     ) -> None:
         """Take who runs the broadcaster, the store, and all other actors; the last two numbers are seconds.
 
         ``resume`` says whether tasks go on that a previous run of the server left unfinished. ``failed`` is told
         of an actor that crashes more often than it is restarted, and of a server that took over the database.
+        ``keep_ended`` is for how long tasks are kept that have ended; None: for ever.
         """
         self._broadcasting = broadcasting
         self._storing = storing
@@ -103,6 +109,7 @@ class Core:
         self._cancel_grace = cancel_grace
         self._resume = resume
         self._failed = failed
+        self._keep_ended = keep_ended
         self._incarnations = itertools.count(1)
         self._sessions_started = False
         self.condition = StoreCondition()
@@ -120,6 +127,7 @@ class Core:
             restart=self.restarts["broadcaster"],
         )
         self.followings = self.followings_class(reader=self._reader, broadcaster=self.broadcaster)
+        self.retention = self.make_retention()
         self.store = self._storing.spawn(
             _and_at_restarts(self.make_store, self._store_restarted),
             supervisor=self._failed,
@@ -171,7 +179,21 @@ class Core:
             workspaces=self._workspaces,
             log=self._log,
             condition=self.condition,
+            retention=self.retention,
             superseded=self._failed,
+        )
+
+    def make_retention(self) -> Retention:
+        """Make what removes old tasks. There is one for all store actors, one after the other."""
+        return Retention(
+            keep=self._keep_ended,
+            writer=self._writer,
+            reader=self._reader,
+            broadcaster=self.broadcaster,
+            workspaces=self._workspaces,
+            clock=self._clock,
+            timers=self._timers,
+            log=self._log,
         )
 
     def make_launcher(self) -> AgentLauncher:

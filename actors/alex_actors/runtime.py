@@ -33,6 +33,7 @@ from alex_actors.replies import (
     UnknownSession,
     UnknownTask,
 )
+from alex_actors.session_copier import SessionCopier
 from alex_actors.session_protocol import (
     AdmitSession,
     Cancel,
@@ -106,6 +107,10 @@ class ActorRuntime:
         self._cancel_timeout = cancel_grace + CANCEL_MARGIN
         self.health = health
         self.ready = ready
+        copier = SessionCopier(
+            session=session, store=store, reader=reader, ask_timeout=ask_timeout, unavailable=self._unavailable
+        )
+        self.fork, self.export, self.take_in = copier.fork, copier.export, copier.take_in
 
     # Changes.
 

@@ -14,22 +14,28 @@ from alex_actors.store.answers import Answers
 from alex_actors.store.changes import Change, Dropped, Pending, Poisoned
 from alex_actors.store.database import cause_of
 from alex_actors.store.erasing import tell_of_erasure
+from alex_actors.store.session_copies import SessionCopies
 from alex_actors.store.staging import FACTS, Keys, LiveTask, Staging, live_task
+from alex_actors.store.troubles import RETRY_AFTER, StoreTroubles, ids_of
 from alex_actors.store.writer import Superseded
 from alex_actors.task_store_protocol import (
     Create,
     EraseSession,
+    ForkSession,
+    ImportSession,
     MakeSession,
     ReadFailed,
     Record,
     RecordCrash,
     Recover,
     RecoveredStore,
+    RemoveOld,
     Revoke,
     StoreFailure,
     TakeStock,
     TaskStoreMessage,
     TellHistory,
+    WorkspaceCopied,
     _Commit,
     _Probe,
 )
@@ -45,12 +51,9 @@ if TYPE_CHECKING:
     from alex_actors.projection import Progress
     from alex_actors.store.condition import StoreCondition
     from alex_actors.store.reader import StoreReader
+    from alex_actors.store.retention import Retention
     from alex_actors.store.writer import StoreWriter
     from alex_actors.tasks import Task
-
-
-RETRY_AFTER = 5.0
-"""Seconds until what the store could not do, and nobody else would ask for again, is tried again."""
 
 UNRECORDABLE = "The store could not record what became of the task."
 """The error of a task that is ended for that; the log has what was raised."""
@@ -82,6 +85,7 @@ class TaskStoreActor(PooledActor):
         workspaces: Workspaces,
         log: FilteringBoundLogger,
         condition: StoreCondition,
+        retention: Retention,
         superseded: Callable[[BaseException], None],
     ) -> None:
         """``superseded`` is told when another server has taken over the database: nothing may run on here."""
@@ -95,7 +99,7 @@ class TaskStoreActor(PooledActor):
         self._workspaces = workspaces
         self._log = log
         self._condition = condition
-        self._superseded = superseded
+        self._retention = retention
         last_session, last_event = reader.last_keys()
         if condition.published is None:
             condition.published = last_event
@@ -109,19 +113,27 @@ class TaskStoreActor(PooledActor):
         self._keys = Keys(last_session=last_session, last_event=last_event)
         self._live = {task.task_id: live_task(task, recorded) for task, recorded in reader.unfinished()}
         self._pending: list[Pending] = []
-        self._probing = False
+        self._troubles = troubles = StoreTroubles(
+            store=self.actor_ref, writer=writer, reader=reader, timers=timers, log=log, condition=condition,
+            superseded=superseded,
+        )  # fmt: skip
+        self._copies = SessionCopies(
+            writer=writer, workspaces=workspaces, clock=clock, log=log, condition=condition, keys=self._keys,
+            note_failure=troubles.note_failed_commit,
+        )  # fmt: skip
 
     def on_start(self) -> None:
         """Go on where a store actor that crashed left off."""
         if self._condition.failure is not None:
-            self._note_failure(self._condition.failure)
+            self._troubles.note(self._condition.failure)
         self._tell_of_unpublished()
         self._tell_of_erasure()
+        self._retention.begin(self.actor_ref)
 
     def on_receive(self, message: TaskStoreMessage) -> object:
         """Handle a message."""
         match message:
-            case Create() if message.incarnation < self._condition.incarnation:
+            case Create() | ImportSession() if message.incarnation < self._condition.incarnation:
                 return self._refuse(message)
             case Create() | MakeSession():
                 return self._wait_for_commit(message, message.later())
@@ -133,12 +145,22 @@ class TaskStoreActor(PooledActor):
                 self._take_stock(message)
             case EraseSession():
                 self._erase(message)
+            case ForkSession():
+                return self._copies.fork(message, self.actor_ref)
+            case WorkspaceCopied():
+                self._commit()  # the fork has what was said before it
+                self._copies.copied(message)
+            case ImportSession():
+                self._commit()  # that of a session of this ID may be in it
+                return self._copies.take_in(message)
+            case RemoveOld():
+                self._retention.remove_some(self.actor_ref)
             case _Commit():
                 self._commit()
             case ReadFailed():
-                self._note_failure(message.error)
+                self._troubles.note(message.error)
             case _Probe():
-                self._probe()
+                self._troubles.probe()
             case TellHistory():
                 self._look_up(message, lambda: self._answers.history(message))
             case Recover():
@@ -261,20 +283,10 @@ class TaskStoreActor(PooledActor):
 
     def _give_up(self, group: list[Pending], error: SQLAlchemyError | Superseded) -> None:
         for one in group:
-            cause = self._note_failed_commit(one.change, error)
+            cause = self._troubles.note_failed_commit(one.change, error)
             if one.promise is not None:
                 one.promise.fail(StoreFailure(cause))
             self._repeat_later(one.change)
-
-    def _note_failed_commit(self, change: Change | EraseSession, error: SQLAlchemyError | Superseded) -> str:
-        """Log what could not be committed. Returns why."""
-        cause, ids = cause_of(error), _ids(change.context)
-        if isinstance(error, OperationalError | Superseded):  # else one row was refused: the store works
-            self._note_failure(cause)
-        if isinstance(error, Superseded):
-            self._superseded(error)
-        self._log.error("store.commit_failed", change=type(change).__name__, **ids, error=cause)
-        return cause
 
     def _give_up_one(self, one: Pending, error: SQLAlchemyError | Poisoned) -> None:
         if isinstance(error, Poisoned):
@@ -285,7 +297,7 @@ class TaskStoreActor(PooledActor):
     def _drop(self, one: Pending, cause: BaseException | None) -> None:
         """Give up a change that would fail whenever it came again, and end the task that it was about."""
         change, context = one.change, one.change.context
-        what = {"receiver": "TaskStoreActor", "type": type(change).__name__} | _ids(context)
+        what = {"receiver": "TaskStoreActor", "type": type(change).__name__} | ids_of(context)
         self._log.error("message.dropped", **what, exc_info=cause)
         if one.promise is not None:
             one.promise.fail(StoreFailure(f"It cannot be recorded: {cause!r}"))
@@ -293,29 +305,6 @@ class TaskStoreActor(PooledActor):
             self._write_one_by_one([Pending(Dropped(context, change), None)])
         elif isinstance(change, Dropped):  # its end cannot be recorded either: that is left to the next start
             self._answers.ended(change.change, "failed")
-
-    def _note_failure(self, cause: str) -> None:
-        """Say that the store fails, and see to it that it is said when it does no more."""
-        self._condition.failure = cause
-        if not self._probing:
-            self._probing = True
-            self._probe_later()
-
-    def _probe_later(self) -> None:
-        probe = _Probe(context=Context("", sender="TaskStoreActor"))
-        self._timers.after(RETRY_AFTER, self.actor_ref, probe)
-
-    def _probe(self) -> None:
-        if self._condition.failure is not None:  # else something was committed meanwhile
-            try:
-                with self._writer.transaction() as transaction:
-                    transaction.write_nothing_new()
-                self._reader.sessions(limit=1, offset=0)
-            except (SQLAlchemyError, Superseded):
-                self._probe_later()
-                return
-            self._condition.failure = None
-        self._probing = False
 
     def _repeat_later(self, change: Change) -> None:
         """Try a change again that nobody else would send again: an agent that crashed is gone."""
@@ -339,12 +328,12 @@ class TaskStoreActor(PooledActor):
         try:
             answer()
         except SQLAlchemyError as error:
-            self._note_failure(cause_of(error))
+            self._troubles.note(cause_of(error))
             self._timers.after(RETRY_AFTER, self.actor_ref, message)
 
-    def _refuse(self, create: Create) -> Promise[Task]:
-        """Refuse a task whose place in line is gone with the session actor that confirmed it."""
-        promise = create.later()
+    def _refuse(self, message: Create | ImportSession) -> Promise[Any]:  # Any: of what it is answered with
+        """Refuse what has its place in line from a session actor that is gone: another one may have given it."""
+        promise: Promise[Any] = message.later()  # Any: as above
         promise.fail(StoreFailure("The session was confirmed before a crash, and its confirmation is void."))
         return promise
 
@@ -364,7 +353,7 @@ class TaskStoreActor(PooledActor):
             with self._writer.transaction() as transaction:
                 condition.erasing = transaction.erase(message.context.session, trace_id=trace_id)
         except (SQLAlchemyError, Superseded) as error:
-            self._answers.erase_failed(message, self._note_failed_commit(message, error))
+            self._answers.erase_failed(message, self._troubles.note_failed_commit(message, error))
             return
         condition.failure = None
         self._tell_of_erasure()
@@ -391,11 +380,6 @@ class TaskStoreActor(PooledActor):
             transaction.write(staging.batch)
         self._committed(staging)
         return RecoveredStore(len(found))
-
-
-def _ids(context: Context) -> dict[str, str]:
-    """Return what the log says of whose work a message is."""
-    return {"task_id": context.task_id, "session_id": context.session_id, "trace_id": context.trace_id}
 
 
 def _answer(one: Pending, answer: object) -> Callable[[], None]:

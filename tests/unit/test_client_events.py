@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import httpx
@@ -368,3 +369,18 @@ def test_one_thing_is_followed_at_a_time() -> None:
         client.events(task_id="a", session_id="b")  # type: ignore[call-overload] # that is what is shown
     with client, pytest.raises(ValueError, match="-1"):
         client.events(task_id="a", after=-1)
+
+
+def test_a_stream_that_is_dropped_closes_its_connection_before_any_garbage_is_collected() -> None:
+    server = ScriptedServer(EVENTS)
+    events = server.client().events(task_id=TASK_ID)
+    next(events)
+
+    gc.disable()  # in a collection, closing may meet a lock of httpcore that the same thread holds
+    try:
+        del events
+        closed = server.bodies[0].closed
+    finally:
+        gc.enable()
+
+    assert closed

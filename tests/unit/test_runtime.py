@@ -22,7 +22,7 @@ from alex_actors.replies import (
 from alex_actors.simulation.store import disk_error
 from alex_actors.store.database import open_readers
 from alex_actors.store.reader import StoreReader
-from alex_actors.task_store_actor import RETRY_AFTER
+from alex_actors.store.troubles import RETRY_AFTER
 from alex_actors.values import SessionId, TaskId
 from tests.unit.protocol_server import Server, StaleReader
 from tests.unit.protocol_system import ASK_TIMEOUT, CONTEXT, GRACE, failing, new_task

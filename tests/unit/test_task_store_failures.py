@@ -22,7 +22,7 @@ from alex_actors.messages import tell
 from alex_actors.session_protocol import Settled, TaskEnded
 from alex_actors.simulation.store import disk_error, row_error
 from alex_actors.simulation.virtual_time import EPOCH
-from alex_actors.task_store_actor import RETRY_AFTER
+from alex_actors.store.troubles import RETRY_AFTER
 from alex_actors.task_store_protocol import RecoveredStore, StoreFailure, TellHistory
 from alex_actors.values import SessionId, TaskId, timestamp
 from tests.unit.protocol_system import CONTEXT, ask_result, failing

@@ -11,7 +11,8 @@ from alex_actors.agent_protocol import RecordRefused
 from alex_actors.events import TaskStarted
 from alex_actors.session_protocol import TaskEnded
 from alex_actors.store.staging import Staging
-from alex_actors.task_store_actor import RETRY_AFTER, UNRECORDABLE, TaskStoreActor
+from alex_actors.store.troubles import RETRY_AFTER
+from alex_actors.task_store_actor import UNRECORDABLE, TaskStoreActor
 from alex_actors.task_store_protocol import Create, Record, RecordCrash, StoreFailure
 from alex_actors.tasks import Status, Task
 from alex_actors.values import TaskId, Timestamp

@@ -12,7 +12,7 @@ import pytest
 
 from alex_actors.events import IterationStart, TaskStarted
 from alex_actors.session_protocol import Settled, Stock
-from alex_actors.task_store_actor import RETRY_AFTER
+from alex_actors.store.troubles import RETRY_AFTER
 from alex_actors.task_store_protocol import StoreFailure
 from alex_actors.values import TaskId
 from tests.unit.protocol_system import ask_result

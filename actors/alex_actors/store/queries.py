@@ -121,6 +121,14 @@ MESSAGES_OF_SESSION = (
     select(messages.c.role, messages.c.content).join(sessions).where(*_this_session).order_by(messages.c.position)
 )
 
+ALL_EVENTS_OF_SESSION = _all_events.where(*_this_session)
+SIZE_OF_SESSION = (
+    select(func.coalesce(func.sum(func.length(events.c.body)), 0))
+    .select_from(events)
+    .where(events.c.session_key == KEY_OF_SESSION.scalar_subquery())
+)
+"""In bytes, of the events of its tasks: they have all that the tasks have."""
+
 SUBMITTED_WITH = (
     select(idempotency_keys.c.fingerprint, tasks.c.task_id)
     .join(tasks)

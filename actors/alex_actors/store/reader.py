@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, Select
 
+from alex_actors.copies import Message
 from alex_actors.events import RecordedEvent
-from alex_actors.replies import SessionDetail, Sessions, Tasks
+from alex_actors.replies import ExportedSession, SessionDetail, Sessions, SessionTooLarge, Tasks
 from alex_actors.store import queries
 from alex_actors.store.rows import session_of_row, task_of_row
 from alex_actors.values import LOCAL_OWNER, Owner
@@ -15,7 +16,7 @@ from alex_actors.values import LOCAL_OWNER, Owner
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from alex_actors.tasks import Status, Task
     from alex_actors.values import SessionId, TaskId, Timestamp
@@ -197,8 +198,34 @@ class StoreReader:
             row = connection.execute(queries.ONE_SESSION, wanted).one_or_none()
             if row is None:
                 return None
-            rows = connection.execute(queries.TASKS_OF_SESSION, wanted).all()
-        return SessionDetail(session_of_row(row), tuple(task_of_row(task) for task in rows))
+            return self._detail(connection, row, wanted)
+
+    def _detail(self, connection: Connection, row: Row[*tuple[Any, ...]], wanted: _Parameters) -> SessionDetail:
+        rows = connection.execute(queries.TASKS_OF_SESSION, wanted).all()
+        inherited = connection.execute(queries.MESSAGES_OF_SESSION, wanted)
+        return SessionDetail(
+            session_of_row(row),
+            tuple(task_of_row(task) for task in rows),
+            tuple(Message(message.role, message.content) for message in inherited),
+        )
+
+    def whole_session(
+        self, session_id: SessionId, *, owner: Owner, most_bytes: int
+    ) -> ExportedSession | SessionTooLarge | None:
+        """Return a session with all events of its tasks, or None; nothing of it if they have more than so many bytes.
+
+        All of it as of one moment: a connection reads within one transaction.
+        """
+        with self._engine.connect() as connection:
+            wanted: _Parameters = {"session_id": session_id, "owner": owner}
+            row = connection.execute(queries.ONE_SESSION, wanted).one_or_none()
+            if row is None:
+                return None
+            if connection.execute(queries.SIZE_OF_SESSION, wanted).scalar_one() > most_bytes:
+                return SessionTooLarge(most_bytes)
+            detail = self._detail(connection, row, wanted)
+            found = connection.execute(queries.ALL_EVENTS_OF_SESSION, wanted)
+            return ExportedSession(detail, tuple(RecordedEvent(*event) for event in found))
 
     def sessions(self, *, limit: int, offset: int, owner: Owner = LOCAL_OWNER) -> Sessions:
         """Return a page of sessions, the last used first."""

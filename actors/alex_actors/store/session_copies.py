@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from alex_actors.messages import Promise
     from alex_actors.ports import Clock, Workspaces
+    from alex_actors.store.condition import StoreCondition
     from alex_actors.store.staging import Keys
     from alex_actors.store.writer import StoreWriter
     from alex_actors.task_store_actor import TaskStoreActor
@@ -51,6 +52,7 @@ class SessionCopies:
         workspaces: Workspaces,
         clock: Clock,
         log: FilteringBoundLogger,
+        condition: StoreCondition,
         keys: Keys,
         note_failure: NoteFailure,
     ) -> None:
@@ -58,6 +60,7 @@ class SessionCopies:
         self._workspaces = workspaces
         self._clock = clock
         self._log = log
+        self._condition = condition
         self._keys = keys
         self._note_failure = note_failure
         self._forks: dict[int, tuple[Fork, ForkSession, Promise[StoredFork]]] = {}
@@ -146,6 +149,8 @@ class SessionCopies:
         except (SQLAlchemyError, Superseded) as error:
             promise.fail(StoreFailure(self._note_failure(message, error)))
             return promise
+        if batch.events:  # nobody follows what is only there now: it counts as published
+            self._condition.published = self._keys.last_event
         self._log_made("session.imported", message, session_id=session[1], tasks=len(brought.tasks))
         promise.fulfil(session[1])
         return promise

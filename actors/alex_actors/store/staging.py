@@ -77,6 +77,11 @@ class Keys:
         self._event += 1
         return self._event
 
+    @property
+    def last_event(self) -> int:
+        """The last event id that was given."""
+        return self._event
+
 
 class Fact(Value, frozen=True):
     """A line for the log, once the transaction is committed."""

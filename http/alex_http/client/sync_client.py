@@ -250,12 +250,15 @@ class EventStream(Follower, Iterator[Event]):
         """Return the next event; wait for it. Raises UnknownTask or UnknownSession, GaveUp."""
         while not self._following.ended:
             # Held by this frame alone: a connection that an error comes out of is not used again.
-            connection, self._connection = self._connection or self._connect(), None
+            connection, self._connection = self._connection or self._connected(), None
             for event in connection:
                 self._connection = connection
                 return event
         self.close()
         raise StopIteration
+
+    def _connected(self) -> Generator[Event, None, None]:
+        return connection_of(self._following, self._http, self._address, self._sleep)
 
     def close(self) -> None:
         """Close its connection. A `next` after that opens another."""
