@@ -12,6 +12,7 @@ import random
 import secrets
 import sys
 from contextlib import ExitStack
+from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -34,7 +35,7 @@ from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
 from alex_actors.timers import ThreadTimers
 from alex_actors.tools import Quota, ShellCommands, ShellLimits, Toolbox, built_in_tools, find_sandbox
-from alex_actors.workspaces import WorkspaceRemover
+from alex_actors.workspaces import WorkspaceKeeper
 from alex_config import Settings
 from alex_http.access import Access
 from alex_http.app import create_app
@@ -90,7 +91,7 @@ class System:
         return self._start_server()
 
     def _open_store(self) -> None:
-        """The database, and the thread of the actor that writes it; the timers; who removes workspaces."""
+        """The database, and the thread of the actor that writes it; the timers; who copies and removes workspaces."""
         settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
         # Each of the server's threads, the probes' and the streams' among them; the store actor; the workspaces.
@@ -99,7 +100,10 @@ class System:
         self._writer, self._reader = StoreWriter(engine=writer), StoreReader(engine=readers)
         self._timers = ThreadTimers(clock=self._clock, log=log)
         self._stops.callback(self._timers.stop, timeout=self._stop_within)
-        self._workspaces = WorkspaceRemover(directory=self._data.workspaces, log=log)
+        self._workspaces = WorkspaceKeeper(
+            directory=self._data.workspaces, log=log, most_bytes=settings.tools.max_workspace_bytes,
+            most_entries=settings.tools.max_workspace_files,
+        )  # fmt: skip
         self._stops.callback(self._workspaces.stop, timeout=self._stop_within)
         self._broadcasting = PinnedDispatcher(name="broadcaster", log=log, observer=self._observer)
         self._stops.callback(self._broadcasting.stop, timeout=self._stop_within)
@@ -171,6 +175,7 @@ class System:
             max_unfinished=limits.max_unfinished_tasks, max_running=limits.max_running_tasks,
             ask_timeout=timeouts.ask_seconds, cancel_grace=self._settings.agents.cancel_grace_seconds,
             resume=self._settings.agents.recovery == "resume", failed=self._shutdown.crashed,
+            keep_ended=timedelta(days=self._settings.store.keep_ended_days) or None,  # 0 days: for ever
         )  # fmt: skip
         self._core.start()
         self._workspaces.sweep(self._reader)

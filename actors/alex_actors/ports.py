@@ -69,7 +69,7 @@ class Workspaces(Protocol):
         """
 
     def copy(self, session_key: int, new_key: int, done: Callable[[Exception | None], None]) -> None:
-        """Copy a workspace for a session that is yet to be recorded, soon and elsewhere: does not block, nor raise.
+        """Copy a workspace for a session that is to be recorded, soon and elsewhere: does not block, nor raise.
 
         ``done`` is called, on whatever thread, with None or with why there is no copy: TreeTooLarge, or another. A
         copy whose session is never recorded is removed at the next start.

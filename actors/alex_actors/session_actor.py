@@ -13,8 +13,8 @@ from alex_actors.messages import Ask, Promise, R, tell
 from alex_actors.replies import AlreadyEnded, SessionBusy, SessionDeleting, TooManyTasks, UnknownTask
 from alex_actors.room import Room
 from alex_actors.session_protocol import (
-    Admitted,
     AdmitSession,
+    Admitted,
     AgentCrashed,
     AgentPresent,
     Cancel,
@@ -39,7 +39,7 @@ from alex_actors.session_protocol import (
     UnfinishedTask,
 )
 from alex_actors.task_store_protocol import RecordCrash, Revoke, TakeStock
-from alex_actors.values import Context, SessionId, TaskId, timestamp
+from alex_actors.values import Context, TaskId, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -35,6 +35,7 @@ from alex_actors.task_store_protocol import (
     TakeStock,
     TaskStoreMessage,
     TellHistory,
+    WholeSessions,
     WorkspaceCopied,
     _Commit,
     _Probe,
@@ -145,16 +146,9 @@ class TaskStoreActor(PooledActor):
                 self._take_stock(message)
             case EraseSession():
                 self._erase(message)
-            case ForkSession():
-                return self._copies.fork(message, self.actor_ref)
-            case WorkspaceCopied():
-                self._commit()  # the fork has what was said before it
-                self._copies.copied(message)
-            case ImportSession():
-                self._commit()  # that of a session of this ID may be in it
-                return self._copies.take_in(message)
-            case RemoveOld():
-                self._retention.remove_some(self.actor_ref)
+            case ForkSession() | WorkspaceCopied() | ImportSession() | RemoveOld():
+                self._commit()  # what was to be recorded before it
+                return self._about_whole_sessions(message)
             case _Commit():
                 self._commit()
             case ReadFailed():
@@ -165,6 +159,20 @@ class TaskStoreActor(PooledActor):
                 self._look_up(message, lambda: self._answers.history(message))
             case Recover():
                 return message.reply(self._recover(resume=message.resume))
+            case _:
+                assert_never(message)
+        return None
+
+    def _about_whole_sessions(self, message: WholeSessions) -> object:
+        match message:
+            case ForkSession():
+                return self._copies.fork(message, self.actor_ref)
+            case WorkspaceCopied():
+                self._copies.copied(message)
+            case ImportSession():
+                return self._copies.take_in(message)
+            case RemoveOld():
+                self._retention.remove_some(self.actor_ref)
             case _:
                 assert_never(message)
         return None

@@ -174,6 +174,9 @@ class _Probe(Tell["TaskStoreActor"], frozen=True, kw_only=True):
     """Sent by the store to itself while it fails: look whether it works again, should nobody ask for anything."""
 
 
+WholeSessions: TypeAlias = ForkSession | WorkspaceCopied | ImportSession | RemoveOld
+"""What is done in transactions of their own."""
+
 TaskStoreMessage: TypeAlias = (
     Create
     | Record
@@ -182,10 +185,7 @@ TaskStoreMessage: TypeAlias = (
     | TakeStock
     | EraseSession
     | MakeSession
-    | ForkSession
-    | WorkspaceCopied
-    | ImportSession
-    | RemoveOld
+    | WholeSessions
     | ReadFailed
     | Recover
     | TellHistory

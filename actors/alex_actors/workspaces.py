@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 class WorkspaceKeeper:
     """Copies and removes one workspace after the other.
 
-    What it does not get to before the process ends waits for ``sweep``: it finds what was to be removed, and copies
-    whose sessions were never recorded. ``directory`` has the workspaces, each named by the key of its session. A copy
-    has at most so many bytes, and so many files and directories, as a workspace may have.
+    What it does not get to before the process ends waits for ``sweep``: it finds what was to be removed, and
+    copies whose sessions were never recorded. ``directory`` has the workspaces, each named by the key of its
+    session. A copy has at most so many bytes, and so many files and directories, as a workspace may have.
     """
 
-    def __init__(
-        self, *, directory: Path, log: FilteringBoundLogger, most_bytes: int, most_entries: int
-    ) -> None:
+    def __init__(self, *, directory: Path, log: FilteringBoundLogger, most_bytes: int, most_entries: int) -> None:
         self._directory = directory
         self._most_bytes = most_bytes
         self._most_entries = most_entries
@@ -47,8 +45,8 @@ class WorkspaceKeeper:
     def copy(self, session_key: int, new_key: int, done: Callable[[Exception | None], None]) -> None:
         """Copy a workspace, if there is one, for a session that is yet to be recorded under a key of its own.
 
-        Files and directories alone: symbolic links could lead out of the copy. ``done`` is called on this thread, with
-        None, or with why there is no copy: TreeTooLarge, or what the system said.
+        Files and directories alone: symbolic links could lead out of the copy. ``done`` is called on this thread,
+        with None, or with why there is no copy: TreeTooLarge, or what the system said.
         """
         self._jobs.put(lambda: self._copy(session_key, new_key, done))
 

@@ -93,6 +93,7 @@ class StoreSettings(_Section):
 
     data_dir: str
     synchronous: Literal["FULL", "NORMAL", "OFF"]
+    keep_ended_days: Annotated[int, Field(ge=0, le=36_500)]
 
     @field_validator("data_dir")
     @classmethod

@@ -177,10 +177,15 @@ class DiscardedWorkspaces:
 
     def __init__(self) -> None:
         self.keys: list[int] = []
+        self.copies: list[tuple[int, int, Callable[[Exception | None], None]]] = []
 
     def discard(self, session_key: int) -> None:
         """Note it."""
         self.keys.append(session_key)
+
+    def copy(self, session_key: int, new_key: int, done: Callable[[Exception | None], None]) -> None:
+        """Note it, for the test to say what came of it."""
+        self.copies.append((session_key, new_key, done))
 
 
 class ProtocolSystem:

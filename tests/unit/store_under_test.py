@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from alex_actors.actor import PooledActor
@@ -12,6 +13,7 @@ from alex_actors.messages import tell
 from alex_actors.simulation.mailboxes import SimulatedFuture
 from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.store.condition import StoreCondition
+from alex_actors.store.retention import Retention
 from alex_actors.supervision import RestartPolicy
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import (
@@ -45,7 +47,12 @@ class StoreUnderTest:
     """A store actor over a real file, and stand-ins for everybody whom it answers."""
 
     def __init__(
-        self, path: Path, *, restarted: bool = False, store_class: type[TaskStoreActor] = TaskStoreActor
+        self,
+        path: Path,
+        *,
+        restarted: bool = False,
+        store_class: type[TaskStoreActor] = TaskStoreActor,
+        keep_ended: timedelta | None = None,
     ) -> None:
         """``restarted``: after a crash, as in the server. Without, a crash is the test's."""
         self._store_class = store_class
@@ -62,6 +69,11 @@ class StoreUnderTest:
         self.broadcaster = StandIn(self.dispatcher)
         self.agent = StandIn(self.dispatcher)
         self.session = StandIn(self.dispatcher)
+        self.retention = Retention(
+            keep=keep_ended, writer=self.store.writer, reader=self.store.actors_reader,
+            broadcaster=self.broadcaster.ref, workspaces=self.workspaces, clock=self.clock, timers=self.timers,
+            log=self.log.logger,
+        )  # fmt: skip
         policy = RestartPolicy(clock=self.clock) if restarted else None
         self.ref = self.dispatcher.spawn(self._make, restart=policy)
         self.places = 0
@@ -76,6 +88,7 @@ class StoreUnderTest:
             workspaces=self.workspaces,
             log=self.log.logger,
             condition=self.condition,
+            retention=self.retention,
             superseded=self.superseded.append,
         )
         return self.actor

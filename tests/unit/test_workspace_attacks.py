@@ -134,7 +134,8 @@ def test_a_file_that_is_swapped_for_a_link_all_the_time_is_never_read_nor_writte
 ) -> None:
     (root / "d").write_text("inside")
     workspace, before = Workspace(root), snapshot(outside)
-    seen, refused = [], 0
+    seen: list[bytes] = []
+    refused = 0
 
     with swapped(root / "d", outside / "a.txt"):
         while len(seen) < TIMES or refused < TIMES:

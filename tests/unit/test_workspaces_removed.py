@@ -10,7 +10,7 @@ import pytest
 
 from alex_actors.simulation.store import disk_error
 from alex_actors.store.reader import StoreReader
-from alex_actors.workspaces import WorkspaceRemover
+from alex_actors.workspaces import WorkspaceKeeper
 from tests.unit.actor_fakes import CapturedLog
 from tests.unit.store_under_test import StoreUnderTest
 
@@ -56,7 +56,7 @@ def names(directory: Path) -> list[str]:
 
 def removed(directory: Path, log: CapturedLog, *keys: int) -> None:
     """Have workspaces removed, and wait until they are."""
-    remover = WorkspaceRemover(directory=directory, log=log.logger)
+    remover = WorkspaceKeeper(directory=directory, log=log.logger, most_bytes=1_000, most_entries=5)
     for key in keys:
         remover.discard(key)
     assert remover.stop(timeout=WAIT)
@@ -64,7 +64,7 @@ def removed(directory: Path, log: CapturedLog, *keys: int) -> None:
 
 def swept(directory: Path, log: CapturedLog, reader: StoreReader) -> None:
     """Sweep, and wait until that is done."""
-    remover = WorkspaceRemover(directory=directory, log=log.logger)
+    remover = WorkspaceKeeper(directory=directory, log=log.logger, most_bytes=1_000, most_entries=5)
     remover.sweep(reader)
     assert remover.stop(timeout=WAIT)
 
@@ -167,7 +167,7 @@ def test_a_store_that_cannot_be_read_leaves_everything_and_the_next_is_removed(
         def session_keys(self) -> set[int]:
             raise disk_error()
 
-    remover = WorkspaceRemover(directory=directory, log=log.logger)
+    remover = WorkspaceKeeper(directory=directory, log=log.logger, most_bytes=1_000, most_entries=5)
     remover.sweep(Broken(engine=under.store._readers))
     remover.discard(9)
     stopped = remover.stop(timeout=WAIT)

@@ -11,7 +11,7 @@ from alex_actors.simulation.trace import Fact
 from alex_actors.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from alex_actors.broadcaster_protocol import PublishDeleted, Topic
     from alex_actors.simulation.store import SimulatedStore
@@ -76,6 +76,11 @@ class DeletedSessions:
         self._discarded.add(session_key)
         gone = any(one.erasure.session_key == session_key for one in self.sessions)
         self._check(gone, DELETED, f"The workspace {session_key} is removed, and its session is there.")
+
+    def copy(self, session_key: int, new_key: int, done: Callable[[Exception | None], None]) -> None:
+        """Copy nothing: no simulated session has files."""
+        self._check(new_key > session_key, DELETED, f"The workspace {new_key} of a fork is older than its source.")
+        done(None)
 
     def agent_starts(self, task: Task) -> None:
         """Look whether an agent may start now."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from alex_actors.events import EVENT_TYPES, TERMINAL, AnyEvent
+from alex_actors.events import read_back
 from alex_actors.projection import Progress, advance
 from alex_actors.simulation.confirmations import Confirmation, Confirmations
 from alex_actors.simulation.deleted_sessions import DeletedSessions
+from alex_actors.simulation.resumptions import (
+    ALL_LOGGED,
+    NOTHING_LOST,
+    RECOVERED,
+    TERMINAL_TYPES,
+    Resumptions,
+)
 from alex_actors.simulation.steps import run_resource
 from alex_actors.simulation.store import event_resource, task_resource
 from alex_actors.simulation.trace import Fact
@@ -19,7 +24,7 @@ from alex_actors.values import Timestamp, Value
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from alex_actors.events import RecordedEvent, Stamped
+    from alex_actors.events import RecordedEvent
     from alex_actors.simulation.store import SimulatedStore
     from alex_actors.simulation.world import Simulation
     from alex_actors.tasks import Task
@@ -32,25 +37,23 @@ RECORDED_BEFORE_TOLD = (
 )
 EACH_ONCE = "A stream has each event of its task or session once, in order, from the position that was asked for."
 ALL_TOLD = "Every event is told once, in the order of the ids, while the process lives."
-ALL_LOGGED = "The log leaves out nothing that has happened to a task."
 IN_LINE = "A task never runs beside one of its session that was confirmed before it, unless it is `parallel`."
-NOTHING_LOST = "A task that was answered for is recorded, and stays so; what its agent said is recorded in order."
 ASKED_FOR = (
     "A task is cancelled only if somebody asks for it: a client, who deletes its session or not, or a later task "
     "that is to `interrupt`."
 )
-NEVER_FAILED_UNSTARTED = "A task fails before it has started only if its actor crashes, or the process is killed."
+NEVER_FAILED_UNSTARTED = "A task fails before it has started only if its actor crashes, or a process left it and tasks are not to go on."
 NOTHING_LEFT = "What has ended leaves nothing behind: no actor, no timer, no entry in any table."
 
-TERMINAL_TYPES = frozenset(EVENT_TYPES[event] for event in TERMINAL)
-OWN_TYPES = TERMINAL_TYPES | {"task_created", "task_started"}
 """The types of events that no agent yields."""
 
 RANKS = {"pending": 0, "running": 1}
 """How far a status is; those that are not here are ends."""
 
-FACTS = ("session.confirmed", "task.created", "agent.started", "task.started", "task.ended")
-"""What the log tells of a task, in the only order in which it may."""
+FACTS = (
+    "session.confirmed", "task.created", RECOVERED, "agent.started", "agent.resumed", "task.started", "task.ended",
+)  # fmt: skip
+"""What the log of one process tells of a task, in the only order in which it may."""
 
 ALWAYS_LOGGED = {"session.confirmed", "task.created", "task.ended"}
 """Those of every task, unless the process is killed before it can."""
@@ -76,9 +79,6 @@ class Seen(Value, frozen=True):
         return f"{self.status} at iteration {self.current_iteration} with {self.tokens_used} tokens"
 
 
-_decode = msgspec.json.Decoder[AnyEvent](AnyEvent).decode
-
-
 class Invariants:
     """Looks at what is recorded, past all faults, and finds what must not be."""
 
@@ -90,38 +90,39 @@ class Invariants:
         self.runs: dict[object, Task] = {}
         """The agents that run."""
         self._seen: dict[str, Seen] = {}
-        self._said: dict[str, list[bytes]] = {}
         self._told: list[int] = []
         self._telling: Sequence[RecordedEvent] = ()
         self._process_ended = False
         self._ended: dict[str, int] = {}  # how long the trace was when a task's end was committed
         self._confirmed = Confirmations(simulation=simulation, store=store, ended=self._ended)
         self.deleted = DeletedSessions(simulation=simulation, store=store, runs=self.runs)
+        self.resumptions = Resumptions(simulation=simulation, store=store, deleted=self.deleted.tasks)
 
     # While it runs.
 
-    def agent_starts(self, task: Task) -> None:
-        """Look whether an agent may start now."""
+    def agent_starts(self, task: Task, history: Sequence[AnyEvent]) -> None:
+        """Look whether an agent may start now, with its task's events as it is given them."""
         self._touch_task(task.task_id)
         about = (task.task_id,)
         self._check(task.session_id, ONE_SESSION, f"{task.task_id} runs without a session.", about=about)
         row = self._raw.execute(
-            "SELECT session_id, place, session_key, status FROM tasks JOIN sessions USING (session_key) "
+            "SELECT session_id, owner, place, session_key, status FROM tasks JOIN sessions USING (session_key) "
             "WHERE task_id = ?",
             (task.task_id,),
         ).fetchone()
         self._check(row, RECORDED_FIRST, f"{task.task_id} runs, and is not recorded.", about=about)
         if row is None:
             return
-        session_id, place, key, status = row
+        session_id, owner, place, key, status = row
         seen = f"{task.task_id} runs in {task.session_id!r}, and is recorded in {session_id!r}."
-        self._check(session_id == task.session_id, ONE_SESSION, seen, about=about)
+        self._check((session_id, owner) == (task.session_id, task.owner), ONE_SESSION, seen, about=about)
         self._check(status in UNFINISHED, ONE_END, f"{task.task_id} starts, and is {status}.", about=about)
         twice = any(other.task_id == task.task_id for other in self.runs.values())
         self._check(not twice, ONE_END, f"{task.task_id} runs twice at once.", about=about)
+        self.resumptions.agent_starts(task, history)
         self.deleted.agent_starts(task)
         for other in self.runs.values():
-            late = other.session_id == session_id and other.place > place and other.strategy != "parallel"
+            late = other.session_key == key and other.place > place and other.strategy != "parallel"
             seen = f"{task.task_id} starts while {other.task_id} runs, which was confirmed later."
             self._check(not late, IN_LINE, seen, about=(task.task_id, other.task_id))
         if task.strategy != "parallel":
@@ -142,13 +143,10 @@ class Invariants:
                 other not in running, IN_LINE, f"{task_id} starts while {other}'s agent runs.", about=about
             )
 
-    def said(self, task: Task, events: Sequence[Stamped]) -> None:
-        """Take note of what a task's agent yields, in order."""
-        self._said.setdefault(task.task_id, []).extend(one.body for one in events)
-
     def process_ends(self) -> None:
         """Take note that the process is killed: with it go its agents, and what it had yet to tell."""
         self.runs.clear()
+        self.resumptions.process_ends()
         self._process_ended = True
 
     def told(self, events: Sequence[RecordedEvent]) -> None:
@@ -214,6 +212,7 @@ class Invariants:
             self._look_at_history(task_id)
             self._look_at_state(task_id)
         self.deleted.at_the_end(process_ended=self._process_ended)
+        self.resumptions.at_the_end()
         for task_id, task in self._seen.items():
             if task_id in self.deleted.tasks:
                 continue
@@ -238,16 +237,11 @@ class Invariants:
         self._check(first, RECORDED_FIRST, seen, about=about)
         started = types.count("task_started") <= 1 and (len(types) < 3 or types[1] == "task_started")
         self._check(started, NOTHING_LOST, seen, about=about)
-        if types[1:] == ["task_failed"] and not self._process_ended:
+        if types[1:] == ["task_failed"] and all(life.resume for life in self.resumptions.lives):
             crashed = any(one.kind == "crashed" and one.who == f"AgentActor({task_id})" for one in self._trace)
             self._check(crashed, NEVER_FAILED_UNSTARTED, seen, about=about)
         ends = [kind for kind in types if kind in TERMINAL_TYPES]
         self._check(len(ends) == 1 and ends == types[-1:], ONE_END, seen, about=about)
-        recorded = [body for kind, _, body in self._events(task_id) if kind not in OWN_TYPES]
-        said = self._said.get(task_id, [])
-        seen = f"The agent of {task_id} said {said}; of that is recorded {recorded}."
-        whole = types[-1:] == ["task_completed"]
-        self._check(recorded == (said if whole else said[: len(recorded)]), NOTHING_LOST, seen, about=about)
 
     def _look_at_state(self, task_id: str) -> Status:
         """A task's state is what its recorded events make of it. Returns what these make its status."""
@@ -257,7 +251,7 @@ class Invariants:
         ).fetchone()
         progress = Progress()
         for _, at, body in self._events(task_id):
-            progress = advance(progress, Timestamp(at), _decode(body))
+            progress = advance(progress, Timestamp(at), read_back(body))
         for name, value in zip(STATE, row or (), strict=False):
             expected = getattr(progress, name)
             seen = f"{task_id} has {name} {value!r}; its events make it {expected!r}."
@@ -265,10 +259,14 @@ class Invariants:
         return progress.status
 
     def _look_at_log(self, recorded: dict[str, str]) -> None:
-        """The log tells each fact once, in the order of cause and effect, with the IDs that are recorded."""
+        """The log of a process tells each fact once, in the order of cause and effect, with the recorded IDs."""
         told: dict[str, list[str]] = {task_id: [] for task_id in recorded}
         void = self._void_confirmations()
+        begins = {life.begun for life in self.resumptions.lives[1:]}
         for entry in self._trace:
+            if entry.index in begins:
+                self._look_at_facts(told)
+                told = {}
             if not isinstance(entry.what, Fact) or entry.index in void:
                 continue
             task_id = entry.what.fields.get("task_id")
@@ -277,8 +275,12 @@ class Invariants:
             session_id = entry.what.fields.get("session_id", recorded[task_id])
             seen = f"{task_id} is in {recorded[task_id]!r}; the log says: {entry.what}."
             self._check(session_id == recorded[task_id], ONE_SESSION, seen, about=(task_id,))
-            if entry.what.name in FACTS:
-                told.setdefault(task_id, []).append(entry.what.name)
+            facts, name = told.setdefault(task_id, []), entry.what.name
+            if name in FACTS and (name != RECOVERED or RECOVERED not in facts):  # a store that crashed repeats it
+                facts.append(name)
+        self._look_at_facts(told)
+
+    def _look_at_facts(self, told: Mapping[str, Sequence[str]]) -> None:
         for task_id, facts in told.items():
             ordered = facts == [fact for fact in FACTS if fact in facts]
             seen = f"The log of {task_id}: {', '.join(facts)}."

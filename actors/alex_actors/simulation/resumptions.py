@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +13,7 @@ from alex_actors.simulation.trace import Fact
 from alex_actors.tasks import UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from alex_actors.events import Stamped
     from alex_actors.simulation.store import SimulatedStore
@@ -23,10 +25,13 @@ GOES_ON = (
     "A task that a process left unfinished goes on in the next one, once, with all that is recorded of it; or it "
     "ends as interrupted, if its agent cannot, or tasks are not to go on."
 )
+ALL_LOGGED = "The log leaves out nothing that has happened to a task."
 UNCHANGED = "What is recorded stays as it is, whatever process comes after."
 
 STARTED, RESUMED = EVENT_TYPES[TaskStarted], EVENT_TYPES[TaskResumed]
 TERMINAL_TYPES = frozenset(EVENT_TYPES[event] for event in TERMINAL)
+RECOVERED = "task.recovered"
+STORE_ACTOR = "TaskStoreActor"
 STATUS = "SELECT task_id, status FROM tasks ORDER BY place"
 EVENTS = (
     "SELECT event_id, event_type, body FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id"
@@ -53,6 +58,8 @@ class Life(msgspec.Struct):
     """How long the trace was then."""
     left: tuple[str, ...]
     """The tasks that it found unfinished."""
+    resume: bool
+    """Whether these are to go on."""
     up: bool = False
     """Whether its start was not cut off."""
 
@@ -60,42 +67,36 @@ class Life(msgspec.Struct):
 class Resumptions:
     """All lives of the server in a run, and all runs of agents."""
 
-    def __init__(self, *, simulation: Simulation, store: SimulatedStore, deleted: Mapping[str, object] | set[str]) -> None:
+    def __init__(self, *, simulation: Simulation, store: SimulatedStore, deleted: Collection[str]) -> None:
         """``deleted`` has the tasks that were deleted with their sessions."""
         self._check = simulation.check
         self._trace = simulation.trace
         self._raw = store.raw
         self._deleted = deleted
         self._runs: dict[str, list[AgentRun]] = {}
-        self._recorded: dict[int, bytes] = {}
-        self._events_of: dict[int, str] = {}
+        self._recorded: dict[int, tuple[str, bytes]] = {}  # at the end of some process: of which task, and what
         self.lives: list[Life] = []
 
     # While it runs.
 
-    def process_begins(self) -> None:
+    def process_begins(self, *, resume: bool) -> None:
         """Take note that a process is started, on what is recorded."""
         left = tuple(task_id for task_id, status in self._raw.execute(STATUS) if status in UNFINISHED)
-        self.lives.append(Life(len(self._trace), left))
+        self.lives.append(Life(len(self._trace), left, resume))
 
-    def process_is_up(self, *, resume: bool) -> None:
-        """Look at what the process has done with the tasks that it has found."""
+    def process_is_up(self) -> None:
+        """Look whether the process has ended the tasks that it has found, if it was to."""
         life = self.lives[-1]
         life.up = True
-        status = dict(self._raw.execute(STATUS).fetchall())
-        for task_id in life.left:
-            seen = f"{task_id} is {status.get(task_id)} after the start."
-            self._check((status.get(task_id) in UNFINISHED) is resume, GOES_ON, seen, about=(task_id,))
-            if not resume:
-                event = read_back(self._events(task_id)[-1][2])
-                fine = isinstance(event, TaskFailed) and event.termination_reason == "interrupted"
-                self._check(fine, GOES_ON, f"{task_id} ended with {event}.", about=(task_id,))
+        for task_id in () if life.resume else life.left:
+            event = read_back(self._events(task_id)[-1][2])
+            fine = isinstance(event, TaskFailed) and event.termination_reason == "interrupted"
+            self._check(fine, GOES_ON, f"{task_id} was left, and its last event is {event}.", about=(task_id,))
 
     def process_ends(self) -> None:
         """Keep what is recorded: nothing of it may change any more."""
         rows = self._raw.execute("SELECT event_id, task_id, body FROM events JOIN tasks USING (place)").fetchall()
-        self._recorded |= {event_id: body for event_id, _, body in rows}
-        self._events_of |= {event_id: task_id for event_id, task_id, _ in rows}
+        self._recorded |= {event_id: (task_id, body) for event_id, task_id, body in rows}
 
     def agent_starts(self, task: Task, history: Sequence[AnyEvent]) -> None:
         """Look at what an agent is given of its task's events."""
@@ -125,12 +126,12 @@ class Resumptions:
         for (task_id,) in self._raw.execute("SELECT task_id FROM tasks ORDER BY place").fetchall():
             self._look_at_runs(task_id)
         now = dict(self._raw.execute("SELECT event_id, body FROM events").fetchall())
-        for event_id, body in self._recorded.items():
-            task_id = self._events_of[event_id]
+        for event_id, (task_id, body) in self._recorded.items():
             seen = f"Event {event_id} of {task_id} was {body!r}, and is {now.get(event_id)!r}."
             same = task_id in self._deleted or now.get(event_id) == body
             self._check(same, UNCHANGED, seen, about=(task_id,))
-        self._look_at_log()
+        if len(self.lives) > 1:
+            self._look_at_log()
 
     def _look_at_runs(self, task_id: str) -> None:
         """What is recorded of a task are its runs, one after the other, each as far as it was committed."""
@@ -151,7 +152,7 @@ class Resumptions:
                 seen = f"The agent of {task_id} cannot go on, and did: {', '.join(types)}."
                 self._check(not said and not whole, GOES_ON, seen, about=about)
         if not runs:
-            self._check(len(rows) - end == len(rows) - 1, NOTHING_LOST, f"{task_id}: {types}.", about=about)
+            self._check(end == 1, NOTHING_LOST, f"{task_id}: {types}.", about=about)
         self._look_at_interruption(task_id, runs, rows)
 
     def _look_at_interruption(
@@ -161,8 +162,23 @@ class Resumptions:
         if not isinstance(event, TaskFailed) or event.termination_reason != "interrupted":
             return
         cannot = bool(runs) and runs[-1].begun_with > 1 and not runs[-1].resumes
-        ended_at_start = any(task_id in life.left and not self._resumes(life) for life in self.lives)
+        ended_at_start = any(task_id in life.left and not life.resume for life in self.lives)
         self._check(cannot or ended_at_start, GOES_ON, f"{task_id} ended as interrupted.", about=(task_id,))
+
+    def _look_at_log(self) -> None:
+        """Each process tells once of each task that it has found; a store that crashes may be at it again."""
+        for life, until in zip(
+            self.lives, [*(one.begun for one in self.lives[1:]), len(self._trace)], strict=True
+        ):
+            told: Counter[str] = Counter()
+            crashed = not life.up
+            for entry in itertools.islice(self._trace, life.begun, until):
+                if isinstance(entry.what, Fact) and entry.what.name == RECOVERED:
+                    told[entry.what.fields["task_id"]] += 1
+                crashed = crashed or (entry.kind == "crashed" and entry.who == STORE_ACTOR)
+            seen = f"Found were {life.left}; the log tells of {dict(told)}."
+            fine = set(told) <= set(life.left) if crashed else told == Counter(life.left)
+            self._check(fine, ALL_LOGGED, seen, about=life.left)
 
     def _events(self, task_id: str) -> list[tuple[int, str, bytes]]:
         return self._raw.execute(EVENTS, (task_id,)).fetchall()

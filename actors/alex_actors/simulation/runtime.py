@@ -121,6 +121,7 @@ class SimulatedRuntime:
     def start(self) -> None:
         """Start the process, on what is recorded."""
         simulation, scheduler = self._simulation, self._simulation.scheduler
+        self.invariants.resumptions.process_begins(resume=self._resume)
         self.dispatcher = dispatcher = SimulatedDispatcher(scheduler)
         self.log = log_into(scheduler, heard=lambda: not dispatcher.killed)
         """The log of the process."""
@@ -139,6 +140,7 @@ class SimulatedRuntime:
             resume=self._resume, failed=self._failed,
         )  # fmt: skip
         self.core.start()
+        self.invariants.resumptions.process_is_up()
         self.followings = self.core.followings
         self.runtime = self.core.runtime(health=dict, ready=lambda: True)
         self._begun_with = sizes_of(self._singletons())

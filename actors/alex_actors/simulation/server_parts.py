@@ -55,6 +55,11 @@ class ProcessTimers:
 class WatchedRun(AsyncioRun):
     """A run that says when its actor and its agent look at the same: what is committed, what is awaited."""
 
+    @property
+    def resumes(self) -> bool:
+        """Whether its agent goes on from what is recorded."""
+        return getattr(self._agent, "resumes", False) is True
+
     async def _outcome(self) -> Outcome:
         """Let the agent run to its end; and what is for who runs the simulation, a time limit say, end the run."""
         try:
@@ -106,13 +111,15 @@ class WatchedExecutor(AsyncioExecutor):
     ) -> AsyncioRun:
         """Start the agent of ``task``."""
         self.steps.touch(run_resource(task.task_id), write=True)
-        self.invariants.agent_starts(task)
+        self.invariants.agent_starts(task, history)
+        resumptions = self.invariants.resumptions
 
         def heard(news: Yielded) -> None:
-            self.invariants.said(task, news.events)
+            resumptions.said(task, news.events)
             report(news)
 
         run = super().start(task, history=history, uncommitted=uncommitted, report=heard)
+        resumptions.agent_has_started(task, resumes=isinstance(run, WatchedRun) and run.resumes)
         self.invariants.runs[run] = task
         return run
 

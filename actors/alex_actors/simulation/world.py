@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Generic, TypeVar
 
 import pykka
@@ -180,8 +181,17 @@ class Simulation:
 
     def play(self, scenario: Callable[[Simulation], None]) -> None:
         """Run a scenario to its end. Raises what is found wrong."""
-        try:
+        with self.under_way():
             self.client("scenario", lambda: scenario(self))
+
+    @contextlib.contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Have a test be the scenario for as long as this lasts, without being a client, and end as ``play`` does.
+
+        For tests that decide step by step what comes next: when they wait for something, the others go on.
+        """
+        try:
+            yield
             self.scheduler.run()
             self.scheduler.steps.on = False  # what is looked at from now on belongs to no step
             for check in self._at_the_end:

@@ -121,7 +121,7 @@ MESSAGES_OF_SESSION = (
     select(messages.c.role, messages.c.content).join(sessions).where(*_this_session).order_by(messages.c.position)
 )
 
-ALL_EVENTS_OF_SESSION = _all_events.where(*_this_session)
+ALL_EVENTS_OF_SESSION = EVENTS_AFTER.where(*_this_session)
 SIZE_OF_SESSION = (
     select(func.coalesce(func.sum(func.length(events.c.body)), 0))
     .select_from(events)

@@ -212,7 +212,7 @@ class StoreReader:
     def whole_session(
         self, session_id: SessionId, *, owner: Owner, most_bytes: int
     ) -> ExportedSession | SessionTooLarge | None:
-        """Return a session with all events of its tasks, or None; nothing of it if they have more than so many bytes.
+        """Return a session with all events of its tasks, or None; nothing of it if they have more bytes than that.
 
         All of it as of one moment: a connection reads within one transaction.
         """
@@ -224,7 +224,7 @@ class StoreReader:
             if connection.execute(queries.SIZE_OF_SESSION, wanted).scalar_one() > most_bytes:
                 return SessionTooLarge(most_bytes)
             detail = self._detail(connection, row, wanted)
-            found = connection.execute(queries.ALL_EVENTS_OF_SESSION, wanted)
+            found = connection.execute(queries.ALL_EVENTS_OF_SESSION, {**wanted, "after": 0})
             return ExportedSession(detail, tuple(RecordedEvent(*event) for event in found))
 
     def sessions(self, *, limit: int, offset: int, owner: Owner = LOCAL_OWNER) -> Sessions:

@@ -39,7 +39,7 @@ SESSIONS_AT_ONCE = 10_000
 
 
 class Retention:
-    """Removes tasks that ended longer ago than ``keep``, then sessions that have nothing left and were not used since.
+    """Removes tasks that ended longer ago than ``keep``, then sessions without anything that were not used since.
 
     One is made for all store actors, one after the other; each step is a message to the one that is there, which
     does its other work between two of them. ``keep`` is None: nothing is ever removed.
@@ -69,7 +69,7 @@ class Retention:
         self._after = 0  # the session key up to which this round has come
 
     def begin(self, store: pykka.ActorRef[TaskStoreActor]) -> None:
-        """Have it all begin, or go on after a crash: that it was a step which crashed must not make it come at once."""
+        """Have it all begin, or go on after a crash: then not at once, since it may be a step that crashed."""
         if self._keep is not None:
             self._later(store, SOON if self._timer is None else EVERY)
 

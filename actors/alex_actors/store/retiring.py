@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import BindParameter, bindparam, delete, func, select
 
 from alex_actors.store.schema import events, idempotency_keys, messages, sessions, tasks
 from alex_actors.values import Owner, SessionId, TaskId, Value
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from alex_actors.values import Timestamp
 
-_places = bindparam("places", expanding=True)
+_places: BindParameter[int] = bindparam("places", expanding=True)
 _ended = (
     # A task without an end has no completed_at. The index on it is in the order that is wanted here.
     select(tasks.c.place, tasks.c.owner, tasks.c.task_id)
@@ -23,7 +23,9 @@ _ended = (
     .limit(bindparam("most"))
 )
 _event_count = select(func.count()).select_from(events).where(events.c.place == bindparam("place"))
-_remove_tasks = tuple(delete(table).where(table.c.place.in_(_places)) for table in (idempotency_keys, events, tasks))
+_remove_tasks = tuple(
+    delete(table).where(table.c.place.in_(_places)) for table in (idempotency_keys, events, tasks)
+)
 """Rows that refer to others first."""
 
 _unused = select(sessions.c.session_key, sessions.c.owner, sessions.c.session_id).where(
@@ -51,9 +53,7 @@ class OldSession(Value, frozen=True):
     session_id: SessionId
 
 
-def remove_ended(
-    connection: Connection, until: Timestamp, *, most_tasks: int, most_events: int
-) -> list[OldTask]:
+def remove_ended(connection: Connection, until: Timestamp, *, most_tasks: int, most_events: int) -> list[OldTask]:
     """Delete the tasks that ended first, if that was until then, with all that is recorded of them.
 
     At most so many, and no more once they have ``most_events``. Returns those that are gone.

@@ -81,9 +81,7 @@ class SessionCopies:
         except (SQLAlchemyError, Superseded) as error:
             promise.fail(StoreFailure(self._note_failure(message, error)))
             return promise
-        fork = Fork(
-            source=source, source_key=found[source], new=new, new_key=new_key, metadata=message.metadata
-        )
+        fork = Fork(source=source, source_key=found[source], new=new, new_key=new_key, metadata=message.metadata)
         self._forks[new_key] = (fork, message, promise)
         context = message.context.sent_by("workspaces")
 

@@ -1,0 +1,22 @@
+"""How much hypothesis tries: the same every time in the suite; else as much as is asked for, and other things."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+ASKED_FOR = int(os.environ.get("HYPOTHESIS_EXAMPLES", "0"))
+"""Examples of each test, for a long run, whose seed pytest is given as ``--hypothesis-seed``. 0: as the suite does."""
+
+
+def effort(examples: int) -> settings:
+    """Return settings for so many examples in the suite."""
+    return settings(
+        max_examples=ASKED_FOR or examples,
+        derandomize=not ASKED_FOR,
+        database=None,  # what one run finds is no reason for the next to take longer
+        deadline=None,  # of a machine that does other things as well
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
