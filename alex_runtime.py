@@ -20,7 +20,7 @@ from alex_actors.agents import OfflineAgent, ReActAgent
 from alex_actors.clock import SystemClock
 from alex_actors.core import Core
 from alex_actors.cores import Cores
-from alex_actors.data_directory import DataDirectory, DirectoryError
+from alex_actors.data_directory import DataDirectory, DirectoryError, remedy
 from alex_actors.dispatchers import PinnedDispatcher, PoolDispatcher
 from alex_actors.executor import AsyncioExecutor
 from alex_actors.health import HealthCheck
@@ -30,6 +30,7 @@ from alex_actors.loop_thread import LoopThread
 from alex_actors.message_log import MessageLog
 from alex_actors.models import OFFLINE, OfflineModel
 from alex_actors.ports import Tool
+from alex_actors.redact import Redactor
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
@@ -118,19 +119,20 @@ class System:
 
     def _start_agents(self) -> None:
         """The thread of the agents, and what each agent has."""
-        tools = self._tools()
+        tools, redactor = self._tools(), Redactor.of_environment(os.environ)
         react = ReActAgent(
             model=OfflineModel(sleep=asyncio.sleep),
             toolbox=Toolbox(tools=tools, presets=self._settings.presets.tools),
             persona=self._settings.presets.agents.__getitem__,
             workspace=lambda task: self._data.workspace(task.session_key),
             clock=self._clock,
+            redactor=redactor,
         )
         agent = OfflineAgent(react=react, sleep=asyncio.sleep)
         self._agents_thread = thread = LoopThread(name="agents", clock=self._clock, log=self._log)
         self._executor = executor = AsyncioExecutor(
             loop=thread.loop, agent_for=lambda _task: agent, clock=self._clock, log=self._log,
-            max_ahead=self._settings.agents.max_events_ahead,
+            max_ahead=self._settings.agents.max_events_ahead, redactor=redactor,
         )  # fmt: skip
 
         def stop_agents() -> None:
@@ -197,15 +199,17 @@ class System:
         )
         http, max_body = settings.server, settings.server.max_body_bytes
         access = Access(
-            tokens=self._data.tokens, host=http.host, allowed_hosts=http.allowed_hosts, cors_origins=http.cors_origins,
-            requests_per_minute=settings.limits.requests_per_minute, clock=self._clock, log=self._log,
+            tokens=self._data.tokens, host=http.host, allowed_hosts=http.allowed_hosts,
+            cors_origins=http.cors_origins, requests_per_minute=settings.limits.requests_per_minute,
+            clock=self._clock, log=self._log,
         )  # fmt: skip
         app = create_app(
-            runtime=runtime, access=access, catalog=_catalog(settings), ids=self._ids, clock=self._clock, log=self._log,
-            version=__version__, max_body=max_body,
+            runtime=runtime, access=access, catalog=_catalog(settings), ids=self._ids, clock=self._clock,
+            log=self._log, version=__version__, max_body=max_body, max_import=http.max_import_bytes,
         )  # fmt: skip
         server = Server(
-            app=app, refuse=Refusals(ids=self._ids, log=self._log), limits=_limits(settings), probes=PROBES,
+            app=app, refuse=Refusals(ids=self._ids, log=self._log, origins=access.origins),
+            limits=_limits(settings), probes=PROBES,
             host=http.host, port=http.port, clock=self._clock, log=self._log, workers=http.threads,
             connections=http.max_connections, streams=settings.limits.max_streams,
             streams_per_address=settings.limits.max_streams_per_client, max_body=max_body,
@@ -249,7 +253,7 @@ def _open_log(settings: Settings, data: DataDirectory) -> Log:
     except OSError as error:
         msg = (
             f"The log {data.log_file} cannot be written ({error.strerror}). "
-            "Give this user write access to it, or choose another directory with --data-dir."
+            f"{remedy(error)}, or choose another directory with --data-dir."
         )
         raise DirectoryError(msg) from error
 

@@ -128,7 +128,10 @@ def generate(
                     waiting -= 1
                     selector.unregister(key.fileobj)
                     key.data.socket.close()
-        return Load(time.perf_counter() - start, latencies, bodies, arrivals)
+        seconds = time.perf_counter() - start
+        for connection in idle:  # there were fewer requests
+            connection.socket.close()
+        return Load(seconds, latencies, bodies, arrivals)
 
 
 def paced(address: tuple[str, int], request: bytes, *, every: float, until: Callable[[], bool]) -> Load:

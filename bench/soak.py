@@ -258,6 +258,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     parser.add_argument("--tasks", type=int, help="run so many short tasks, and no streams")
     options = parser.parse_args()
+    if options.tasks is not None and options.tasks < 100:
+        parser.error("--tasks: 100 or more, since the first hundredth of them is looked at")
     noise = Noise()
     if options.tasks is not None:
         wrong = run_tasks(options.tasks)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _Key: TypeAlias = "tuple[Owner, str]"
 
 
+class KeyReleased(Exception):
+    """A submit gave up before it was its turn to have its key."""
+
+
 class Claims:
     """Each key is claimed by one submit at a time; the others wait, and get it in their order.
 
@@ -48,6 +52,9 @@ class Claims:
             return
         queue = self._queues[key]
         had = queue[0][0] == task_id
+        for one, promise in queue:
+            if one == task_id and not promise.settled:  # its asker waits no longer
+                promise.fail(KeyReleased(f"The submit of {task_id} was over before it had its key."))
         self._queues[key] = queue = deque(one for one in queue if one[0] != task_id)
         if not queue:
             del self._queues[key]

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space on its disk",
+    errno.EDQUOT: "Free some space on its disk",
+    errno.EROFS: "Have its file system mounted for writing",
+}
 
 
 class DirectoryError(Exception):
@@ -12,9 +20,15 @@ class DirectoryError(Exception):
 
 
 def make_directory(path: Path) -> None:
-    """Make a data directory, for this user alone, unless it is there. Raises DirectoryError."""
+    """Make a data directory, for this user alone, unless it is there. Raises DirectoryError.
+
+    One that is made is there after a power cut: SQLite sees to the names in it, but not to its own.
+    """
+    missing = [one for one in (path, *path.parents) if not one.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for one in missing:
+            _sync(one.parent)
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -24,10 +38,24 @@ def tokens_file(path: Path) -> Path:
     return path / "tokens.json"
 
 
+def _sync(directory: Path) -> None:
+    with contextlib.suppress(OSError):  # it may be one that this user may not read
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do about a file or a directory that cannot be written: the beginning of a sentence."""
+    return _REMEDIES.get(error.errno or 0, "Give this user write access to it")
+
+
 def _unusable(path: Path, error: OSError) -> DirectoryError:
     return DirectoryError(
         f"The data directory {path} cannot be used ({error.strerror}). "
-        "Give this user write access to it, or choose another with --data-dir."
+        f"{remedy(error)}, or choose another with --data-dir."
     )
 
 
@@ -64,8 +92,24 @@ class DataDirectory:
                 "Choose one on a local file system with --data-dir."
             )
             raise DirectoryError(msg) from error
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode("ascii"), 0)
+        with contextlib.suppress(OSError):  # the disk is full: the lock holds, it does not say whose it is
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode("ascii"), 0)
+        self._check_not_bereft()
+
+    def _check_not_bereft(self) -> None:
+        """Refuse a directory whose database is gone: a new one would know of none of the workspaces."""
+        if self.database.is_file() and self.database.stat().st_size > 0:
+            return
+        with os.scandir(self.workspaces) as found:
+            workspaces = sum(1 for _ in found)
+        if workspaces:
+            self.release()
+            raise DirectoryError(
+                f"The database {self.database} is missing or empty, but there are workspaces of its sessions in "
+                f"{self.workspaces}. Move it back, or restore a backup. To begin anew, move the workspaces away, "
+                "or choose another directory with --data-dir."
+            )
 
     @property
     def database(self) -> Path:

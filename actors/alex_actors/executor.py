@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from alex_actors.events import AGENT_EVENTS, AgentEvent, AnyEvent, Stamped, stamp_checked
+from alex_actors.events import AGENT_EVENTS, AgentEvent, AnyEvent, Stamped, read_back, stamp_checked
 from alex_actors.ports import (
     Aborted,
     AgentError,
@@ -22,6 +22,7 @@ from alex_actors.ports import (
     Outcome,
     Yielded,
 )
+from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.text import failure_line, one_line, text_of
 from alex_actors.values import timestamp
 
@@ -105,10 +106,10 @@ class AsyncioRun:
         except asyncio.CancelledError:
             return Aborted()
         except AgentError as error:
-            return Failed(one_line(text_of(error)))
+            return Failed(one_line(text_of(error), redactor=self._executor.redactor))
         except BaseException as error:  # noqa: BLE001 - whatever an agent raises, its task gets an end
             self._executor.note_failure(self._task, error)
-            return Failed(failure_line(error))
+            return Failed(failure_line(error, redactor=self._executor.redactor))
 
     def _finished(self, job: asyncio.Task[Outcome]) -> None:
         self._stopped = True
@@ -128,7 +129,7 @@ class AsyncioRun:
                 if self._cancelled:  # the agent caught the interruption and went on: it does not any further
                     raise asyncio.CancelledError
                 if isinstance(item, Answer):
-                    answer = checked(item)
+                    answer = checked(item, self._executor.redactor)
                     break
                 if isinstance(item, Checkpoint):
                     await self._until_committed(self._produced)
@@ -149,6 +150,9 @@ class AsyncioRun:
             msg = f"The agent yielded {type(event).__name__}, which is no event that an agent may yield."
             raise AgentError(msg)
         stamped = stamp_checked(timestamp(self._executor.clock.now()), event)
+        body = self._executor.redactor.body(stamped.body)
+        if body is not stamped.body:
+            stamped = Stamped(stamped.at, read_back(body), body)
         if len(stamped.body) > LARGEST_EVENT:
             msg = f"The agent yielded a {stamped.event_type} of {len(stamped.body)} bytes; {LARGEST_EVENT} may be."
             raise AgentError(msg)
@@ -191,12 +195,15 @@ class AsyncioExecutor:
         clock: Clock,
         log: FilteringBoundLogger,
         max_ahead: int,
+        redactor: Redactor = NO_SECRETS,
     ) -> None:
+        """``redactor`` knows secrets that no event, answer or error of an agent may tell."""
         self._loop = loop
         self._agent_for = agent_for
         self.clock = clock
         self._log = log
         self.max_ahead = max_ahead
+        self.redactor = redactor
         self.stopping = False
         self._runs: dict[AsyncioRun, None] = {}  # in order of start: a set's order differs from process to process
         self._calls: deque[Callable[[], None]] = deque()
@@ -284,12 +291,12 @@ class AsyncioExecutor:
             self._when_stopped()
 
 
-def checked(answer: Answer) -> Answer:
-    """Return an agent's answer, not longer than may be.
+def checked(answer: Answer, redactor: Redactor) -> Answer:
+    """Return an agent's answer, without secrets that are known, and not longer than may be.
 
     Raises TypeError or ValueError if a field of it is of another type, or no JSON.
     """
-    answer = msgspec.json.decode(msgspec.json.encode(answer), type=Answer)
+    answer = msgspec.json.decode(redactor.body(msgspec.json.encode(answer)), type=Answer)
     if len(answer.text) <= LONGEST_ANSWER:
         return answer
     cut = f"{answer.text[:LONGEST_ANSWER]}\n[cut: the answer had {len(answer.text)} characters]"

@@ -22,7 +22,7 @@ from structlog.typing import FilteringBoundLogger
 
 from alex_actors.log_formats import ConsoleFormat, Entry, Format, json_line, presentable, repr_of
 from alex_actors.log_sinks import FileWriter, QueuedWriter, Sinks, Writer
-from alex_actors.redact import is_harmless, redact
+from alex_actors.redact import Redactor
 from alex_actors.values import timestamp
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -46,14 +46,14 @@ class Log:
     shown as their repr. Logging never raises: lines that could not be written are counted in ``lost``.
     """
 
-    def __init__(self, *, level: Level, sinks: Sinks, now: Callable[[], datetime]) -> None:
+    def __init__(self, *, level: Level, sinks: Sinks, now: Callable[[], datetime], redactor: Redactor) -> None:
         self._level = level
         self._sinks = sinks
         self._captured = ExitStack()
         # Wrapped by hand: structlog.configure would set it for the whole process. The bind makes it concrete,
         # where a lazy proxy would be put together again for each line.
         self.logger: FilteringBoundLogger = structlog.wrap_logger(
-            _Recorder(sinks=sinks, now=now),
+            _Recorder(sinks=sinks, now=now, redactor=redactor),
             processors=[],
             wrapper_class=_logger_class(_LEVELS[level]),
             context_class=dict,
@@ -74,7 +74,7 @@ class Log:
         ``log_file`` gets JSON lines, and is made with its directories if it is not there. ``stdout`` gets
         readable lines if it is a terminal (in colour unless ``NO_COLOR`` is set or ``TERM`` is ``dumb``), else
         JSON lines, from a thread of the log's own; it must have a file descriptor, which is duplicated. None: no
-        such output.
+        such output. The secrets in ``environ`` are replaced in all lines.
 
         Raises OSError if the file cannot be opened.
         """
@@ -91,7 +91,8 @@ class Log:
             else:
                 json_writers.append(QueuedWriter(file, lost_line=_lost_line(json_line, now)))
         outputs.insert(0, (json_line, json_writers))
-        return cls(level=level, sinks=Sinks([output for output in outputs if output[1]]), now=now)
+        sinks = Sinks([output for output in outputs if output[1]])
+        return cls(level=level, sinks=sinks, now=now, redactor=Redactor.of_environment(environ))
 
     @property
     def lost(self) -> int:
@@ -160,9 +161,10 @@ def _set_level(restored: ExitStack, logger: logging.Logger, level: int) -> None:
 class _Recorder:
     """Makes an entry of what was logged, and writes it."""
 
-    def __init__(self, *, sinks: Sinks, now: Callable[[], datetime]) -> None:
+    def __init__(self, *, sinks: Sinks, now: Callable[[], datetime], redactor: Redactor) -> None:
         self._sinks = sinks
         self._now = now
+        self._redactor = redactor
 
     def record(self, level: str, event: str | None, fields: Entry) -> None:
         """Write what was logged, without its secrets; ``fields`` may be changed."""
@@ -170,7 +172,7 @@ class _Recorder:
             fields["exception"] = text
         head: Entry = {"ts": timestamp(self._now()), "level": level, "event": event}
         # The head twice: first for the order, and last so that a field of the same name cannot replace it.
-        self._sinks.write(_harmless({**head, **fields, **head}))
+        self._sinks.write(_harmless({**head, **fields, **head}, self._redactor))
 
 
 def _logger_class(level: int) -> type[FilteringBoundLogger]:
@@ -189,14 +191,14 @@ def _logger_class(level: int) -> type[FilteringBoundLogger]:
     return type(filtering.__name__, (filtering,), {"_proxy_to_logger": record})
 
 
-def _harmless(entry: Entry) -> Entry:
+def _harmless(entry: Entry, redactor: Redactor) -> Entry:
     """Return the entry in JSON's own types and without secrets; whatever is in it, do not raise."""
     try:
-        if is_harmless(entry, trusted=_TRUSTED):
+        if redactor.is_harmless(entry, trusted=_TRUSTED):
             return entry
-        clean: Entry = redact(msgspec.to_builtins(entry, enc_hook=repr_of, str_keys=True))
+        clean: Entry = redactor.redact(msgspec.to_builtins(entry, enc_hook=repr_of, str_keys=True))
     except Exception:  # noqa: BLE001 - odd keys, cycles, …: a line that looks odd is better than none
-        clean = redact(presentable(entry))
+        clean = redactor.redact(presentable(entry))
     clean |= {key: entry[key] for key in _TRUSTED if isinstance(entry.get(key), str)}
     return clean
 

@@ -1,15 +1,18 @@
 """Takes secrets out of values before they are recorded or logged.
 
-It finds secrets by the names of their keys and by their shapes. It is a safety net: a secret that looks like any
-other text, under a key that names none, goes through.
+It finds secrets by the names of their keys and by their shapes, and those that this process itself was given, by
+their values. It is a safety net: somebody else's secret that looks like any other text, under a key that names
+none, goes through.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 REDACTED = "[redacted]"
 
@@ -20,7 +23,10 @@ _LONGEST_KEY = 100
 """Characters of a key that are looked at; also bounds what the cache below can hold."""
 
 _SHORTEST_SECRET = 12
-"""Characters; shorter strings are passed on unseen."""
+"""Characters; in shorter strings no shape is looked for."""
+
+_SHORTEST_OWN = 8
+"""Characters of a variable's value that is taken for a secret."""
 
 _SCALARS = frozenset({int, float, bool, type(None)})
 
@@ -34,6 +40,10 @@ _SECRET_NAME = re.compile(
     r"|(?:api|access|auth|bearer|refresh|session|id)tokens$"
 )
 _SEPARATORS = str.maketrans("", "", " _-.:/")
+
+# Names of environment variables. Where a key is kept is no secret.
+_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
+_PLACE = re.compile(r"_(?:FILE|PATH|DIR)$", re.IGNORECASE)
 
 # Every quantifier is possessive or bounded by what follows it, and no match that fails late can begin at many
 # places of the same text: so matching is linear in the text.
@@ -54,6 +64,7 @@ _UNDERSCORED = re.compile(
     r"gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_[A-Za-z0-9_]{20,}+"
     r"|(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{10,}+"  # Stripe
     r"|hf_[A-Za-z0-9]{20,}+"  # Hugging Face
+    r"|alex_[0-9a-f]{12}_[0-9a-f]{16,}+"  # this server's own
     r")"
 )
 _AWS = re.compile(r"(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9])")
@@ -69,57 +80,105 @@ _PEM_END = re.compile(r"-----END (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----
 _URL_PASSWORD = re.compile(r"(://[^\s/@:?#]{0,256}:)[^\s/@?#]{1,1024}+@")
 
 
-def redact(value: Any) -> Any:  # JSON-like in, the same shape out
-    """Return a copy of a JSON-like value in which secrets are replaced by ``[redacted]``.
+class Redactor:
+    """Redacts what looks like a secret, and the values of ``secrets`` wherever they are in a text."""
 
-    Under a key that names a secret, everything but None and booleans is replaced whole. In strings, the shapes
-    of well-known keys and tokens are. Tuples become lists; values of other types are returned as they are.
-    Never raises.
-    """
-    return _redact(value, _DEEPEST)
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        # The longest first: one may be a part of another.
+        self._secrets = tuple(sorted({*secrets}, key=len, reverse=True))
+        self._in_json = tuple(msgspec.json.encode(secret)[1:-1] for secret in self._secrets)
 
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str]) -> Redactor:
+        """Return one that knows the values of variables whose names are those of secrets.
 
-def is_harmless(fields: Mapping[str, object], *, trusted: frozenset[str]) -> bool:
-    """Return whether ``fields`` holds nothing but JSON's scalars, and ``redact`` would find no secret in it.
+        Values of less than 8 characters are none: they would be found in ordinary words.
+        """
+        return cls(
+            value
+            for name, value in environ.items()
+            if len(value) >= _SHORTEST_OWN and _SECRET_VARIABLE.search(name) and not _PLACE.search(name)
+        )
 
-    Texts under ``trusted`` keys count as none. A quarter of the cost of ``redact``, for what is seldom more.
-    """
-    if _names_a_secret(tuple(fields)):
-        return False
-    for key, value in fields.items():
+    def redact(self, value: Any) -> Any:  # JSON-like in, the same shape out
+        """Return a copy of a JSON-like value in which secrets are replaced by ``[redacted]``.
+
+        Under a key that names a secret, everything but None and booleans is replaced whole. In strings, the
+        secrets that are known and the shapes of well-known keys and tokens are. Tuples become lists; values of
+        other types are returned as they are. Never raises.
+        """
+        return self._redact(value, _DEEPEST)
+
+    def text(self, text: str) -> str:
+        """Return a text without its secrets."""
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, REDACTED)
+        return _redact_text(text) if len(text) >= _SHORTEST_SECRET else text
+
+    def body(self, body: bytes) -> bytes:
+        """Return JSON without the secrets that are known; the same object if it has none. Shapes and keys stay."""
+        if not any(secret in body for secret in self._in_json):
+            return body
+        return msgspec.json.encode(self._without_own(msgspec.json.decode(body)))
+
+    def _without_own(self, value: Any) -> Any:  # JSON, as decoded: no deeper than msgspec takes it
         if isinstance(value, str):
-            if len(value) >= _SHORTEST_SECRET and key not in trusted and _redact_text(value) != value:
-                return False
-        elif type(value) not in _SCALARS:
+            for secret in self._secrets:
+                value = value.replace(secret, REDACTED)
+            return value
+        if isinstance(value, dict):
+            return {key: self._without_own(item) for key, item in value.items()}
+        return [self._without_own(item) for item in value] if isinstance(value, list) else value
+
+    def is_harmless(self, fields: Mapping[str, object], *, trusted: frozenset[str]) -> bool:
+        """Return whether ``fields`` holds nothing but JSON's scalars, and ``redact`` would find no secret in it.
+
+        Texts under ``trusted`` keys count as none. A quarter of the cost of ``redact``, for what is seldom more.
+        """
+        if _names_a_secret(tuple(fields)):
             return False
-    return True
+        for key, value in fields.items():
+            if isinstance(value, str):
+                if len(value) >= _SHORTEST_OWN and key not in trusted and self.text(value) != value:
+                    return False
+            elif type(value) not in _SCALARS:
+                return False
+        return True
+
+    def _redact(self, value: Any, levels: int) -> Any:  # as redact()
+        if isinstance(value, str):
+            return self.text(value) if len(value) >= _SHORTEST_OWN else value
+        if isinstance(value, Mapping):
+            return self._redact_mapping(value, levels - 1) if levels else REDACTED
+        if isinstance(value, list | tuple):
+            return [self._redact(item, levels - 1) for item in value] if levels else REDACTED
+        return value
+
+    def _redact_mapping(self, values: Mapping[Any, Any], levels: int) -> dict[Any, Any]:  # JSON-like, see redact()
+        redacted = {}
+        for key, item in values.items():
+            kind = type(item)
+            if item is None or kind is bool:
+                redacted[key] = item
+            elif type(key) is str and _is_secret_name(key if len(key) <= _LONGEST_KEY else key[-_LONGEST_KEY:]):
+                redacted[key] = REDACTED
+            elif kind is str:  # here as well as in _redact: it saves a call for most values of most log lines
+                redacted[key] = self.text(item) if len(item) >= _SHORTEST_OWN else item
+            elif kind is int or kind is float:
+                redacted[key] = item
+            else:
+                redacted[key] = self._redact(item, levels)
+        return redacted
 
 
-def _redact(value: Any, levels: int) -> Any:  # as redact()
-    if isinstance(value, str):
-        return _redact_text(value) if len(value) >= _SHORTEST_SECRET else value
-    if isinstance(value, Mapping):
-        return _redact_mapping(value, levels - 1) if levels else REDACTED
-    if isinstance(value, list | tuple):
-        return [_redact(item, levels - 1) for item in value] if levels else REDACTED
-    return value
+NO_SECRETS = Redactor()
+"""Knows no secret by its value."""
 
 
-def _redact_mapping(values: Mapping[Any, Any], levels: int) -> dict[Any, Any]:  # JSON-like, see redact()
-    redacted = {}
-    for key, item in values.items():
-        kind = type(item)
-        if item is None or kind is bool:
-            redacted[key] = item
-        elif type(key) is str and _is_secret_name(key if len(key) <= _LONGEST_KEY else key[-_LONGEST_KEY:]):
-            redacted[key] = REDACTED
-        elif kind is str:  # here as well as in _redact: it saves a call for most values of most log lines
-            redacted[key] = _redact_text(item) if len(item) >= _SHORTEST_SECRET else item
-        elif kind is int or kind is float:
-            redacted[key] = item
-        else:
-            redacted[key] = _redact(item, levels)
-    return redacted
+def redact(value: Any) -> Any:  # JSON-like in, the same shape out
+    """Return a copy of a JSON-like value without what looks like a secret; see ``Redactor.redact``."""
+    return NO_SECRETS.redact(value)
 
 
 @lru_cache(maxsize=2048)  # a search costs 1 to 2 µs, a hit 0.05 µs; the names in use are few
@@ -136,7 +195,7 @@ def _redact_text(text: str) -> str:
     """Replace secrets by their shapes. ``in`` is ten times as fast as a regex, so it decides which ones run."""
     if "-" in text:
         text = _redact_dashed(text)
-    if "_" in text and ("gh" in text or "k_" in text or "hf_" in text):
+    if "_" in text and ("gh" in text or "k_" in text or "hf_" in text or "alex_" in text):
         text = _UNDERSCORED.sub(REDACTED, text)
     if "IA" in text:
         text = _AWS.sub(REDACTED, text)

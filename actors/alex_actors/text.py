@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alex_actors.redact import redact
+from alex_actors.redact import NO_SECRETS, Redactor
 
 LONGEST_ERROR = 2_000
 """Characters of an error that a task keeps: the log has the rest."""
@@ -21,14 +21,14 @@ def text_of(error: BaseException) -> str:
         return ""
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, *, redactor: Redactor = NO_SECRETS) -> str:
     """Return an error's text as one line without secrets, not longer than a screen."""
-    line = " ".join(text.encode("utf-8", "replace").decode().split())
-    redacted: str = redact(shortened(line, LONGEST_ERROR))
-    return redacted
+    # Secrets first: half of one, at the end of what is kept, would not be known as one.
+    line = " ".join(redactor.text(text.encode("utf-8", "replace").decode()).split())
+    return redactor.text(shortened(line, LONGEST_ERROR))
 
 
-def failure_line(error: BaseException) -> str:
+def failure_line(error: BaseException, *, redactor: Redactor = NO_SECRETS) -> str:
     """Return an exception that was not written for people as one line: its type, and what it says."""
     name, text = type(error).__name__, text_of(error)
-    return one_line(f"{name}: {text}" if text else name)
+    return one_line(f"{name}: {text}" if text else name, redactor=redactor)

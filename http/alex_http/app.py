@@ -19,6 +19,7 @@ from alex_http.login import Login, Logout
 from alex_http.middleware import Gate
 from alex_http.openapi import OpenApi
 from alex_http.operations import Health, Readiness
+from alex_http.session_copies import SessionExport, SessionFork, SessionImport
 from alex_http.sessions import SessionCollection, SessionItem
 from alex_http.tasks import TaskCancellation, TaskCollection, TaskItem
 
@@ -35,8 +36,9 @@ def create_app(
     log: FilteringBoundLogger,
     version: str,
     max_body: int,
+    max_import: int,
 ) -> falcon.App[Request, falcon.Response]:
-    """Return the WSGI application. ``max_body`` is in bytes, ``version`` that of this program."""
+    """Return the WSGI application. ``max_body`` and ``max_import`` are in bytes, ``version`` is this program's."""
     streams = EventStreams(runtime=runtime, may_stay=access.may_stay, log=log)
     of_session = SessionEvents(runtime=runtime, streams=streams)
     routes: dict[str, object] = {
@@ -46,6 +48,9 @@ def create_app(
         "/api/tasks/{task_id}/events": TaskEvents(runtime=runtime, streams=streams),
         "/api/sessions": SessionCollection(runtime=runtime, max_body=max_body),
         "/api/sessions/{session_id}": SessionItem(runtime=runtime),
+        "/api/sessions/{session_id}/fork": SessionFork(runtime=runtime, max_body=max_body),
+        "/api/sessions/{session_id}/export": SessionExport(runtime=runtime, clock=clock),
+        "/api/import": SessionImport(runtime=runtime, clock=clock, max_body=max_import),
         "/api/sessions/{session_id}/events": of_session,
         "/api/sse": NamedSessionEvents(of_session=of_session),
         "/api/login": Login(access=access, max_body=max_body),

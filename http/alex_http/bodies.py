@@ -48,12 +48,7 @@ class Body(Generic[T]):
         return self._decoded(self._bytes(req))
 
     def _bytes(self, req: Request) -> bytes:
-        # The server has taken the whole body, and given a chunked one its length.
-        length = req.content_length or 0
-        if length > self._limit:
-            raise BodyTooLarge(self._limit)
-        data: bytes = req.stream.read(length) if length else b""
-        return data
+        return _body_of(req, self._limit)
 
     def _decoded(self, data: bytes) -> T:
         if not data and self._optional:
@@ -66,6 +61,27 @@ class Body(Generic[T]):
             raise self._fields.problem(data) from None
         refuse_doubled_names(data)
         return value
+
+
+def read_json(req: Request, *, limit: int) -> bytes:
+    """Return a body of at most ``limit`` bytes that says it is JSON, as it was sent.
+
+    Raises BadBody, BodyTooLarge, NotJson.
+    """
+    data = _body_of(req, limit)
+    if not data:
+        raise BadBody("The request has no body. Send a JSON object.")
+    _require_json(req.content_type)
+    return data
+
+
+def _body_of(req: Request, limit: int) -> bytes:
+    # The server has taken the whole body, and given a chunked one its length.
+    length = req.content_length or 0
+    if length > limit:
+        raise BodyTooLarge(limit)
+    data: bytes = req.stream.read(length) if length else b""
+    return data
 
 
 def _require_json(content_type: str | None) -> None:

@@ -70,7 +70,7 @@ def check_data(context: click.Context, data_dir: str | None, config_file: Path |
     if as_json:
         click.echo(msgspec.json.encode(checked))
     else:
-        for line in _told_of_check(checked):
+        for line in _told_of_check(checked, resume=settings.agents.recovery == "resume"):
             click.echo(line)
     context.exit(0 if checked.sound else NOT_SOUND)
 
@@ -95,7 +95,7 @@ def _told_of_backup(made: Backup, target: Path) -> Iterator[str]:
         )
 
 
-def _told_of_check(checked: Checked) -> Iterator[str]:
+def _told_of_check(checked: Checked, *, resume: bool) -> Iterator[str]:
     yield (
         f"{checked.database}: {_counted(checked.sessions, 'session')}, {_counted(checked.tasks, 'task')}, "
         f"{_counted(checked.events, 'event')}."
@@ -104,7 +104,8 @@ def _told_of_check(checked: Checked) -> Iterator[str]:
         yield f"NOT SOUND: {finding.about}: {finding.text}"
     yield from checked.notes
     if checked.unfinished:
-        yield f"The next start would take up {_counted(len(checked.unfinished), 'unfinished task')}:"
+        does = "resume" if resume else "end as interrupted"
+        yield f"The next start would {does} {_counted(len(checked.unfinished), 'unfinished task')}:"
     for task in checked.unfinished:
         since = f"running since {task.started_at}" if task.started_at else f"waiting since {task.created_at}"
         yield f"  {task.task_id} in {task.session_id} of {task.owner}: {since}, {_counted(task.events, 'event')}"

@@ -24,6 +24,10 @@ Problem
 ├── Conflict 409
 │   ├── SessionIsBusy        and the strategy is reject
 │   ├── SessionIsBeingDeleted
+│   ├── SessionIsThere       no fork and no import under its ID; in copy_problems.py, as are the next three
+│   ├── TaskIsThere          no import that brings another one of its ID
+│   ├── SessionTooLarge      to be exported
+│   ├── WorkspaceTooLarge    to be copied for a fork
 │   └── TaskHasEnded         too late to cancel it
 ├── BodyTooLarge 413
 ├── UrlTooLong 414           in refusals.py

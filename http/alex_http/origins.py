@@ -84,6 +84,10 @@ class Origins:
         ]
 
 
+OWN_ORIGIN = Origins(allowed=())
+"""No page but the server's own."""
+
+
 def _own(host: str) -> Sequence[str]:
     """Return the origins of the server's own pages. By name it may be behind a proxy that ends TLS.
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from structlog.typing import FilteringBoundLogger
 
 from alex_actors.ports import Ids
 from alex_http import errors
 from alex_http.exchange import common_headers, for_log, request_id, trace_id
+from alex_http.origins import OWN_ORIGIN, Origins
 from alex_http.transport import Refusal, RefusedRequest
 
 IMPORT = ("POST", "/api/import")
 """The request whose body may be large: a session with all that happened in it."""
 
 
-class BodyLimits(NamedTuple):
+class BodyLimits:
     """The largest body, in bytes, that a request may have."""
 
-    usual: int
-    of_import: int
+    def __init__(self, *, usual: int, of_import: int) -> None:
+        self._usual = usual
+        self._of_import = of_import
 
     def __call__(self, method: str, path: str) -> int:
         """Return that of a request. ``path`` is as WSGI has it."""
-        return self.of_import if (method, path) == IMPORT else self.usual
+        return self._of_import if (method, path) == IMPORT else self._usual
 
 
 class RequestTimeout(errors.Problem):
@@ -69,10 +69,11 @@ class TooMuchAtOnce(errors.ServiceUnavailable):
 
 
 class Refusals:
-    """Answers what the transport refused, and logs it."""
+    """Answers what the transport refused, and logs it. Pages of ``origins`` may read that, too."""
 
-    def __init__(self, *, ids: Ids, log: FilteringBoundLogger) -> None:
+    def __init__(self, *, ids: Ids, log: FilteringBoundLogger, origins: Origins = OWN_ORIGIN) -> None:
         self._ids = ids
+        self._origins = origins
         self._log = log
 
     def __call__(self, request: RefusedRequest) -> Refusal:
@@ -91,6 +92,7 @@ class Refusals:
             ("Content-Type", errors.MEDIA_TYPE),
             *common_headers(own_id, trace),
             *problem.headers.items(),
+            *self._origins.headers(request.headers.get("ORIGIN")),
         ]
         return Refusal(f"{problem.status} {problem.title}", headers, problem.encode())
 

@@ -154,7 +154,7 @@ def read_tokens(path: Path) -> Sequence[Token]:
     """
     try:
         return _decoded(_opened(path)[1])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         msg = f"The tokens cannot be read: {path} ({error.strerror}). Give this user access to it."

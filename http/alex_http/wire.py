@@ -6,7 +6,7 @@ These structs are the HTTP contract: their fields, in their order. They are sepa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -264,15 +264,15 @@ def session_detail_out(detail: SessionDetail) -> SessionDetailOut:
     """Return a session with its conversation and its tasks."""
     return SessionDetailOut(
         **msgspec.structs.asdict(session_out(detail.session)),
-        messages=_conversation(detail.tasks),
+        messages=_conversation(detail),
         tasks=[task_out(task) for task in detail.tasks],
     )
 
 
-def _conversation(tasks: Iterable[Task]) -> list[MessageOut]:
-    """Return what was said: each task, followed by its answer if it came to one."""
-    messages: list[MessageOut] = []
-    for task in tasks:
+def _conversation(detail: SessionDetail) -> list[MessageOut]:
+    """Return what was said: what it has inherited, then each task, followed by its answer if it came to one."""
+    messages = [MessageOut(role=one.role, content=one.content) for one in detail.messages]
+    for task in detail.tasks:
         messages.append(MessageOut(role="user", content=task.task))
         if task.result is not None:
             messages.append(MessageOut(role="assistant", content=task.result.answer))

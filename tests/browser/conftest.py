@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.browser.event_sources import NODE_MODULES, EventSource, InNode, InPage
 from tests.live.client import Client
@@ -85,9 +85,17 @@ def watch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watch]:
         yield _in_chromium(request, ends) if request.param == "chromium" else _in_node(tmp_path, ends)
 
 
+def a_context(browser: Browser) -> BrowserContext:
+    """Return a fresh profile, whose pages may do what a script of the test does in them.
+
+    Replies that are no page of the server's are shown with a policy that forbids all scripts to connect anywhere.
+    """
+    return browser.new_context(bypass_csp=True)
+
+
 def _in_chromium(request: pytest.FixtureRequest, ends: ExitStack) -> Watch:
     browser: Browser = request.getfixturevalue("chromium")
-    context = ends.enter_context(browser.new_context())
+    context = ends.enter_context(a_context(browser))
 
     def watch(server: RestartedServer, path: str) -> EventSource:
         page = context.new_page()

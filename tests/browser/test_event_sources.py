@@ -7,7 +7,7 @@ import signal
 
 from playwright.sync_api import Browser
 
-from tests.browser.conftest import RestartedServer, Watch
+from tests.browser.conftest import RestartedServer, Watch, a_context
 from tests.browser.event_sources import EventSource, InPage, as_frames
 from tests.live.process import Json, until
 
@@ -176,7 +176,7 @@ def test_a_page_of_another_origin_cannot_follow_anything(server: RestartedServer
     path = f"/api/tasks/{server.client.submit('What is 2 + 2?')['task_id']}/events"
     stranger = server.url.replace("127.0.0.1", "localhost")
 
-    with chromium.new_context() as context:
+    with a_context(chromium) as context:
         page = context.new_page()
         page.goto(f"{stranger}/health")
         source = InPage(page, server.url + path)

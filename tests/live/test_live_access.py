@@ -1,15 +1,19 @@
-"""Who gets in to a real server: tokens that come and go while it runs, other sites, rebound names, other owners."""
+"""Who gets in to a real server: tokens that come and go while it runs, other sites, other names, other owners."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from alex_actors.values import Owner
+from alex_http.tokens import Scope, TokenFile
 from tests.live.client import Client
 from tests.live.conftest import Start
 from tests.live.process import ServerProcess, run_alex, until
@@ -17,16 +21,21 @@ from tests.live.process import ServerProcess, run_alex, until
 LONG = "Simulate 1000 steps of 20 ms"
 
 
-def make_token(directory: Path, name: str, *options: str) -> str:
-    """Make a token as an operator does, and return it."""
-    made = run_alex("token", "create", "--name", name, *options, "--data-dir", "data", directory=directory)
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
+def token_file(directory: Path) -> TokenFile:
+    """Return the tokens in a directory as the command line has them, which takes half a second to start."""
+    data = directory / "data"
+    data.mkdir(mode=0o700, exist_ok=True)
+    return TokenFile(data / "tokens.json", now=lambda: datetime.now(UTC), random_hex=secrets.token_hex)
+
+
+def make_token(directory: Path, name: str, *, owner: str | None = None, scope: Scope = "write") -> str:
+    """Make a token, and return it."""
+    return token_file(directory).create(name=name, owner=Owner(owner or name), scope=scope)[1]
 
 
 def revoke(directory: Path, name: str) -> None:
-    """Revoke a token as an operator does."""
-    assert run_alex("token", "revoke", name, "--data-dir", "data", directory=directory).returncode == 0
+    """Revoke a token."""
+    token_file(directory).revoke(name)
 
 
 def client_with(server: ServerProcess, token: str) -> Client:
@@ -41,15 +50,14 @@ def client_with(server: ServerProcess, token: str) -> Client:
 
 def test_on_an_address_that_others_reach_it_starts_once_there_is_a_token(start: Start, tmp_path: Path) -> None:
     refused = run_alex("serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", "data", directory=tmp_path)
-    token = make_token(tmp_path, "ann")
+    made = run_alex("token", "create", "--name", "ann", "--data-dir", "data", directory=tmp_path)
+    token = made.stdout.strip()
 
     server = start("--host", "0.0.0.0")
     url = f"http://127.0.0.1:{urlsplit(server.url).port}"
     with httpx.Client(base_url=url, trust_env=False) as http:
         bare, rebound = http.get("/api/tasks"), http.get("/api/tasks", headers={"Host": "evil.example"})
-        by_address = http.get(
-            "/api/tasks", headers={"Host": "192.0.2.7:8080", "Authorization": f"Bearer {token}"}
-        )
+        by_address = http.get("/api/tasks", headers={"Host": "192.0.2.7:8080", "Authorization": f"Bearer {token}"})
 
     assert refused.returncode == 2
     assert "alex token create" in refused.stderr
@@ -97,7 +105,7 @@ def test_a_stream_ends_soon_after_its_token_is_revoked_and_does_not_come_back(
     start: Start, tmp_path: Path
 ) -> None:
     token = make_token(tmp_path, "ann")
-    other = make_token(tmp_path, "laptop", "--owner", "ann")
+    other = make_token(tmp_path, "laptop", owner="ann")
     server = start()
     with client_with(server, token) as ann, client_with(server, other) as laptop:
         task_id = ann.submit(LONG, max_iterations=1000)["task_id"]
@@ -151,7 +159,7 @@ def test_what_one_owner_has_does_not_exist_for_another(start: Start, tmp_path: P
 
 
 def test_an_administrator_sees_and_stops_what_another_owner_runs(start: Start, tmp_path: Path) -> None:
-    ann_token, root_token = make_token(tmp_path, "ann"), make_token(tmp_path, "root", "--scope", "admin")
+    ann_token, root_token = make_token(tmp_path, "ann"), make_token(tmp_path, "root", scope="admin")
     server = start()
     with client_with(server, ann_token) as ann, client_with(server, root_token) as root:
         task_id = ann.submit(LONG, max_iterations=1000)["task_id"]
@@ -169,7 +177,7 @@ def test_what_was_made_before_there_were_tokens_belongs_to_the_owner_local(start
     server = start()
     with Client(server.url) as anybody:
         task_id = anybody.submit("Echo before", session_id="mine")["task_id"]
-    ann_token, local_token = make_token(tmp_path, "ann"), make_token(tmp_path, "me", "--owner", "local")
+    ann_token, local_token = make_token(tmp_path, "ann"), make_token(tmp_path, "me", owner="local")
 
     with client_with(server, ann_token) as ann, client_with(server, local_token) as local:
         replies = [client.http.get(f"/api/tasks/{task_id}").status_code for client in (ann, local)]
@@ -260,10 +268,23 @@ def test_a_stream_of_a_configured_origin_may_be_read_by_its_page(start: Start) -
 
 
 def test_tokens_are_listed_without_what_lets_somebody_in(tmp_path: Path) -> None:
-    token = make_token(tmp_path, "ann", "--scope", "read")
+    token = make_token(tmp_path, "ann", scope="read")
 
     listed = run_alex("token", "list", "--json", "--data-dir", "data", directory=tmp_path)
 
     (one,) = json.loads(listed.stdout)
     assert (one["name"], one["scope"], one["revoked_at"]) == ("ann", "read", None)
     assert token.rpartition("_")[2] not in listed.stdout
+
+
+def test_what_the_http_parser_refuses_may_be_read_by_such_a_page_too(start: Start) -> None:
+    origin = "https://app.example.com"
+    server = start(settings={"SERVER__CORS_ORIGINS": origin})
+    head = f"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n"
+
+    with Client(server.url) as page:
+        reply = page.send_raw(f"{head}Content-Length: 999999999\r\n\r\n".encode())
+
+    assert reply.status_code == 413
+    assert reply.headers["Access-Control-Allow-Origin"] == origin
+    assert reply.headers["Content-Security-Policy"]

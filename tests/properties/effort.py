@@ -7,7 +7,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 ASKED_FOR = int(os.environ.get("HYPOTHESIS_EXAMPLES", "0"))
-"""Examples of each test, for a long run, whose seed pytest is given as ``--hypothesis-seed``. 0: as the suite does."""
+"""Examples of each test in a long run; pytest is given its seed, as ``--hypothesis-seed``. 0: it is the suite."""
 
 
 def effort(examples: int) -> settings:

@@ -84,7 +84,7 @@ class SteppingAgent:
 
 
 class ProtocolMachine(RuleBasedStateMachine):
-    """Clients of two owners who use the same names; faults; restarts; time. The model says what must come of it."""
+    """Clients of two owners who use the same names; faults; restarts; time. The model says what comes of it."""
 
     store: ClassVar[SimulatedStore]
     """Made once, and emptied for each run. A run gets it by a subclass: hypothesis makes machines itself."""
@@ -99,9 +99,11 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.sim = Simulation(decisions=Decisions(seed), strategy=Uniform(), interruptions=interruptions)
         self.stack.enter_context(self.sim.under_way())
         agent = SteppingAgent()
-        self.system = SimulatedRuntime(self.sim, store=self.store, agent_for=lambda _task: agent)
         self.model = Model()
-        self.faulty = False
+        self.faulty = self.down = False
+        self.system = SimulatedRuntime(
+            self.sim, store=self.store, agent_for=lambda _task: agent, failed=self._go_down
+        )
 
     # What clients do.
 
@@ -135,7 +137,7 @@ class ProtocolMachine(RuleBasedStateMachine):
 
         replies = [client.result() for client in clients]
 
-        for reply in replies:
+        for reply in sorted(replies, key=lambda reply: not isinstance(reply, Submitted)):
             self._note(reply, owner, new, key)
         told = {reply.task.task_id for reply in replies if isinstance(reply, Submitted | Repeated)}
         assert len(told) <= 1, "One key, one task."
@@ -204,13 +206,20 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.sim.sleep(0.0)
         self.sim.faults.calm = False
 
+    def _go_down(self, _error: BaseException) -> None:
+        """Take note that an actor of which there is only one crashed too often: the process ends of it."""
+        self.down = True
+
     # What must hold.
 
     @invariant()
     def everything_is_as_the_model_says(self) -> None:
         """Read everything, for each owner, and compare."""
-        if not hasattr(self, "model"):
+        if not hasattr(self, "system"):
             return
+        if self.down:
+            self.down = False
+            self.restart()
         for owner in (LOCAL_OWNER, Owner("bob")):
             page = self.system.runtime.tasks(limit=1000, offset=0, session_id=None, status=None, owner=owner)
             there = {task.task_id: task for task in page.tasks}

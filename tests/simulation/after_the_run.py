@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.agent_protocol import CancelTask, RecordRefused, RecordsMissing, TurnGranted
+from alex_actors.messages import Message
 from alex_actors.session_protocol import EraseFailed, RequestTurn
 from alex_actors.simulation.faults import InjectedCrash
+from alex_actors.simulation.resumptions import Life
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.simulation.trace import Fact
 from alex_actors.simulation.world import Simulation
@@ -27,16 +31,23 @@ ONE_MILLISECOND = 1.0
 class AfterTheRun:
     """Looks at a run that is over."""
 
-    def __init__(self, simulation: Simulation, store: SimulatedStore) -> None:
+    def __init__(self, simulation: Simulation, store: SimulatedStore, lives: Sequence[Life]) -> None:
+        """``lives`` are those of the server."""
         self._check = simulation.check
         self._trace = simulation.trace
         self._raw = store.raw
+        self._begins = {life.begun for life in lives}
 
     def look_at_turns(self) -> None:
-        """Nobody is given two turns."""
-        granted = [e.peer for e in self._trace if e.kind == "sent" and isinstance(e.what, TurnGranted)]
-        twice = {agent for agent in granted if granted.count(agent) > 1}
-        self._check(not twice, TURN_ONCE, f"{sorted(twice)} had it twice.", about=twice)
+        """Nobody is given two turns by one process."""
+        granted: set[str] = set()
+        for entry in self._trace:
+            if entry.index in self._begins:
+                granted = set()
+            if entry.kind == "sent" and isinstance(entry.what, TurnGranted):
+                seen = f"{entry.peer} had it twice."
+                self._check(entry.peer not in granted, TURN_ONCE, seen, about=(entry.peer,))
+                granted.add(entry.peer)
 
     def look_at_crashes(self) -> None:
         """Nobody crashes by himself."""
@@ -75,22 +86,26 @@ class AfterTheRun:
 
     def look_at_deletions(self) -> None:
         """Nothing is confirmed in a session that is being deleted. Not for runs in which the process died."""
-        deleting: dict[str, str] = {}  # which sessions, and who does it
+        deleting: dict[tuple[str, str], str] = {}  # which sessions, and who does it
+        owners: dict[str, str] = {}  # by the trace ID of their requests: the log does not say
         for entry in self._trace:
+            if isinstance(entry.what, Message):
+                owners[entry.what.context.trace_id] = entry.what.context.owner
             if entry.kind == "crashed":
-                deleting = {session_id: who for session_id, who in deleting.items() if who != entry.who}
+                deleting = {session: who for session, who in deleting.items() if who != entry.who}
             elif entry.kind == "handled" and isinstance(entry.what, EraseFailed):
-                deleting.pop(entry.what.session_id, None)
+                deleting.pop(entry.what.context.session, None)
             elif isinstance(entry.what, Fact):
-                session_id = entry.what.fields.get("session_id", "")
+                fields = entry.what.fields
+                session = owners.get(fields.get("trace_id", ""), ""), fields.get("session_id", "")
                 match entry.what.name:
                     case "session.deleting":
-                        deleting[session_id] = entry.who
+                        deleting[session] = entry.who
                     case "session.deleted":
-                        deleting.pop(session_id, None)
+                        deleting.pop(session, None)
                     case "session.confirmed":
-                        seen = f"{entry.what.fields['task_id']} is confirmed in {session_id}."
-                        self._check(session_id not in deleting, REFUSED_MEANWHILE, seen, about=(session_id,))
+                        seen = f"{fields['task_id']} is confirmed in {session}."
+                        self._check(session not in deleting, REFUSED_MEANWHILE, seen, about=(session[1],))
 
     def look_at_timeouts(self, *, grace: float) -> None:
         """Nobody runs longer than he may. Not for runs in which time passes although others could go on."""

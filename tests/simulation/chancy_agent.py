@@ -1,4 +1,4 @@
-"""An agent that does whatever an agent may do, as the seed wants it."""
+"""Agents that do whatever an agent may do, as the seed wants it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ RECORDED_BEFORE_EFFECT = "What an agent says before a checkpoint is recorded whe
 
 
 class ChancyAgent:
-    """Works, dawdles, fails, hangs or will not die, as the seed wants it."""
+    """Works, dawdles, fails, hangs or will not die, as the seed wants it; and goes on from where it was."""
+
+    resumes = True
 
     def __init__(self, simulation: Simulation, store: SimulatedStore) -> None:
         self._simulation = simulation
@@ -26,8 +28,11 @@ class ChancyAgent:
     async def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:
         """Do up to three turns."""
         decisions = self._decisions
-        for turn in range(1, decisions.pick(4) + 1):
-            yield IterationStart(iteration=turn, total_iters=50)
+        begun = sum(isinstance(event, IterationStart) for event in history)
+        done = sum(isinstance(event, IterationComplete) for event in history)
+        for turn in range(done + 1, max(begun, decisions.pick(4)) + 1):
+            if turn > begun:
+                yield IterationStart(iteration=turn, total_iters=50)
             if decisions.chance(0.3):
                 yield Checkpoint()
                 self._look_at_record(task.task_id, turn)
@@ -61,3 +66,9 @@ class ChancyAgent:
         except asyncio.CancelledError:
             await asyncio.sleep(20.0)  # far longer than the grace
             raise
+
+
+class ForgetfulAgent(ChancyAgent):
+    """Does the same, and cannot go on once the process that it ran in is gone."""
+
+    resumes = False

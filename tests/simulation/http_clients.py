@@ -19,6 +19,7 @@ from alex_actors.simulation.scheduler import Strand, Wait
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.simulation.trace import NO_CAUSE
 from alex_actors.simulation.world import Simulation
+from alex_actors.values import LOCAL_OWNER, Owner
 from alex_http.access import Access
 from alex_http.app import create_app
 from alex_http.catalog import Catalog
@@ -86,7 +87,9 @@ class HttpSide:
             tokens=Path("/nowhere/tokens.json"), host="127.0.0.1", allowed_hosts=(), cors_origins=(),
             requests_per_minute=0, clock=SystemClock(), log=parts["log"],
         )  # fmt: skip
-        self.app = create_app(**parts, access=access, catalog=CATALOG, version="0", max_body=1_000_000)
+        self.app = create_app(
+            **parts, access=access, catalog=CATALOG, version="0", max_body=1_000_000, max_import=1_000_000
+        )
 
     def serve(self, **parts: object) -> None:
         """Serve these from now on."""
@@ -302,20 +305,40 @@ class SimulatedServer:
         finally:
             self._requests.pop(request, None)
 
-    def read(self, task_id: str) -> TaskOut | None:
-        """Read a task, as a client; None if it is not there, or cannot be read now."""
-        reply = self.request("GET", f"/api/tasks/{task_id}")
-        if reply.status != 200:
-            return None
-        task = reply.task()
-        self.saw(task)
-        return task
-
     def saw(self, task: TaskOut) -> None:
         """Have the invariants look at what somebody was told."""
         self.system.invariants.answered(
             Seen(task.task_id, task.session_id, task.status, task.current_iteration, task.tokens_used)
         )
+
+
+class User:
+    """A client in the name of an owner."""
+
+    def __init__(self, server: SimulatedServer, owner: Owner) -> None:
+        self._server = server
+        self.owner = owner
+
+    def request(
+        self,
+        method: Method,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Reply:
+        """Send a request and wait for its reply. Raises ConnectionLost."""
+        mine = {} if self.owner == LOCAL_OWNER else {"HTTP_X_ALEX_OWNER": self.owner}
+        return self._server.request(method, path, body, headers={**mine, **headers})
+
+    def read(self, task_id: str) -> TaskOut | None:
+        """Read a task; None if it is not there, or cannot be read now."""
+        reply = self.request("GET", f"/api/tasks/{task_id}")
+        if reply.status != 200:
+            return None
+        task = reply.task()
+        self._server.saw(task)
+        return task
 
 
 def call(

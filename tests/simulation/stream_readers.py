@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
-from alex_actors.simulation.invariants import EACH_ONCE, RECORDED_BEFORE_TOLD, TERMINAL_TYPES
+from alex_actors.simulation.invariants import EACH_ONCE, RECORDED_BEFORE_TOLD
+from alex_actors.simulation.resumptions import TERMINAL_TYPES
 from alex_actors.simulation.runtime import ConnectionLost
 from tests.simulation.http_clients import Reply, SimulatedServer, WentAway
 

@@ -17,7 +17,8 @@ from alex_actors.events import AnyEvent, AssistantDelta, IterationStart
 from alex_actors.mailbox import acting
 from alex_actors.ports import AgentError, AgentYield, Answer
 from alex_actors.simulation.faults import InjectedCrash
-from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LOST
+from alex_actors.simulation.invariants import EACH_ONCE
+from alex_actors.simulation.resumptions import NOTHING_LOST
 from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.simulation.store import SimulatedStore, disk_error
 from alex_actors.simulation.trace import Fact

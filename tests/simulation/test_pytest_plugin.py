@@ -222,6 +222,16 @@ def test_a_test_may_say_which_seeds(pytester: pytest.Pytester) -> None:
     assert int(command.rpartition(" ")[2]) in range(40, 60)
 
 
+def test_what_is_printed_is_the_same_of_tests_in_several_processes(pytester: pytest.Pytester) -> None:
+    written(pytester, FINE + RACE)
+
+    one, many = pytester.runpytest_subprocess("-n", "0"), pytester.runpytest_subprocess("-n", "2")
+
+    many.assert_outcomes(passed=1, failed=1)
+    assert replays(many) == replays(one)
+    many.stdout.fnmatch_lines(["test_counter.py::test_fine: 30 runs, * steps in * s (*"])
+
+
 def test_seconds_explore_other_seeds_and_extend_the_time_limit(pytester: pytest.Pytester) -> None:
     body = """
 def test_fine(simulation, request):

@@ -18,7 +18,8 @@ STREAM_ENDS = "A stream ends when its session is deleted, and only then before i
 
 EVENTS_OF_TASK = "SELECT event_id FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id"
 EVENTS_OF_SESSION = (
-    "SELECT event_id FROM events JOIN sessions USING (session_key) WHERE session_id = ? ORDER BY event_id"
+    "SELECT event_id FROM events JOIN sessions USING (session_key) "
+    "WHERE sessions.owner = ? AND session_id = ? ORDER BY event_id"
 )
 
 
@@ -78,12 +79,13 @@ class Watches:
     def _may_be_deleted(self, topic: Topic) -> bool:
         if isinstance(topic, TaskTopic):
             return topic.task_id in self._deleted.tasks
-        return any(one.erasure.session_id == topic.session_id for one in self._deleted.sessions)
+        session = (topic.owner, topic.session_id)
+        return any((one.erasure.owner, one.erasure.session_id) == session for one in self._deleted.sessions)
 
     def _recorded(self, topic: Topic) -> list[int]:
         rows: list[Any]  # Any: columns of any type
         if isinstance(topic, TaskTopic):
             rows = self._raw.execute(EVENTS_OF_TASK, (topic.task_id,)).fetchall()
         else:
-            rows = self._raw.execute(EVENTS_OF_SESSION, (topic.session_id,)).fetchall()
+            rows = self._raw.execute(EVENTS_OF_SESSION, (topic.owner, topic.session_id)).fetchall()
         return [row[0] for row in rows]

@@ -2,73 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from alex_actors.actor import PooledActor
-from alex_actors.agent_actor import AgentActor
-from alex_actors.agent_protocol import Announce
-from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.core import Core
-from alex_actors.mailbox import acting
-from alex_actors.messages import Message
-from alex_actors.session_actor import SessionActor
-from alex_actors.session_protocol import RequestTurn, TaskEnded, TurnEnded
-from alex_actors.simulation.faults import InjectedCrash
-from alex_actors.simulation.invariants import NOTHING_LOST, ONE_END
+from alex_actors.simulation.invariants import ONE_END
+from alex_actors.simulation.resumptions import NOTHING_LOST
 from alex_actors.simulation.runtime import ConnectionLost, SessionGone
-from alex_actors.simulation.store import SimulatedStore, disk_error, row_error
+from alex_actors.simulation.store import SimulatedStore
 from alex_actors.simulation.world import Simulation
-from alex_actors.task_store_actor import TaskStoreActor
-from alex_actors.task_store_protocol import EraseSession, Revoke
 from alex_actors.tasks import UNFINISHED
-from alex_actors.values import SessionId, TaskId
+from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId
 from alex_http.errors import TaskHasEnded
 from tests.simulation.after_the_run import AfterTheRun
-from tests.simulation.chancy_agent import ChancyAgent
+from tests.simulation.chancy_agent import ChancyAgent, ForgetfulAgent
 from tests.simulation.deleting_clients import DeletingClients
-from tests.simulation.http_clients import HttpSide, SimulatedServer
+from tests.simulation.http_clients import HttpSide, SimulatedServer, User
+from tests.simulation.keyed_clients import KeyedClients
+from tests.simulation.paying_agent import paying_agent
 from tests.simulation.telling_actors import telling
+from tests.simulation.trouble import Trouble
 from tests.simulation.watches import Watches
 
+if TYPE_CHECKING:
+    from alex_actors.ports import Agent
+
+WORK, ONCE, PAY = "What is 2 + 2?", "Say it once.", "Pay what is due."
+"""What tasks are about: what an agent does that goes on after a restart, one that cannot, and the server's own."""
+
+OTHER_OWNER = Owner("bea")
 STRATEGIES = ("enqueue", "enqueue", "parallel", "interrupt", "reject")
 SESSIONS = ("one", "one", "two", None)
 DELETED_SESSIONS = ("one", "one", "two")
 NAMES = ("alice", "bob", "carol")
-LATEST_KILL = 250
-"""The step at which the process dies at the latest: most runs are not much longer."""
-
-LATEST_CRASH = 60
-"""The step from which on an actor crashes at the latest: from the first message on, it would miss most."""
-
-CRASHING = ((AgentActor, 0.2), (SessionActor, 0.4), (TaskStoreActor, 0.2), (BroadcasterActor, 0.2))
-"""Which actors crash, and in which share of the runs: to rebuild the lines of tasks is hardest."""
-
 MANY = 100
 """More tasks than any run has."""
 
 GRACE = 5.0
 """Virtual seconds that an agent has to stop."""
 
-COMING_AND_GOING = (RequestTurn, TaskEnded)
-TOLD: tuple[tuple[float, tuple[tuple[type[Message], ...], ...]], ...] = (
-    (0.4, (COMING_AND_GOING, COMING_AND_GOING)),
-    (0.8, (COMING_AND_GOING, (Announce,))),
-    (0.8, ((Revoke, EraseSession), (Revoke, EraseSession))),
-    (0.6, ((TurnEnded,),)),
-)
-"""What actors are made to crash of, one crash after the other, and how often: when agents come and go, and of what
-is lost if it comes twice."""
-
 AT_ONCE = 0.001
 """Virtual seconds: with it, a worker gives up at any moment, if time passes although others could go on."""
-
-NEVER = 1_000_000_000
-"""A step that no run gets to."""
 
 UNFINISHED_TASKS = "SELECT task_id FROM tasks WHERE status IN ('pending', 'running')"
 
@@ -76,6 +52,7 @@ UNFINISHED_TASKS = "SELECT task_id FROM tasks WHERE status IN ('pending', 'runni
 ANSWERED = "A client is answered, and with success unless something is wrong."
 NOT_TOO_MANY = "No more agents run than may."
 NOT_TOO_MANY_UNFINISHED = "No more tasks are unfinished than may be."
+NEVER_MEET = "What one owner has does not exist for another."
 TURN_COMES = "Whoever waits for its turn gets it when nobody runs."
 
 
@@ -95,125 +72,32 @@ class WholeSystem:
         self.simulation = simulation
         self.decisions = decisions = simulation.decisions
         self.store = store
-        self._dies_at = NEVER
-        self._crashes_after_commit = self._crashes_handled = 0
         self._answered: set[str] = set()
-        crashes_handled = faults and decisions.chance(0.15)
-        if crashes_handled:
-            core = telling(core, self._after_message)
-        agent = ChancyAgent(simulation, store)
+        self._trouble = trouble = Trouble(simulation, any_=faults)
+        if trouble.crashes_handled:
+            core = telling(core, trouble.after_message)
         self._most = most = decisions.choose((MANY, 1, 2))
         self._most_unfinished = decisions.choose((MANY, 3))
-        self._killed = self._hurries = False
-        self._impatient = decisions.chance(0.33)
+        agents: dict[str, Agent] = {
+            WORK: ChancyAgent(simulation, store), ONCE: ForgetfulAgent(simulation, store),
+            PAY: paying_agent(simulation, store),
+        }  # fmt: skip
         self.server = SimulatedServer(
-            simulation, store=store, agent_for=lambda _task: agent, core=core, http=http,
-            max_unfinished=self._most_unfinished, max_running=most, cancel_grace=GRACE,
-            max_ahead=decisions.choose((64, 1, 3)), failed=lambda _error: self._die(),
-            ask_timeout=AT_ONCE if self._impatient else 10.0,
+            simulation, store=store, agent_for=lambda task: agents.get(task.task, agents[WORK]), core=core,
+            http=http, max_unfinished=self._most_unfinished, max_running=most, cancel_grace=GRACE,
+            max_ahead=decisions.choose((64, 1, 3)), failed=lambda _error: trouble.die(),
+            ask_timeout=AT_ONCE if trouble.impatient else 10.0, resume=decisions.chance(0.85),
         )  # fmt: skip
-        self._smooth = True
-        """Whether nothing goes wrong in this run."""
-        if faults and decisions.chance(0.7):
-            self._inject_faults()
-        if crashes_handled:
-            self._smooth = False
-            self._crashes_handled = 2
+        trouble.begin(self.server)
         invariants = self.server.system.invariants
         runs, self._deleted = invariants.runs, invariants.deleted
         self._watches = Watches(simulation, store, self._deleted)
         self._deletes = DeletingClients(simulation, store, self.server, self._is_answer)
-        self._erased = 0
+        self._keys = KeyedClients(simulation, store, self.server)
         self._deleting = decisions.chance(0.25)  # whether clients delete sessions in this run
+        self._keyed = decisions.choose((0.0, 0.0, 0.2, 0.8))  # how often they submit with an idempotency key
+        self._owners = decisions.choose(((LOCAL_OWNER,), (LOCAL_OWNER,), (LOCAL_OWNER, OTHER_OWNER)))
         simulation.always(NOT_TOO_MANY, lambda: len(runs) <= most)
-
-    def _inject_faults(self) -> None:
-        decisions, faults, system = self.decisions, self.simulation.faults, self.server.system
-        for actor, often in CRASHING:
-            if decisions.chance(often):
-                self._smooth = False
-                self._crash_later(actor)
-        if decisions.chance(0.4):
-            self._smooth = False
-            self._told_crashes, told = decisions.choose(TOLD)
-            self._crashes_told = list(told)
-            system.dispatcher.observers.append(self._before_message)
-        if decisions.chance(0.6 if self._impatient else 0.2):
-            self._smooth = False
-            self._hurries = True
-            self.simulation.hurry(0.02)
-        system.reader.looked = self.simulation.scheduler.perhaps_pause
-        system.writer.committed = self._after_commit
-        if decisions.chance(0.2):
-            self._smooth = False
-            self._crashes_after_commit = 1
-        if decisions.chance(0.2):
-            self._smooth = False
-            system.writer.fails = lambda: (
-                (row_error, disk_error)[decisions.pick(2)]() if faults.happens(0.1) else None
-            )
-            system.reader.fails = lambda: disk_error() if faults.happens(0.05) else None
-        if decisions.chance(0.2):
-            self._smooth = False
-            self._dies_at = self.simulation.trace.step + 1 + decisions.pick(LATEST_KILL)
-        self.simulation.scheduler.after_step.append(self._perhaps_die)
-
-    def _crash_later(self, actor: type[PooledActor]) -> None:
-        """Have an actor crash on messages after some step."""
-        scheduler, faults = self.simulation.scheduler, self.simulation.faults
-        step = scheduler.trace.step + 1 + self.decisions.pick(LATEST_CRASH)
-        probability = self.decisions.choose((0.05, 0.5))
-
-        def begin() -> None:
-            if scheduler.trace.step == step:
-                faults.crash(actor, probability=probability, at_most=2)
-
-        scheduler.after_step.append(begin)
-
-    def _after_commit(self) -> None:
-        """Have others go on, or the store actor crash, before anybody knows of a commit."""
-        if acting() is None:
-            return  # it is the start
-        self.simulation.scheduler.perhaps_pause()
-        erased, self._erased = self._erased, len(self._deleted.sessions)
-        often = 0.3 if self._erased > erased else 0.05
-        if self._crashes_after_commit and self.simulation.faults.happens(often):
-            self._crashes_after_commit -= 1
-            raise InjectedCrash
-
-    def _before_message(self, _actor: PooledActor, message: object) -> None:
-        """Have who is told something crash of it."""
-        told = self._crashes_told
-        if told and isinstance(message, told[0]) and self.simulation.faults.happens(self._told_crashes):
-            del told[0]
-            raise InjectedCrash
-
-    def _after_message(self, _actor: PooledActor) -> None:
-        """Have an actor crash with its message handled, and not answered."""
-        if self._crashes_handled and self.simulation.faults.happens(0.03):
-            self._crashes_handled -= 1
-            raise InjectedCrash
-
-    def _perhaps_die(self) -> None:
-        if self.simulation.trace.step >= self._dies_at and not self.simulation.faults.calm and self.server.up:
-            self._dies_at = NEVER
-            self._killed = True
-            self.server.kill()
-            self.simulation.hurry(0.0)  # or the start, too, may take longer than it may
-            self.simulation.client("operator", self._restart)
-
-    def _die(self) -> None:
-        """Have the process end after this step: something of which there is only one cannot go on."""
-        self._dies_at = 0
-
-    def _restart(self) -> None:
-        """Start the server; again, while its disk fails."""
-        while not self.server.up:
-            try:
-                self.server.start()
-            except (SQLAlchemyError, InjectedCrash):
-                self.server.kill()
-                self.simulation.sleep(1.0)
 
     # What clients do.
 
@@ -232,20 +116,22 @@ class WholeSystem:
             watcher.result()
         self.server.system.settle()
         self._look_at_it_all()
-        if self._smooth:
+        if self._trouble.smooth:
             recorded = {row[0] for row in self._rows("SELECT task_id FROM tasks")}
             untold = recorded - self._answered
             self.simulation.check(not untold, ANSWERED, f"Nobody was told of {untold}.", about=untold)
 
     def _look_at_it_all(self) -> None:
-        look = AfterTheRun(self.simulation, self.store)
+        trouble = self._trouble
+        look = AfterTheRun(self.simulation, self.store, self.server.system.invariants.resumptions.lives)
         look.look_at_turns()
         look.look_at_crashes()
-        if not self._killed:
+        self._keys.look_at_all()
+        if not trouble.killed:
             look.look_at_promptness(room=self._most >= MANY)
             look.look_at_deletions()
-        if not self._hurries:
-            look.look_at_timeouts(grace=GRACE)
+        if not trouble.hurries and not (trouble.killed and trouble.disk_fails):
+            look.look_at_timeouts(grace=GRACE + trouble.downtime)
         if self._most_unfinished < MANY:
             self._look_at_limit()
 
@@ -259,72 +145,95 @@ class WholeSystem:
     def _visit(self, name: str) -> list[Any]:  # Any: clients of any result
         """Submit something a few times, and look after it."""
         watchers = []
+        user = User(self.server, self.decisions.choose(self._owners))
         for visit in range(self.decisions.pick(2) + 1):
             try:
-                task_id = self._submit()
+                task_id = self._submit(user)
                 if task_id is not None and self.decisions.chance(0.4):
-                    topic: Topic = TaskTopic(TaskId(task_id))
+                    topic: Topic = TaskTopic(TaskId(task_id), user.owner)
                     if self.decisions.chance(0.3):
-                        topic = SessionTopic(SessionId("one"))
+                        topic = SessionTopic(SessionId("one"), user.owner)
                     watch = partial(self._watch, topic)
                     watchers.append(self.simulation.client(f"{name}'s stream {visit}", watch))
                 if task_id is not None:
-                    self._look_after(task_id)
+                    self._look_after(user, task_id)
                 if self._deleting and self.decisions.chance(0.6):
-                    self._delete()
+                    self._delete(user)
             except ConnectionLost:
                 self._await_server()
         return watchers
 
-    def _delete(self) -> None:
+    def _delete(self, user: User) -> None:
         """Delete a session, perhaps while others do things with it; or make one."""
         session_id = self.decisions.choose(DELETED_SESSIONS)
         do = self._deletes.make if self.decisions.chance(0.2) else self._deletes.delete
-        do(session_id)
+        do(user, session_id)
 
-    def _submit(self) -> str | None:
+    def _submit(self, user: User) -> str | None:
         decisions = self.decisions
-        session_id = decisions.choose(SESSIONS)
-        deletes = self._deletes.before(session_id)
-        body = {
-            "task": "What is 2 + 2?",
-            "session_id": session_id,
+        body: Mapping[str, Any] = {  # Any: JSON
+            "task": decisions.choose((WORK, WORK, ONCE, PAY)),
+            "session_id": decisions.choose(SESSIONS),
             "multitask_strategy": decisions.choose(STRATEGIES),
             "timeout_seconds": decisions.choose((None, None, 1.0, 30.0, 86_400.0)),
         }
-        reply = self.server.request("POST", "/api/tasks", body)
-        self.simulation.check(
-            self._is_answer(reply.status, {201, 409, 429}),
-            ANSWERED,
-            f"With {reply}.",
-        )
+        key, headers, expected = None, {}, {201, 409, 429}
+        if self._keyed and decisions.chance(self._keyed):
+            key, body = self._keys.key_for(user.owner, body)
+            headers, expected = {"HTTP_IDEMPOTENCY_KEY": key[1]}, {200, 201, 409, 422, 429}
+        session_id: str | None = body["session_id"]
+        deletes = self._deletes.before(user, session_id)
+        reply = user.request("POST", "/api/tasks", body, headers=headers)
+        self.simulation.check(self._is_answer(reply.status, expected), ANSWERED, f"With {reply}.")
+        if key is not None:
+            self._keys.look_at(key, body, reply)
         if reply.status == 409:
             detail = reply.json()["detail"]
             self.simulation.check(" 0 unfinished" not in detail, ANSWERED, f"With {reply}.")
             if "is being deleted" in detail:
-                self._deletes.look_at_refusal(f"{session_id}", deletes, f"With {reply}.")
-        if reply.status != 201:
+                self._deletes.look_at_refusal(user, f"{session_id}", deletes, f"With {reply}.")
+        if reply.status not in (200, 201):
             return None
         task = reply.task()
         self._answered.add(task.task_id)
         self.server.saw(task)
         return task.task_id
 
-    def _look_after(self, task_id: str) -> None:
-        match self.decisions.pick(4):
+    def _look_after(self, user: User, task_id: str) -> None:
+        match self.decisions.pick(5):
             case 0:
-                self.server.read(task_id)
+                user.read(task_id)
             case 1:
                 self.simulation.sleep(self.decisions.choose((0.0, 0.5, 10.0)))
-                self.server.read(task_id)
+                user.read(task_id)
             case 2:
-                self._cancel(task_id)
+                self._cancel(user, task_id)
+            case 3:
+                self._look_at_list(user)
+                self._cancel(user, task_id)
             case _:
-                self.server.request("GET", "/api/tasks?limit=5")
-                self._cancel(task_id)
+                self._look_at_what_others_see(user, task_id)
 
-    def _cancel(self, task_id: str) -> None:
-        reply = self.server.request("POST", f"/api/tasks/{task_id}/cancel")
+    def _look_at_list(self, user: User) -> None:
+        reply = user.request("GET", "/api/tasks?limit=5")
+        owners = dict(self._rows("SELECT task_id, owner FROM tasks"))
+        for task in reply.json()["tasks"] if reply.status == 200 else ():
+            task_id = task["task_id"]
+            seen = f"{task_id} of {owners.get(task_id)} is listed for {user.owner}."
+            self.simulation.check(
+                owners.get(task_id, user.owner) == user.owner, NEVER_MEET, seen, about=(task_id,)
+            )
+
+    def _look_at_what_others_see(self, user: User, task_id: str) -> None:
+        """Another owner finds neither the task nor its session's tasks."""
+        other = User(self.server, OTHER_OWNER if user.owner == LOCAL_OWNER else LOCAL_OWNER)
+        address = f"/api/tasks/{task_id}"
+        for reply in (other.request("GET", address), other.request("POST", f"{address}/cancel")):
+            seen = f"{other.owner} is answered {reply} about {task_id} of {user.owner}."
+            self.simulation.check(self._is_answer(reply.status, {404}), NEVER_MEET, seen, about=(task_id,))
+
+    def _cancel(self, user: User, task_id: str) -> None:
+        reply = user.request("POST", f"/api/tasks/{task_id}/cancel")
         check = self.simulation.check
         status = self._status(task_id)
         gone = {404} if task_id in self._deleted.tasks else set()
@@ -363,7 +272,7 @@ class WholeSystem:
         self._watches.look_at(watch)
 
     def _is_answer(self, status: int, expected: Collection[int]) -> bool:
-        return status in expected or (not self._smooth and (status == 503 or self._crashed(status)))
+        return status in expected or (not self._trouble.smooth and (status == 503 or self._crashed(status)))
 
     def _crashed(self, status: int) -> bool:
         """Whether it is the answer of who asked an actor that crashed on the message, and again."""
@@ -384,11 +293,11 @@ class WholeSystem:
             unfinished = [row[0] for row in self._rows(UNFINISHED_TASKS)]
             if not unfinished:
                 return
-            running = [task.task_id for task in self.server.system.invariants.runs.values()]
+            running = list(self.server.system.invariants.runs.values())
             waited = 0 if running else waited + 1
             self.simulation.check(waited < 3, TURN_COMES, f"{unfinished} wait.", about=unfinished)
-            for task_id in running:
-                self._cancel(task_id)
+            for task in running:
+                self._cancel(User(self.server, task.owner), task.task_id)
         self.simulation.check(False, NOTHING_LOST, f"{unfinished} do not end.", about=unfinished)
 
     def _status(self, task_id: str) -> str | None:

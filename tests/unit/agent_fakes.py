@@ -11,6 +11,7 @@ from alex_actors.events import AnyEvent, IterationStart
 from alex_actors.executor import AsyncioExecutor, AsyncioRun
 from alex_actors.loop_thread import LoopThread
 from alex_actors.ports import Agent, AgentYield, Outcome, Yielded
+from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.tasks import Task
 from alex_actors.values import SessionId, TaskId, timestamp
 from tests.unit.actor_fakes import WAIT, CapturedLog, OwnedClock
@@ -90,7 +91,7 @@ class Reports:
 class AgentStage:
     """An executor on a thread, and the agents that run on it."""
 
-    def __init__(self, *, max_ahead: int = 64) -> None:
+    def __init__(self, *, max_ahead: int = 64, redactor: Redactor = NO_SECRETS) -> None:
         self.log = CapturedLog()
         self.clock = OwnedClock()
         self.agents: dict[str, Agent] = {}
@@ -101,6 +102,7 @@ class AgentStage:
             clock=self.clock,
             log=self.log.logger,
             max_ahead=max_ahead,
+            redactor=redactor,
         )
 
     def start(

@@ -16,6 +16,7 @@ from structlog.testing import LogCapture
 from structlog.typing import EventDict, FilteringBoundLogger
 
 from alex_actors.broadcaster_protocol import TaskTopic, Topic
+from alex_actors.copies import BroughtSession
 from alex_actors.events import RecordedEvent
 from alex_actors.following import Following
 from alex_actors.ports import Clock
@@ -26,6 +27,9 @@ from alex_actors.replies import (
     CancelReply,
     Component,
     Deleted,
+    ExportedSession,
+    ForkReply,
+    ImportReply,
     KeyReused,
     Repeated,
     SessionBusy,
@@ -33,6 +37,7 @@ from alex_actors.replies import (
     SessionDetail,
     SessionMade,
     Sessions,
+    SessionTooLarge,
     SubmitReply,
     Submitted,
     Tasks,
@@ -49,6 +54,8 @@ from alex_http.exchange import Request
 
 R = TypeVar("R")
 
+MAX_IMPORT = 100_000
+"""Bytes of a document that is imported: less than default.toml has, for tests of what is too large."""
 MAX_BODY = 2 * 1024 * 1024
 """Bytes of a request's body, as default.toml has it."""
 CATALOG = Catalog(
@@ -89,6 +96,10 @@ class HeldClock:
     def monotonic(self) -> float:
         self._reads += 1
         return self._reads / 1000
+
+    def pass_by(self, seconds: float) -> None:
+        """Let so much time pass at once."""
+        self._reads += round(seconds * 1000)
 
 
 class Log:
@@ -142,6 +153,7 @@ def application(
         log=log.logger,
         version="0.1.0",
         max_body=max_body,
+        max_import=MAX_IMPORT,
     )
 
 
@@ -191,6 +203,12 @@ class FakeRuntime:
         """Those that are open."""
         self.watches: list[tuple[TaskId, Callable[[], None]]] = []
         """Who is to be woken at the end of which task."""
+        self.forks: list[tuple[SessionId, SessionId | None, dict[str, str] | None]] = []
+        self.fork_reply: ForkReply = UnknownSession()
+        self.exported: ExportedSession | SessionTooLarge | None = None
+        self.brought: list[BroughtSession] = []
+        """What was imported."""
+        self.import_reply: ImportReply = SessionDeleting(SessionId("gone"))
         self.delayed: list[Callable[[], None]] | None = None
         """Not None: replies to cancels and deletions come when these are called."""
 
@@ -256,6 +274,30 @@ class FakeRuntime:
     ) -> Awaited[Deleted | UnknownSession]:
         self._called(context)
         return self._awaited(lambda: self._delete(session_id), wake)
+
+    def fork(
+        self,
+        source: SessionId,
+        new_id: SessionId | None,
+        metadata: dict[str, str] | None,
+        context: Context,
+        *,
+        wake: Callable[[], None],
+    ) -> Awaited[ForkReply]:
+        self._called(context)
+        self.forks.append((source, new_id, metadata))
+        return self._awaited(lambda: self.fork_reply, wake)
+
+    def export(self, session_id: SessionId, *, owner: Owner) -> ExportedSession | SessionTooLarge | None:
+        self._called()
+        return self.exported
+
+    def take_in(
+        self, brought: BroughtSession, context: Context, *, wake: Callable[[], None]
+    ) -> Awaited[ImportReply]:
+        self._called(context)
+        self.brought.append(brought)
+        return self._awaited(lambda: self.import_reply, wake)
 
     def _delete(self, session_id: SessionId) -> Deleted | UnknownSession:
         if self.session_records.pop(session_id, None) is None:

@@ -55,16 +55,28 @@ class Feed:
         self.wake()
 
 
+class ShiftedClock(SystemClock):
+    """The time of the system, and what the test adds to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
 class Serving:
     """A server on a thread, whose application is the test's."""
 
     def __init__(self, loop: LoopName, answer: Answer, *, workers: int, grace: float, streams: int) -> None:
+        self.clock = ShiftedClock()
         self.server = Server(
             app=answer,
             refuse=lambda refused: Refusal("500 Internal Server Error", [], refused.reason.encode()),
             host="127.0.0.1",
             port=0,
-            clock=SystemClock(),
+            clock=self.clock,
             log=Log().logger,
             workers=workers,
             connections=100,

@@ -13,8 +13,9 @@ from typing import Any
 
 from alex_http.operations import PROBES
 from alex_http.refusals import Refusals
-from alex_http.transport import Server
+from alex_http.transport import Limits, Server
 from alex_http.transport.loops import LoopName
+from alex_http.transport.server import LIMITS
 from tests.unit.fake_runtime import CountedIds, FakeRuntime, HeldClock, Log, application
 
 LOOPS: list[LoopName] = ["epoll", "poll"] if hasattr(select, "epoll") else ["poll"]
@@ -103,6 +104,7 @@ def bind(
     grace: float = 5.0,
     loop: LoopName | None = None,
     patience: float = 30.0,
+    limits: Limits = LIMITS,
 ) -> Server:
     """Return a server that does not serve yet."""
     return Server(
@@ -121,4 +123,5 @@ def bind(
         grace=grace,
         loop=loop,
         patience=patience,
+        limits=limits,
     )

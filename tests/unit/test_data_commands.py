@@ -37,11 +37,17 @@ def test_a_sound_directory_is_told_so_with_what_would_be_recovered(data: Path) -
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         f"{data}/alex.sqlite3: 1 session, 3 tasks, 10 events.",
-        "The next start would take up 2 unfinished tasks:",
+        "The next start would resume 2 unfinished tasks:",
         "  task-b in home of local: running since 2026-11-22T12:00:11.000000Z, 4 events",
         "  task-c in home of local: waiting since 2026-11-22T12:00:20.000000Z, 1 event",
         "Sound.",
     ]
+
+
+def test_what_the_next_start_does_is_as_it_is_configured(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALEX_AGENTS__RECOVERY", "fail")
+
+    assert "The next start would end as interrupted 2 unfinished tasks:" in check(data).stdout.splitlines()
 
 
 def test_what_is_not_sound_is_told_and_shows_in_the_exit_code(data: Path) -> None:

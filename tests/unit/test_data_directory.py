@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from alex_actors.data_directory import DataDirectory, DirectoryError
+from alex_actors.data_directory import DataDirectory, DirectoryError, remedy
 from tests.unit.actor_fakes import WAIT
 
 HOLDER = """
@@ -156,3 +157,41 @@ def test_a_lock_that_is_no_file_is_refused_as_well(tmp_path: Path) -> None:
 
     with pytest.raises(DirectoryError, match="cannot be used"):
         DataDirectory(tmp_path)
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_workspaces_without_their_database_are_not_taken_for_a_new_directory(tmp_path: Path, left: str) -> None:
+    data = DataDirectory(tmp_path)
+    data.workspace(1).mkdir()
+    data.release()
+    if left == "an empty file":
+        data.database.touch()
+
+    with pytest.raises(DirectoryError, match=r"alex.sqlite3 is missing or empty.*restore a backup.*To begin anew"):
+        DataDirectory(tmp_path)
+
+    data.database.write_bytes(b"which is not looked into here")
+    DataDirectory(tmp_path).release()
+
+
+def test_the_same_directory_by_another_name_is_refused_as_well(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("data")
+    data = DataDirectory(tmp_path / "data")
+
+    for other in (tmp_path / "link", tmp_path / "data" / ".." / "data", tmp_path / "link" / "logs" / ".."):
+        with pytest.raises(DirectoryError, match="Another server"):
+            DataDirectory(other)
+
+    data.release()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOSPC, "Free some space on its disk"),
+        (errno.EROFS, "Have its file system mounted for writing"),
+        (errno.EACCES, "Give this user write access to it"),
+    ],
+)
+def test_what_to_do_about_a_directory_depends_on_what_is_wrong_with_it(code: int, said: str) -> None:
+    assert remedy(OSError(code, os.strerror(code))) == said

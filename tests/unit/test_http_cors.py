@@ -1,4 +1,4 @@
-"""Which hosts and pages may use the server: names that were rebound, other sites, and those that are configured."""
+"""Which hosts and pages may use the server: rebound names, other sites, and those that are configured."""
 
 from __future__ import annotations
 

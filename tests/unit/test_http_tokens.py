@@ -108,8 +108,9 @@ def test_a_token_in_the_address_is_none(server: Guarded) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "statuses"), [("read", [200, 403, 403, 403]), ("write", [200, 201, 404, 404]), ("admin", [200, 201, 404, 404])]
-)  # fmt: skip
+    ("scope", "statuses"),
+    [("read", [200, 403, 403, 403]), ("write", [200, 201, 404, 404]), ("admin", [200, 201, 404, 404])],
+)
 def test_a_scope_says_what_a_token_is_good_for(server: Guarded, scope: Scope, statuses: list[int]) -> None:
     text = server.make(scope=scope)
 

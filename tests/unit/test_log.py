@@ -144,6 +144,18 @@ def test_an_id_is_the_same_in_every_line_whatever_it_looks_like(opened: Opened) 
     assert opened.lines()[1]["password"] == "[redacted]"
 
 
+def test_the_secrets_of_the_environment_are_redacted_wherever_they_are_in_a_line(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "log", environ={"VENDOR_API_KEY": "correct horse"})
+
+    log.logger.info("x", text="it is correct horse!", nested=["correct horse"], session_id="correct horse")
+    log.logger.info("x", exc_info=ValueError("correct horse"))
+    log.close()
+
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [lines[0]["text"], lines[0]["nested"]] == ["it is [redacted]!", ["[redacted]"]]
+    assert lines[1]["exception"] == "ValueError: [redacted]"
+
+
 # Values that JSON does not know.
 
 

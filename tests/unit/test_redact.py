@@ -5,9 +5,10 @@ from __future__ import annotations
 from time import process_time
 from typing import Any
 
+import msgspec
 import pytest
 
-from alex_actors.redact import REDACTED, redact
+from alex_actors.redact import REDACTED, Redactor, redact
 
 KEY = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -53,6 +54,8 @@ def test_a_value_under_another_key_is_kept(name: str) -> None:
             f"a\n{REDACTED}\nb",
         ),
         ("-----BEGIN PRIVATE KEY-----\nMII", REDACTED),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nMII\n-----END OPENSSH PRIVATE KEY-----", REDACTED),
+        (f"use alex_0123456789ab_{'0a' * 32}!", f"use {REDACTED}!"),
     ],
 )
 def test_the_shape_of_a_secret_is_redacted_in_a_text(text: str, redacted: str) -> None:
@@ -63,6 +66,7 @@ def test_the_shape_of_a_secret_is_redacted_in_a_text(text: str, redacted: str) -
     "text",
     [
         "What is 2 + 2?", "task-0193abcdef0123456789abcdef", "basic information on bearer certificates",
+        "alex_http_requests_total",
         "https://example.org/a?b=c@d", "the task-force risk-assessment", "-----BEGIN CERTIFICATE-----\nMII",
     ],
 )  # fmt: skip
@@ -91,6 +95,58 @@ def test_values_that_are_nested_without_end_are_cut_and_not_an_error() -> None:
     redacted = redact(value)
 
     assert REDACTED in repr(redacted)
+
+
+# The secrets of this process.
+
+ENVIRON = {
+    "OPENAI_API_KEY": "plain-words-as-key",
+    "ALEX_MODELS__TOKEN": 'tok en/with+"quotes" and é',
+    "DB_PASSWORD": "plain-words",
+    "SHORT_SECRET": "seven77",
+    "TLS_KEY_FILE": "/etc/ssl/private/server.pem",
+    "PATH": "/usr/local/bin:/usr/bin",
+    "PWD": "/home/alex/work",
+}
+
+
+def test_the_values_of_variables_that_are_named_as_secrets_are_redacted_in_any_text() -> None:
+    redactor = Redactor.of_environment(ENVIRON)
+
+    text = redactor.text(" | ".join(ENVIRON.values()))
+
+    assert text == (
+        f"{REDACTED} | {REDACTED} | {REDACTED} | seven77 | /etc/ssl/private/server.pem | "
+        "/usr/local/bin:/usr/bin | /home/alex/work"
+    )
+
+
+def test_a_secret_of_this_process_is_redacted_at_any_depth_and_makes_a_line_harmful() -> None:
+    redactor = Redactor.of_environment(ENVIRON)
+
+    assert redactor.redact({"a": ["x=plain-words;"], "b": 1}) == {"a": [f"x={REDACTED};"], "b": 1}
+    assert not redactor.is_harmless({"event": "plain-words"}, trusted=frozenset())
+    assert redactor.is_harmless({"event": "other-words"}, trusted=frozenset())
+
+
+@pytest.mark.parametrize("secret", ["plain-words-as-key", 'tok en/with+"quotes" and é'])
+def test_a_secret_of_this_process_is_redacted_in_json_whose_other_values_and_keys_stay(secret: str) -> None:
+    redactor = Redactor.of_environment(ENVIRON)
+    value = {"event_type": "error", "plain-words": [1, 2.5, None, {"n": f"it is {secret}"}], "é": True}
+
+    body = redactor.body(msgspec.json.encode(value))
+
+    assert msgspec.json.decode(body) == {
+        "event_type": "error",
+        "plain-words": [1, 2.5, None, {"n": f"it is {REDACTED}"}],
+        "é": True,
+    }
+
+
+def test_json_without_secrets_is_handed_on_as_it_is() -> None:
+    body = msgspec.json.encode({"a": f"sk-{KEY}"})
+
+    assert Redactor.of_environment(ENVIRON).body(body) is body
 
 
 def seconds(text: str) -> float:

@@ -133,9 +133,7 @@ def test_the_data_directory_is_that_of_serve(terminal: Terminal, tmp_path: Path)
 
 
 @pytest.mark.parametrize("command", [["list"], ["revoke", "a"]])
-def test_a_directory_that_is_not_there_is_not_made_to_be_looked_at(
-    terminal: Terminal, command: list[str]
-) -> None:
+def test_a_directory_that_is_not_there_is_not_made_to_be_looked_at(terminal: Terminal, command: list[str]) -> None:
     result = terminal.token(*command)
 
     assert result.exit_code == 2

@@ -15,6 +15,7 @@ import pytest
 from alex_http.transport import HOLD, Hold, Server
 from alex_http.transport.channels import Channel
 from alex_http.transport.loops import LoopName
+from tests.unit.fake_runtime import HeldClock
 from tests.unit.running_server import LOOPS, bind, rest
 
 LARGE = b"x" * (12 * 1024 * 1024)
@@ -93,12 +94,13 @@ class Turned:
 
     def __init__(self, loop: LoopName) -> None:
         self.app = Application()
+        self.clock = HeldClock()
         self._clients = contextlib.ExitStack()
         self._loop = loop
         self.server = self.bind()
 
     def bind(self, *, connections: int = 1000) -> Server:
-        server = bind(app=self.app, workers=2, connections=connections, loop=self._loop)
+        server = bind(app=self.app, workers=2, connections=connections, loop=self._loop, clock=self.clock)
         self._clients.callback(server.close)
         return server
 
@@ -178,7 +180,8 @@ def test_a_connection_that_is_silent_for_too_long_is_closed_but_no_stream_and_no
         lambda: turned.app.feed.calls == ["begin"] and [c.parked for c in turned.channels] == [True, False]
     )
 
-    turned.server._listener.maintenance(time.time() + 1000)
+    turned.clock.pass_by(1000)
+    turned.server._listener.turn(0)
     turned.app.feed.frames.append(b"still here")
     turned.app.feed.wake()
 

@@ -36,7 +36,7 @@ from alex_actors.ports import (
     ToolContext,
     ToolError,
 )
-from alex_actors.redact import REDACTED, redact
+from alex_actors.redact import NO_SECRETS, REDACTED, Redactor
 from alex_actors.tasks import Task
 from alex_actors.text import failure_line, one_line, shortened, text_of
 from alex_actors.tools.toolbox import Toolbox
@@ -56,7 +56,8 @@ class ReActAgent:
     """Works on tasks with a model and tools.
 
     ``persona`` gives the system prompt of an agent preset, ``workspace`` the directory of a task's session, which
-    need not exist yet.
+    need not exist yet. ``redactor`` takes secrets out of what is recorded of tools, and out of what the model is
+    told of their results: it is told what is recorded, so that a resumed task goes on from the same conversation.
     """
 
     resumes = True
@@ -69,12 +70,14 @@ class ReActAgent:
         persona: Callable[[str], str],
         workspace: Callable[[Task], Path],
         clock: Clock,
+        redactor: Redactor = NO_SECRETS,
     ) -> None:
         self._model = model
         self._toolbox = toolbox
         self._persona = persona
         self._workspace = workspace
         self._clock = clock
+        self._redactor = redactor
 
     def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncGenerator[AgentYield, None]:
         """Work on a task from where its recorded events leave off. Raises AgentError if the model cannot."""
@@ -132,7 +135,7 @@ class ReActAgent:
         try:
             reply = await self._model.complete(conversation, self._toolbox.offered(task.tool_preset))
         except Exception as error:
-            reason = _told(error)
+            reason = self._told(error)
             yield ErrorRaised(iteration=turn.iteration, phase="think", error=reason, recoverable=False)
             raise AgentError(reason) from error
         thought = ThinkComplete(
@@ -163,7 +166,7 @@ class ReActAgent:
                 iteration=turn.iteration,
                 call_id=call.call_id,
                 tool_name=call.tool_name,
-                arguments=redact(call.arguments) if size <= MAX_ARGUMENTS else {},
+                arguments=self._redactor.redact(call.arguments) if size <= MAX_ARGUMENTS else {},
             )
         if size > MAX_ARGUMENTS:  # the call could not be recorded whole, and a resumed task would repeat another
             state.outcome = _outcome(
@@ -183,7 +186,7 @@ class ReActAgent:
         began = self._clock.monotonic()
         result = error = unexpected = None
         try:
-            result = _recordable(
+            result = self._recordable(
                 await self._toolbox.call(
                     call.tool_name,
                     call.arguments,
@@ -192,11 +195,20 @@ class ReActAgent:
                 )
             )
         except ToolError as refusal:
-            error = _recordable(text_of(refusal))
+            error = self._recordable(text_of(refusal))
         except Exception as failure:  # noqa: BLE001 - a broken tool ends its call, not the task
-            error = unexpected = _told(failure)
+            error = unexpected = self._told(failure)
         duration = (self._clock.monotonic() - began) * 1000
         return _outcome(call, result=result, error=error, duration=duration), unexpected
+
+    def _recordable(self, text: str) -> str:
+        """Return a text without secrets, and as JSON can have it: half of a surrogate pair is replaced."""
+        return self._redactor.text(text.encode("utf-8", "replace").decode())
+
+    def _told(self, error: Exception) -> str:
+        """Return an error's text in one line; of one that was not written for people, with its type."""
+        text = one_line(text_of(error), redactor=self._redactor) if isinstance(error, AgentError) else ""
+        return text or failure_line(error, redactor=self._redactor)
 
 
 def _outcome(
@@ -205,11 +217,6 @@ def _outcome(
     return ToolCallComplete(
         call_id=call.call_id, tool_name=call.tool_name, result=result, error=error, duration=duration
     )
-
-
-def _recordable(text: str) -> str:
-    """Return a text as JSON can have it: half of a surrogate pair is replaced."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _is_whole(call: ToolCall) -> bool:
@@ -235,9 +242,3 @@ def _out_of_iterations(task: Task, conversation: Sequence[Message]) -> str:
     if seen is not None:
         text += f"\nThe last tool call came to: {shortened(seen, _LONGEST_EXCERPT)}"
     return text
-
-
-def _told(error: Exception) -> str:
-    """Return an error's text in one line; of one that was not written for people, with its type."""
-    text = one_line(text_of(error)) if isinstance(error, AgentError) else ""
-    return text or failure_line(error)

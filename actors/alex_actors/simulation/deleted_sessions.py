@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from alex_actors.simulation.world import Simulation
     from alex_actors.store.erasing import Erasure
     from alex_actors.tasks import Task
+    from alex_actors.values import SessionName
 
 DELETED = "Of a session that is deleted nothing is left, nothing runs any more, and nothing comes back."
 DELETED_BEFORE_TOLD = "That a session is deleted is told after it is, and then always."
@@ -48,7 +49,7 @@ class DeletedSessions:
         """Their tasks."""
         self.events: set[int] = set()
         """Their events."""
-        self._told: Counter[str] = Counter()
+        self._told: Counter[SessionName] = Counter()
         self._discarded: set[int] = set()
 
     # While it runs.
@@ -67,9 +68,10 @@ class DeletedSessions:
 
     def told(self, message: PublishDeleted) -> None:
         """Look at a session of which those who follow it are told now that it is deleted."""
-        self._told[message.session_id] += 1
+        session = message.context.session
+        self._told[session] += 1
         seen = f"{message.session_id} is told to be deleted, and is not."
-        self._check(self._deletions(message.session_id), DELETED_BEFORE_TOLD, seen, about=(message.session_id,))
+        self._check(self._deletions(session), DELETED_BEFORE_TOLD, seen, about=(message.session_id,))
 
     def discard(self, session_key: int) -> None:
         """Look at a session whose workspace is to be removed. This is what the server does it with."""
@@ -87,7 +89,8 @@ class DeletedSessions:
         about = (task.task_id,)
         self._check(task.task_id not in self.tasks, DELETED, f"{task.task_id} was deleted, and runs.", about=about)
         for other in self._runs.values():
-            same = other.session_id != task.session_id or other.session_key == task.session_key
+            here, there = (task.owner, task.session_id), (other.owner, other.session_id)
+            same = here != there or other.session_key == task.session_key
             seen = f"{task.task_id} starts while {other.task_id} of the session before runs."
             self._check(same, DELETED, seen, about=(task.task_id, other.task_id))
 
@@ -107,7 +110,7 @@ class DeletedSessions:
             return [
                 [event_id for event_id, _ in one.events]
                 for one in self.sessions
-                if one.erasure.session_id == topic.session_id
+                if (one.erasure.owner, one.erasure.session_id) == (topic.owner, topic.session_id)
             ]
         found = [[event_id for event_id, task in one.events if task == topic.task_id] for one in self.sessions]
         return [history for history in found if history]
@@ -119,15 +122,15 @@ class DeletedSessions:
             self._look_for_rows(erasure)
             about = (erasure.session_id,)
             seen = f"{erasure.session_id} is deleted, and nobody was told."
-            deletions = self._deletions(erasure.session_id)
-            told = process_ended or self._told[erasure.session_id] >= deletions
+            session = (erasure.owner, erasure.session_id)
+            told = process_ended or self._told[session] >= self._deletions(session)
             self._check(told, DELETED_BEFORE_TOLD, seen, about=about)
             removed = process_ended or erasure.session_key in self._discarded
             seen = f"{erasure.session_id} is deleted, and its workspace {erasure.session_key} is left."
             self._check(removed, DELETED, seen, about=about)
 
-    def _deletions(self, session_id: str) -> int:
-        return sum(one.erasure.session_id == session_id for one in self.sessions)
+    def _deletions(self, session: SessionName) -> int:
+        return sum((one.erasure.owner, one.erasure.session_id) == session for one in self.sessions)
 
     def _look_for_rows(self, erasure: Erasure) -> None:
         for table in TABLES:

@@ -22,9 +22,9 @@ from alex_actors.tasks import UNFINISHED, Status
 from alex_actors.values import Timestamp, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from alex_actors.events import RecordedEvent
+    from alex_actors.events import AnyEvent, RecordedEvent
     from alex_actors.simulation.store import SimulatedStore
     from alex_actors.simulation.world import Simulation
     from alex_actors.tasks import Task
@@ -42,7 +42,9 @@ ASKED_FOR = (
     "A task is cancelled only if somebody asks for it: a client, who deletes its session or not, or a later task "
     "that is to `interrupt`."
 )
-NEVER_FAILED_UNSTARTED = "A task fails before it has started only if its actor crashes, or a process left it and tasks are not to go on."
+NEVER_FAILED_UNSTARTED = (
+    "A task fails before it has started only if its actor crashes, or a process left it and it is not to go on."
+)
 NOTHING_LEFT = "What has ended leaves nothing behind: no actor, no timer, no entry in any table."
 
 """The types of events that no agent yields."""
@@ -89,7 +91,8 @@ class Invariants:
         self._steps = simulation.scheduler.steps
         self.runs: dict[object, Task] = {}
         """The agents that run."""
-        self._seen: dict[str, Seen] = {}
+        self._speaker = lambda: simulation.scheduler.speaker
+        self._seen: dict[tuple[str, str], Seen] = {}  # by whom, and of which task
         self._told: list[int] = []
         self._telling: Sequence[RecordedEvent] = ()
         self._process_ended = False
@@ -106,8 +109,8 @@ class Invariants:
         about = (task.task_id,)
         self._check(task.session_id, ONE_SESSION, f"{task.task_id} runs without a session.", about=about)
         row = self._raw.execute(
-            "SELECT session_id, owner, place, session_key, status FROM tasks JOIN sessions USING (session_key) "
-            "WHERE task_id = ?",
+            "SELECT session_id, sessions.owner, place, session_key, status FROM tasks "
+            "JOIN sessions USING (session_key) WHERE task_id = ?",
             (task.task_id,),
         ).fetchone()
         self._check(row, RECORDED_FIRST, f"{task.task_id} runs, and is not recorded.", about=about)
@@ -189,7 +192,9 @@ class Invariants:
         """Look at a task as somebody is told of it: with a submit's answer, or when it is read."""
         about = (seen.task_id,)
         self._check(seen.session_id, ONE_SESSION, f"{seen.task_id} is told without a session.", about=about)
-        before = self._seen.setdefault(seen.task_id, seen)
+        # What somebody else has been told since is known to nobody: answers may overtake each other.
+        who = (self._speaker(), seen.task_id)
+        before = self._seen.setdefault(who, seen)
         same = before.session_id == seen.session_id
         self._check(
             same,
@@ -198,7 +203,7 @@ class Invariants:
             about=about,
         )
         self._check(_forward(before, seen), ONE_END, f"{seen.task_id} was {before}, then {seen}.", about=about)
-        self._seen[seen.task_id] = seen
+        self._seen[who] = seen
 
     # At the end.
 
@@ -213,7 +218,7 @@ class Invariants:
             self._look_at_state(task_id)
         self.deleted.at_the_end(process_ended=self._process_ended)
         self.resumptions.at_the_end()
-        for task_id, task in self._seen.items():
+        for (_, task_id), task in self._seen.items():
             if task_id in self.deleted.tasks:
                 continue
             seen = (

@@ -31,7 +31,7 @@ from alex_actors.simulation.server_parts import AgentLoops, ProcessTimers
 from alex_actors.simulation.traced import log_into
 from alex_actors.supervision import Supervisor
 from alex_actors.tasks import IdempotencyKey, NewTask, Strategy
-from alex_actors.values import Context, SessionId, TaskId
+from alex_actors.values import LOCAL_OWNER, Context, Owner, SessionId, TaskId
 
 if TYPE_CHECKING:
     import pykka
@@ -165,11 +165,13 @@ class SimulatedRuntime:
         strategy: Strategy = "enqueue",
         timeout_seconds: float | None = None,
         key: str | None = None,
+        owner: Owner = LOCAL_OWNER,
     ) -> Task:
         """Submit a task and return it as it was answered. Raises Unavailable; RuntimeError if it is refused."""
         reply = self.try_submit(
-            text, session_id=session_id, strategy=strategy, timeout_seconds=timeout_seconds, key=key
-        )
+            text, session_id=session_id, strategy=strategy, timeout_seconds=timeout_seconds, key=key,
+            owner=owner,
+        )  # fmt: skip
         if not isinstance(reply, Submitted | Repeated):
             msg = f"The task was not taken: {reply}"
             raise RuntimeError(msg)  # noqa: TRY004 - it is an answer, of a kind that this is not for
@@ -183,6 +185,7 @@ class SimulatedRuntime:
         strategy: Strategy = "enqueue",
         timeout_seconds: float | None = None,
         key: str | None = None,
+        owner: Owner = LOCAL_OWNER,
     ) -> SubmitReply:
         """Submit a task and return the answer, whichever it is. Raises Unavailable.
 
@@ -200,20 +203,20 @@ class SimulatedRuntime:
             metadata={},
         )
         idempotency = None if key is None else IdempotencyKey(key, text)
-        reply = self.runtime.submit(new, self.context(), key=idempotency)
+        reply = self.runtime.submit(new, self.context(owner), key=idempotency)
         if isinstance(reply, Submitted | Repeated):
             task = reply.task
             self.invariants.answered(Seen(task.task_id, task.session_id, task.status, 0, 0))
         return reply
 
-    def cancel(self, task_id: TaskId) -> CancelReply:
+    def cancel(self, task_id: TaskId, *, owner: Owner = LOCAL_OWNER) -> CancelReply:
         """Cancel a task and wait for the answer. Raises Unavailable; ConnectionLost if the process is killed."""
-        return self.reply_to(lambda wake: self.runtime.cancel(task_id, self.context(), wake=wake))
+        return self.reply_to(lambda wake: self.runtime.cancel(task_id, self.context(owner), wake=wake))
 
-    def delete(self, session_id: str) -> Deleted | UnknownSession:
+    def delete(self, session_id: str, *, owner: Owner = LOCAL_OWNER) -> Deleted | UnknownSession:
         """Delete a session and wait for the answer, as ``cancel`` does."""
         session = SessionId(session_id)
-        return self.reply_to(lambda wake: self.runtime.delete(session, self.context(), wake=wake))
+        return self.reply_to(lambda wake: self.runtime.delete(session, self.context(owner), wake=wake))
 
     def reply_to(self, call: Callable[[Callable[[], None]], Awaited[R]]) -> R:
         """Make a call whose reply comes later, given what wakes its caller; wait for it, and return it."""
@@ -228,9 +231,9 @@ class SimulatedRuntime:
         finally:
             self._waits.pop(wait, None)
 
-    def context(self) -> Context:
+    def context(self, owner: Owner = LOCAL_OWNER) -> Context:
         """Return the context of a new request."""
-        return Context(self._simulation.ids.trace(), sender=self._simulation.scheduler.speaker)
+        return Context(self._simulation.ids.trace(), sender=self._simulation.scheduler.speaker, owner=owner)
 
     def follow(self, topic: Topic, *, after: int = 0) -> Iterator[RecordedEvent]:
         """Wait for each event of a task or session above the id ``after``; of a task, until its end.

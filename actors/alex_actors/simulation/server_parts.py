@@ -119,7 +119,7 @@ class WatchedExecutor(AsyncioExecutor):
             report(news)
 
         run = super().start(task, history=history, uncommitted=uncommitted, report=heard)
-        resumptions.agent_has_started(task, resumes=isinstance(run, WatchedRun) and run.resumes)
+        resumptions.agent_has_started(task, history, resumes=isinstance(run, WatchedRun) and run.resumes)
         self.invariants.runs[run] = task
         return run
 

@@ -6,6 +6,9 @@ import sqlite3
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from alex_actors.events import read_back
 from alex_actors.store.looking import looking_at
 from alex_actors.store.migrations import MIGRATIONS
 from alex_actors.store.replaying import ReplayedEvent, faults_of_events
@@ -158,7 +161,7 @@ class _Check:
             elif task["owner"] != task["session_owner"]:
                 yield Finding(about, f"is of {task['owner']!r}, and its session of {task['session_owner']!r}")
             rows = self._connection.execute(_EVENTS, (task["place"],)).fetchall()
-            for fault in faults_of_events(dict(task), map(_replayed, rows)):
+            for fault in _faults_of_life(task, rows):
                 yield Finding(about, fault)
             for row in rows:
                 if row["session_key"] != task["session_key"]:
@@ -183,8 +186,17 @@ class _Check:
                 yield f"workspaces/{name} is of a session that is gone: it is removed at the next start."
 
 
-def _replayed(row: sqlite3.Row) -> ReplayedEvent:
-    return ReplayedEvent(f"event {row['event_id']}", row["event_type"], row["timestamp"], bytes(row["body"]))
+def _faults_of_life(task: sqlite3.Row, rows: list[sqlite3.Row]) -> Iterator[str]:
+    recorded = []
+    for row in rows:
+        name = f"event {row['event_id']}"
+        try:
+            event = read_back(bytes(row["body"]))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            yield f"{name} cannot be read: {error}"
+            return
+        recorded.append(ReplayedEvent(name, row["event_type"], row["timestamp"], event))
+    yield from faults_of_events(dict(task), recorded)
 
 
 def _other_version(version: int) -> Iterator[str]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import msgspec
-
-from alex_actors.events import EVENT_TYPES, AnyEvent, TaskCreated, read_back
+from alex_actors.events import EVENT_TYPES, AnyEvent, TaskCreated
 from alex_actors.projection import Progress, advance
 from alex_actors.values import Timestamp, Value
 
@@ -18,7 +16,7 @@ class ReplayedEvent(Value, frozen=True):
     """How it is called in what is said of it."""
     event_type: str
     timestamp: Timestamp
-    body: bytes
+    event: AnyEvent
 
 
 def faults_of_events(record: Mapping[str, object], recorded: Iterable[ReplayedEvent]) -> Iterator[str]:
@@ -29,15 +27,10 @@ def faults_of_events(record: Mapping[str, object], recorded: Iterable[ReplayedEv
     progress = Progress()
     count = 0
     for one in recorded:
-        try:
-            event = read_back(one.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            yield f"{one.name} cannot be read: {error}"
-            return
-        yield from _faults_of_event(one, event, count, progress)
-        if count == 0 and isinstance(event, TaskCreated) and event.task != record["task"]:
+        yield from _faults_of_event(one, count, progress)
+        if count == 0 and isinstance(one.event, TaskCreated) and one.event.task != record["task"]:
             yield f"{one.name} has another task than the record"
-        progress = advance(progress, one.timestamp, event)
+        progress = advance(progress, one.timestamp, one.event)
         count += 1
     if not count:
         yield "it has no events"
@@ -48,10 +41,10 @@ def faults_of_events(record: Mapping[str, object], recorded: Iterable[ReplayedEv
             yield f"'{field}' is {_shown(told)}, and its events make it {_shown(made)}"
 
 
-def _faults_of_event(one: ReplayedEvent, event: AnyEvent, before: int, progress: Progress) -> Iterator[str]:
-    if EVENT_TYPES[type(event)] != one.event_type:
-        yield f"{one.name} is called {one.event_type}, and is {EVENT_TYPES[type(event)]}"
-    if isinstance(event, TaskCreated) != (before == 0):
+def _faults_of_event(one: ReplayedEvent, before: int, progress: Progress) -> Iterator[str]:
+    if EVENT_TYPES[type(one.event)] != one.event_type:
+        yield f"{one.name} is called {one.event_type}, and is {EVENT_TYPES[type(one.event)]}"
+    if isinstance(one.event, TaskCreated) != (before == 0):
         yield f"{one.name} is {one.event_type}: task_created is the first event, and only that"
     if progress.ended:
         yield f"{one.name} comes after its end"

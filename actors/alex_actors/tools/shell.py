@@ -12,17 +12,16 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from typing import Any
 
 from alex_actors.cores import Cores
 from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
-from alex_actors.tools import supervisor
 from alex_actors.tools.excerpts import MAX_TEXT, head
 from alex_actors.tools.limits import Quota, ShellLimits
 from alex_actors.tools.sandbox import WORKSPACE, Sandbox
+from alex_actors.tools.supervisor import PROGRAM
 from alex_actors.tools.tool import FunctionTool, in_thread, parameters, to_its_end
 from alex_actors.tools.workspace import Workspace
 
@@ -121,9 +120,8 @@ class _Shell:
         self._path = path
         self._sandbox = sandbox
         self._commands = commands
-        # -I and -S: neither the environment nor what is in the workspace has a say in what is imported.
         self._supervisor = (
-            sys.executable, "-I", "-S", supervisor.__file__,
+            *PROGRAM,
             f"processes={limits.processes}", f"memory_bytes={limits.memory_bytes}",
             f"cpu_seconds={limits.cpu_seconds}", f"open_files={limits.open_files}",
             f"workspace_bytes={quota.workspace_bytes}", f"workspace_files={quota.workspace_files}",

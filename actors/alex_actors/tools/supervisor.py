@@ -1,7 +1,7 @@
-"""Runs one command within limits and leaves nothing of it behind: a program of its own, ``python -I -S``.
+"""Runs one command within limits and leaves nothing of it behind: a program of its own.
 
-``supervisor.py NAME=NUMBER... -- COMMAND...`` runs the command in the working directory, with no input, and exits
-with its exit code; with 128 and the signal's number if a signal ended it, as shells do.
+With the arguments ``NAME=NUMBER... -- COMMAND...`` it runs the command in the working directory, with no input,
+and exits with its exit code; with 128 and the signal's number if a signal ended it, as shells do.
 
 Standard input is a socket, the leash. When its other end is closed, or its owner is gone, however it went, all
 that the command started is killed. If that was for a limit, its name is written there: ``processes``, ``memory``
@@ -31,6 +31,17 @@ from contextlib import suppress
 
 MOST = sys.maxsize
 """What a workspace is said to take that cannot be counted."""
+
+PROGRAM = (
+    *(sys.executable, "-I", "-S", "-c"),
+    "import sys; sys.path.append(sys.argv[1]); from supervisor import main; sys.exit(main(sys.argv[2:]))",
+    os.path.dirname(__file__),  # noqa: PTH120 - pathlib takes 10 ms
+)
+"""How it is started.
+
+-I and -S: neither the environment nor what is in the workspace has a say in what is imported. As a module, and not
+as a script, because Python keeps only modules compiled: 10 ms.
+"""
 
 _DEEPEST = 100
 """Levels of directories that are counted: each takes an open file. Nothing that people make is deeper."""
@@ -229,13 +240,13 @@ def _reaped(child: int) -> int | None:
     return status
 
 
-def _end(child: int, wait: Callable[[float], object]) -> None:
+def _end(child: int, wakeup: int) -> None:
     """Kill whatever is left, in whichever session it is, until nothing is."""
     deadline = time.monotonic() + _TIME_TO_DIE
     _kill(os.killpg, (child,))
     while (left := descendants()) and time.monotonic() < deadline:
         _kill(os.kill, left)
-        wait(0.01)
+        _wait((wakeup,), 0.01)
         _reaped(child)
 
 
@@ -245,13 +256,15 @@ def _kill(kill: Callable[[int, int], None], targets: Iterable[int]) -> None:
             kill(target, signal.SIGKILL)
 
 
-def _supervise(command: Sequence[str], limits: Mapping[str, int], wakeup: int) -> int:
-    def wait(seconds: float) -> list[int]:
-        ready, _, _ = select.select((_LEASH, wakeup), (), (), seconds)
-        if wakeup in ready:
-            os.read(wakeup, 4096)
-        return ready
+def _wait(readable: Sequence[int], seconds: float) -> list[int]:
+    """Wait for a signal, whose descriptor is the first, or for another descriptor; return which can be read."""
+    ready, _, _ = select.select(readable, (), (), seconds)
+    if readable[0] in ready:
+        os.read(readable[0], 4096)
+    return ready
 
+
+def _supervise(command: Sequence[str], limits: Mapping[str, int], wakeup: int) -> int:
     watch = _Watch(limits)
     if not limits["sandboxed"]:
         _adopt_orphans()
@@ -261,11 +274,11 @@ def _supervise(command: Sequence[str], limits: Mapping[str, int], wakeup: int) -
     exceeded, status = "", None
     try:
         while (status := _reaped(child)) is None and not exceeded:
-            if _LEASH in wait(_EVERY):
+            if _LEASH in _wait((wakeup, _LEASH), _EVERY):
                 break
             exceeded = watch.exceeded()
     finally:
-        _end(child, wait)
+        _end(child, wakeup)
     with suppress(OSError):  # nobody is there any more
         os.write(_LEASH, (exceeded or watch.left_full()).encode())
     code = _KILLED if status is None else os.waitstatus_to_exitcode(status)
@@ -283,7 +296,3 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     return _supervise(arguments[split + 1 :], limits, wakeup)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

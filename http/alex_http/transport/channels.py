@@ -42,7 +42,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A worker wrote more than the socket took: the loop must send the rest."""
 
     connected: bool
-    addr: tuple[Any, ...]  # an address has the form of its family
     socket: Any  # as wasyncore has it: a socket, or None
     request: Parser | None
     requests: list[Parser]
@@ -63,12 +62,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         self,
         server: Any,  # the listener, which knows this class
         sock: socket.socket,
-        addr: tuple[Any, ...],  # as above
+        addr: tuple[Any, ...] | None,  # an address has the form of its family
         adj: Adjustments,
         map: dict[int, Any] | None = None,  # noqa: A002 - waitress' name; as above
     ) -> None:
-        self.client = str(addr[0])
-        """The address of whom the request is from; not that of a proxy that is trusted to tell."""
+        self.peer = self.client = str(addr[0]) if addr else ""  # macOS has none of a client that is gone already
+        """Who is at the other end, and on whose behalf: by a proxy that is trusted to tell, that is somebody else."""
         self._quiet_since = server.clock.monotonic()
         self._may_be_quiet = server.limits.header_seconds
         self._asked_since: float | None = None  # when the first byte came that is not answered
@@ -133,7 +132,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             self.parked = False
             self.requests[0].get_body_stream().seek(0)  # the application may read it again
         else:
-            self.client = self.server.proxies.client(self.addr[0], self.requests[0].headers.get("X_FORWARDED_FOR"))
+            self.client = self.server.proxies.client(self.peer, self.requests[0].headers.get("X_FORWARDED_FOR"))
             self.hold = hold = Hold(self)
         try:
             super().service()

@@ -145,14 +145,14 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
     def arrived(self, channel: Channel) -> None:
         """Take notice of a new connection."""
-        self._connections[counted_as(channel.addr[0])] += 1
+        self._connections[counted_as(channel.peer)] += 1
         at = channel.due()
         self._deadlines.add(channel, self.clock.monotonic() if at is None else at)
 
     def departed(self, channel: Channel) -> None:
         """Take notice that one is closed, or a stream's now."""
         self._deadlines.drop(channel)
-        address = counted_as(channel.addr[0])
+        address = counted_as(channel.peer)
         self._connections[address] -= 1
         if not self._connections[address]:
             del self._connections[address]
@@ -196,7 +196,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         """
         for _ in range(BATCH):
             accepted = self._accept()
-            if accepted is None or self._may_come_in(str(accepted[1][0])):
+            if accepted is None or not accepted[1] or self._may_come_in(str(accepted[1][0])):
                 return accepted
             self._turn_away(accepted[0], str(accepted[1][0]))
         return None

@@ -44,7 +44,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     def __init__(
         self, adj: Adjustments, *, limits: Limits | None = None, max_body: int = 0, memory: Memory | None = None
     ) -> None:
-        """Without ``limits``, those of the adjustments alone hold."""
+        """Without ``limits``, it is hardly stricter than waitress, and those of the adjustments alone hold."""
         super().__init__(adj)
         self._limits = limits
         self._max_body = max_body
@@ -75,7 +75,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             super().parse_header(header_plus)
         except ValueError:
             raise ParsingError("Its target or its Content-Length cannot be read") from None
-        self._check_framing(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:  # RFC 9112, section 6.1: somebody is smuggling
+            raise ParsingError("It has both a Content-Length and a Transfer-Encoding")
         if "," in self.headers.get("HOST", ""):  # RFC 9112, section 3.2: waitress joins what comes twice
             raise ParsingError("It has more than one Host")
         if self.proxy_netloc:  # RFC 9112, section 3.2.2: the target's host, if it names one, is the host
@@ -83,6 +84,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         limits = self._limits
         if limits is None:
             return
+        self._check_framing(header_plus)
         if _CONTROL.search(self.request_uri):
             raise ParsingError("Its target has a control character, which has to be percent-encoded")
         if len(self.request_uri) > limits.url_bytes:
@@ -94,14 +96,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
 
     def _check_framing(self, header_plus: bytes) -> None:
         """Refuse what another reader may take for two requests, or half of one. Raises ParsingError."""
+        if b"\r" in header_plus.partition(b"\r\n")[0]:  # at the end of the line waitress drops it
+            raise ParsingError("Bare CR or LF found in HTTP message")
         if self.version not in ("1.0", "1.1"):  # waitress takes others for 1.0, without their Transfer-Encoding
             raise ParsingError("It is not HTTP/1.1, nor HTTP/1.0")
         codings = [coding.strip(b" \t").lower() for coding in _TRANSFER_ENCODING.findall(header_plus)]
         if not codings:
             return
-        # RFC 9112, section 6.1: somebody is smuggling.
-        if "CONTENT_LENGTH" in self.headers:
-            raise ParsingError("It has both a Content-Length and a Transfer-Encoding")
         if self.version != "1.1":
             raise ParsingError("It has a Transfer-Encoding, which HTTP/1.0 does not have")
         if codings != [b"chunked"]:

@@ -28,9 +28,9 @@ class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
         environ: dict[str, Any] = super().get_environment()
         environ["PATH_INFO"] = self.request.path
         client = self.channel.client
-        if client != environ["REMOTE_ADDR"]:
+        if client != self.channel.addr[0]:
             environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = client
-            del environ["REMOTE_PORT"]  # is that of the proxy
+            environ.pop("REMOTE_PORT", None)  # is that of the proxy
         environ[HOLD] = self.channel.hold
         return environ
 

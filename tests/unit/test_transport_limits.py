@@ -1,0 +1,376 @@
+"""What clients may take, on both loops: time for a request and for a reply, connections, memory."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from alex_http.transport import HOLD, Limits, Server
+from alex_http.transport.channels import Channel
+from alex_http.transport.loops import LoopName
+from alex_http.transport.parser import Parser
+from tests.unit.fake_runtime import HeldClock, Log
+from tests.unit.running_server import LIMIT, LOOPS, bind, rest
+
+GET = b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HALF = GET[:20]
+LARGE = b"x" * (12 * 1024 * 1024)
+
+
+class Application:
+    """Answers with what it got, or at length, or never."""
+
+    def __init__(self) -> None:
+        self.environs: list[dict[str, Any]] = []  # WSGI's environment has values of many types
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:  # as above
+        self.environs.append(environ)
+        if environ["PATH_INFO"] == "/never":
+            environ[HOLD].wait(3600)
+        body = LARGE if environ["PATH_INFO"] == "/large" else b"ok"
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+
+class Turned:
+    """A server whose loop and whose time are the test's."""
+
+    def __init__(self, loop: LoopName) -> None:
+        self.app, self.clock, self.log = Application(), HeldClock(), Log()
+        self._loop = loop
+        self._open = contextlib.ExitStack()
+
+    def bind(self, limits: Limits) -> Server:
+        parts = {"app": self.app, "clock": self.clock, "log": self.log, "loop": self._loop}
+        self.server = bind(**parts, workers=2, limits=limits, connections=1000)
+        self._open.callback(self.server.close)
+        return self.server
+
+    def send(self, sent: bytes) -> socket.socket:
+        sock = self._open.enter_context(socket.socket())
+        sock.settimeout(10)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)  # else it grows to what is sent here
+        sock.connect(("127.0.0.1", self.server.port))
+        sock.sendall(sent)
+        return sock
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return self.server._listener.channels
+
+    def until(self, happened: Callable[[], bool]) -> None:
+        """Turn until something is so."""
+        deadline = time.monotonic() + 20
+        while not happened():
+            assert time.monotonic() < deadline, "it never comes to that"
+            self.server._listener.turn(0.01)
+
+    def received(self, sock: socket.socket) -> bytes:
+        """Turn until the server has closed a connection, or is about to; return what it sent there."""
+        sock.settimeout(0)
+        read: list[bytes] = []
+
+        def closed() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                read.append(sock.recv(65_536))
+            return read[-1:] == [b""]
+
+        self.until(closed)
+        return b"".join(read)
+
+    def later(self, seconds: float) -> None:
+        """Have so much time pass, and the server look what that changes."""
+        self.clock.pass_by(seconds)
+        self.server._listener.turn(0)
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@pytest.fixture(params=LOOPS)
+def turned(request: pytest.FixtureRequest) -> Iterator[Turned]:
+    it = Turned(request.param)
+    yield it
+    it.close()
+
+
+def post(body: bytes, length: int | None = None, path: bytes = b"/small") -> bytes:
+    """Return a request with a body, or with the beginning of one that is longer."""
+    line = b"Content-Length: %d" % (len(body) if length is None else length)
+    return b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\n\r\n" + body
+
+
+# Time.
+
+
+def test_headers_that_are_not_whole_in_time_are_answered_408_however_slowly_more_comes(turned: Turned) -> None:
+    turned.bind(Limits(header_seconds=20))
+    client = turned.send(GET[:1])
+    turned.until(lambda: bool(turned.channels) and turned.channels[0].request is not None)
+
+    for byte in GET[1:19]:  # a second each, less than in all
+        client.sendall(bytes([byte]))
+        turned.until(lambda: not client_has_unread(turned))
+        turned.later(1)
+    alive = len(turned.channels)
+    turned.later(3)
+    reply = turned.received(client)
+
+    assert alive == 1
+    assert reply.startswith(b"HTTP/1.0 408 Request Timeout\r\n")
+    assert b"application/problem+json" in reply
+    assert turned.app.environs == []
+
+
+def client_has_unread(turned: Turned) -> bool:
+    """Return whether the loop has something to read: one more turn takes it."""
+    turned.server._listener.turn(0)
+    return False
+
+
+def test_a_body_that_is_not_whole_in_time_is_answered_408(turned: Turned) -> None:
+    turned.bind(Limits(body_seconds=60))
+    client = turned.send(post(b"x", 1000))
+    turned.until(lambda: bool(turned.channels) and turned.channels[0].request is not None)
+
+    turned.later(59)
+    alive = len(turned.channels)
+    turned.later(2)
+
+    assert alive == 1
+    assert turned.received(client).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_comes_at_64_kbit_a_second_has_the_time_that_it_takes(turned: Turned) -> None:
+    turned.bind(Limits(body_seconds=10))
+    client = turned.send(post(b"", 60_000))
+    turned.until(lambda: bool(turned.channels) and turned.channels[0].request is not None)
+
+    for second in range(6):
+        client.sendall(b"x" * 10_000)
+        turned.until(lambda sent=10_000 * (second + 1): taken(turned) in (None, sent))
+        turned.later(2.5)  # 15 in all
+
+    turned.until(lambda: len(turned.app.environs) == 1)
+
+
+def taken(turned: Turned) -> int | None:
+    """Return how much of a body came; None if it is whole."""
+    request = turned.channels[0].request
+    return None if request is None else request.body_bytes_received
+
+
+def test_a_new_connection_that_says_nothing_is_closed_without_a_word_and_empty_lines_are_nothing(
+    turned: Turned,
+) -> None:
+    turned.bind(Limits(header_seconds=20))
+    silent, empty = turned.send(b""), turned.send(b"\r\n\r\n")
+    turned.until(lambda: len(turned.channels) == 2)
+
+    for _ in range(4):
+        turned.later(5.5)
+        with contextlib.suppress(OSError):
+            empty.sendall(b"\r\n\r\n")
+        turned.server._listener.turn(0)
+
+    assert (turned.received(silent), turned.received(empty)) == (b"", b"")
+
+
+def test_between_two_requests_a_connection_may_be_silent_for_longer(turned: Turned) -> None:
+    turned.bind(Limits(header_seconds=20))
+    client = turned.send(GET)
+    turned.until(lambda: bool(turned.app.environs) and not turned.channels[0].requests)
+
+    turned.later(100)
+    client.sendall(GET)
+    turned.until(lambda: len(turned.app.environs) == 2 and not turned.channels[0].requests)
+    turned.later(100)
+    alive = len(turned.channels)
+    turned.later(30)
+
+    assert alive == 1
+    assert turned.received(client).count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_what_waits_for_its_reply_is_not_overdue_nor_is_half_a_request_behind_it(turned: Turned) -> None:
+    turned.bind(Limits(header_seconds=20))
+    turned.send(GET.replace(b"small", b"never") + HALF)
+    turned.until(lambda: [channel.parked for channel in turned.channels] == [True])
+
+    for _ in range(10):
+        turned.later(30)
+
+    assert [channel.parked for channel in turned.channels] == [True]
+
+
+def test_half_a_request_behind_another_has_its_time_from_that_ones_reply_on(turned: Turned) -> None:
+    turned.bind(Limits(header_seconds=20))
+    client = turned.send(GET + HALF)
+    turned.until(lambda: bool(turned.app.environs) and not turned.channels[0].requests)
+
+    turned.later(19)
+    alive = len(turned.channels)
+    turned.later(2)
+
+    assert alive == 1
+    assert b" 408 Request Timeout" in turned.received(client)
+
+
+def test_who_takes_a_reply_too_slowly_is_closed(turned: Turned) -> None:
+    turned.bind(Limits(body_seconds=60))
+    turned.send(GET.replace(b"small", b"large"))
+    turned.until(lambda: bool(turned.app.environs) and not turned.channels[0].requests)
+
+    turned.later(50)
+    alive = len(turned.channels)
+    for _ in range(40):  # what the system took has given it some time more
+        turned.later(60)
+
+    assert (alive, turned.channels) == (1, ())
+
+
+def test_a_turn_looks_at_no_connection_that_is_not_due(turned: Turned) -> None:
+    turned.bind(Limits())
+    for _ in range(100):
+        turned.send(b"")
+    turned.until(lambda: len(turned.channels) == 100)
+    looks: list[int] = []
+    for channel in turned.channels:
+        channel.due = lambda: looks.append(1)  # type: ignore[method-assign]  # to see that nobody asks
+
+    for _ in range(50):
+        turned.server._listener.turn(0)
+
+    assert looks == []
+
+
+# Connections.
+
+
+def test_a_client_with_too_many_connections_is_told_and_closed_and_one_that_goes_makes_room(turned: Turned) -> None:
+    turned.bind(Limits(connections_per_address=2, uncounted=()))
+    first, _second = turned.send(b""), turned.send(b"")
+    turned.until(lambda: len(turned.channels) == 2)
+
+    third, fourth = turned.received(turned.send(GET)), turned.received(turned.send(b""))
+    first.close()
+    turned.until(lambda: len(turned.channels) == 1)
+    fifth = turned.send(GET)
+    turned.until(lambda: len(turned.app.environs) == 1)
+
+    assert third.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"\r\nRetry-After: 1\r\n" in third
+    assert third == fourth  # a flood costs no JSON and no line each
+    assert [line["limit"] for line in turned.log.lines if line["event"] == "http.too_many_connections"] == [2]
+    assert fifth.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize("uncounted", [{"uncounted": ("127.0.0.0/8",)}, {"trusted_proxies": ("127.0.0.1",)}])
+def test_connections_of_this_machine_and_of_trusted_proxies_are_not_counted(
+    turned: Turned, uncounted: dict[str, tuple[str, ...]]
+) -> None:
+    turned.bind(Limits(connections_per_address=1)._replace(**uncounted))
+
+    for _ in range(5):
+        turned.send(b"")
+    turned.until(lambda: len(turned.channels) == 5)
+
+
+def test_nothing_is_left_of_connections_that_are_closed(turned: Turned) -> None:
+    server = turned.bind(Limits())
+    for sent in (b"", HALF, GET, post(b"x" * 40_000, 60_000), b"\x16\x03"):
+        turned.send(sent).close()
+    turned.until(lambda: len(turned.app.environs) == 1 and not turned.channels)
+
+    assert not server._listener._connections
+    assert len(server._listener._deadlines) == 0
+    assert server._listener.memory.used == 0
+
+
+# For whom a proxy asks.
+
+
+@pytest.mark.parametrize(("trusted", "client"), [((), "127.0.0.1"), (("127.0.0.0/8",), "192.0.2.1")])
+def test_the_application_gets_the_address_of_whom_a_trusted_proxy_asks_for(
+    turned: Turned, trusted: tuple[str, ...], client: str
+) -> None:
+    turned.bind(Limits(trusted_proxies=trusted))
+
+    turned.send(GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 203.0.113.9, 192.0.2.1, 127.0.0.9\r\n\r\n"))
+    turned.until(lambda: len(turned.app.environs) == 1)
+
+    (environ,) = turned.app.environs
+    assert (environ["REMOTE_ADDR"], environ["REMOTE_HOST"]) == (client, client)
+    assert "HTTP_X_FORWARDED_FOR" not in environ
+
+
+# Sizes and memory.
+
+
+def test_a_body_may_be_as_large_as_its_method_and_path_say(turned: Turned) -> None:
+    turned.bind(Limits(body_of=lambda method, path: 200_000 if (method, path) == ("POST", "/import") else 10))
+
+    small, same = turned.received(turned.send(post(b"", 11))), turned.received(turned.send(post(b"", 200_001, b"/import")))
+    client = turned.send(post(b"x" * 200_000, path=b"/imp%6frt"))
+    turned.until(lambda: len(turned.app.environs) == 1)
+
+    assert b"larger than 10 bytes" in small
+    assert b"larger than 200,000 bytes" in same
+    assert client.recv(12) == b"HTTP/1.1 200"
+
+
+def test_who_comes_with_more_than_there_is_memory_for_is_told_to_come_again(turned: Turned) -> None:
+    server = turned.bind(Limits(memory_bytes=65_536))
+    first = turned.send(post(b"x" * 50_000, LIMIT))
+    turned.until(lambda: server._listener.memory.used == 65_536)
+
+    second = turned.received(turned.send(post(b"x" * 20_000)))
+    small = turned.send(post(b"x" * 5_000))
+    turned.until(lambda: len(turned.app.environs) == 1)
+    first.sendall(b"x" * (LIMIT - 50_000))
+    turned.until(lambda: len(turned.app.environs) == 2)
+    turned.until(lambda: server._listener.memory.used == 0)
+
+    assert second.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in second
+    assert small.recv(12) == first.recv(12) == b"HTTP/1.1 200"
+
+
+def test_headers_take_of_that_memory_too(turned: Turned) -> None:
+    server = turned.bind(Limits(memory_bytes=65_536))
+
+    turned.send(GET[:-2] + b"X: " + b"x" * 40_000)
+
+    turned.until(lambda: server._listener.memory.used == 49_152)
+
+
+def test_what_is_refused_keeps_nothing(turned: Turned) -> None:
+    server = turned.bind(Limits(memory_bytes=65_536))
+    turned.send(post(b"x" * 50_000, LIMIT))
+    turned.until(lambda: server._listener.memory.used == 65_536)
+
+    refused = turned.send(post(b"x" * 40_000, LIMIT))
+    turned.until(lambda: any(channel.lingering for channel in turned.channels))
+
+    assert rest_of(refused).startswith(b"HTTP/1.1 503 ")
+    assert server._listener.memory.used == 65_536
+
+
+def rest_of(sock: socket.socket) -> bytes:
+    """Return all that a server sent that will send no more."""
+    return rest(sock)
+
+
+def test_a_parser_without_limits_is_as_waitress_has_it(turned: Turned) -> None:
+    server = turned.bind(Limits())
+    parser = Parser(server._listener.adj)
+
+    parser.received(b"GET / HTTP/1.1\r\n\r\n")
+
+    assert parser.completed
+    assert parser.error is None
