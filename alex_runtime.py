@@ -32,6 +32,7 @@ from alex_actors.models import OFFLINE, OfflineModel
 from alex_actors.ports import Tool
 from alex_actors.redact import Redactor
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
+from alex_actors.store.database_file import OpenedFiles
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
 from alex_actors.timers import ThreadTimers
@@ -187,15 +188,15 @@ class System:
         settings, core, shutdown = self._settings, self._core, self._shutdown
         health = HealthCheck(
             session=core.session, store=core.store, broadcaster=core.broadcaster,
-            store_condition=core.condition, restarts=core.restarts, executor=self._executor,
-            agents_thread=self._agents_thread, pool=self._pool,
+            store_condition=core.condition, store_files=OpenedFiles(self._data.database),
+            restarts=core.restarts, executor=self._executor, agents_thread=self._agents_thread, pool=self._pool,
         )  # fmt: skip
         runtime = core.runtime(
             health=lambda: {
                 **health.components(),
                 "http": http_health(streams=server.streams, waiting=server.waiting),
             },
-            ready=lambda: not shutdown.requested and core.condition.failure is None,
+            ready=lambda: not shutdown.requested and health.store_failure() is None,
         )
         http, max_body = settings.server, settings.server.max_body_bytes
         access = Access(

@@ -4,10 +4,10 @@
 
 Clients submit tasks with every strategy into sessions that they share, cancel, delete, repeat submits under their
 keys, read, and follow streams. At a random moment the server gets SIGKILL; it is started again on the same data,
-and what the clients were told is compared with what is there: tasks, cancels, deletions, keys, and every event that
-anybody has seen. One kill in five comes while it starts. In the end every task has to have ended, once, and none
-that waits in its session's line to have overlapped another. Prints a table; exits with 1 if anything was wrong.
-The seed decides what the clients do and when the kills come, not how far the server gets until then.
+and what the clients were told is compared with what is there: tasks, cancels, deletions, keys, and every event
+that anybody has seen. One kill in five comes while it starts. In the end every task has to have ended, once, and
+none that waits in its session's line to have overlapped another. Prints a table; exits with 1 if anything was
+wrong. The seed decides what the clients do and when the kills come, not how far the server gets until then.
 """
 
 from __future__ import annotations

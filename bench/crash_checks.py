@@ -13,6 +13,10 @@ Json: TypeAlias = dict[str, Any]  # Any: JSON of the contract
 TERMINAL = ("task_completed", "task_failed", "task_cancelled")
 WAITS_IN_LINE = ("enqueue", "interrupt")
 """The strategies with which a task starts when all before it have ended."""
+COUNTERS = ("current_iteration", "tokens_used", "total_iterations", "total_tokens", "cost_usd")
+"""What of a task never falls."""
+UNCHANGING = ("task_id", "session_id", "task", "created_at", "multitask_strategy")
+"""What of a task never changes."""
 RESUMED = "completed"
 """What becomes of a task that was interrupted by a crash, and that nobody cancelled."""
 
@@ -80,13 +84,9 @@ def _gone_back(before: Json, after: Json) -> list[str]:
     wrong = []
     if place[0] > place[1] or (place[0] == 2 and before != after):
         wrong.append(f"it was {before}, and is {after}")
-    for name in ("current_iteration", "tokens_used", "total_iterations", "total_tokens", "cost_usd"):
-        if after[name] < before[name]:
-            wrong.append(f"{name} fell from {before[name]} to {after[name]}")
-    for name in ("task_id", "session_id", "task", "created_at", "multitask_strategy"):
-        if after[name] != before[name]:
-            wrong.append(f"{name} was {before[name]}, and is {after[name]}")
-    return wrong
+    fell = [name for name in COUNTERS if after[name] < before[name]]
+    changed = [name for name in UNCHANGING if after[name] != before[name]]
+    return wrong + [f"{name} was {before[name]}, and is {after[name]}" for name in fell + changed]
 
 
 class Checks:
@@ -146,14 +146,7 @@ class Checks:
                 told.wrong.append(f"{task_id} has not ended within {within:g} s: {reply.json()}")
         await self.tasks(list(told.submitted))
         await self.deleted()
-        by_task = {
-            task_id: [events[event_id] for event_id in sorted(events)]
-            for task_id, events in told.events.items()
-            if task_id in told.submitted and not told.is_deleted(task_id)
-        }
-        for task_id, events in by_task.items():
-            told.wrong += [f"{task_id}: {fault}" for fault in _faults(told, task_id, events)]
-        told.wrong += _overlaps(by_task, told)
+        told.wrong += faults_of(told)
 
     async def _events(self, task_id: str) -> list[Json]:
         found: list[Json] = []
@@ -166,6 +159,19 @@ class Checks:
             found += page
             if len(page) < query["limit"]:
                 return found
+
+
+def faults_of(told: Told) -> list[str]:
+    """Return what is wrong with the tasks, all of which have ended, as they and their events were last read."""
+    by_task = {
+        task_id: [events[event_id] for event_id in sorted(events)]
+        for task_id, events in told.events.items()
+        if task_id in told.submitted and not told.is_deleted(task_id)
+    }
+    wrong = [
+        f"{task_id}: {fault}" for task_id, events in by_task.items() for fault in _faults(told, task_id, events)
+    ]
+    return wrong + _overlaps(by_task, told)
 
 
 def _faults(told: Told, task_id: str, events: list[Json]) -> list[str]:

@@ -101,7 +101,7 @@ class Load:
             return "What is 2 + 2?"
         if draw < 0.25:
             return "Create a file called a.txt with content: Hello. Then Read a.txt"
-        steps, milliseconds = self._random.randint(1, 8), self._random.choice([1, 5, 20, 60])
+        steps, milliseconds = self._random.randint(1, 8), self._random.choice([1, 5, 20])
         if draw < 0.35:
             steps = 25  # at work, or behind one that is, when the server is killed
         fails = " then fail" if self._random.random() < 0.1 else ""

@@ -17,8 +17,8 @@ import structlog
 import waitress  # type: ignore[import-untyped]  # waitress has no types
 
 from alex_actors.clock import SystemClock
-from alex_http.transport.replies import Refusal
 from alex_http.transport.loops import LoopName
+from alex_http.transport.replies import Refusal
 from alex_http.transport.server import Server
 
 WORKERS = 16

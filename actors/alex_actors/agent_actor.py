@@ -124,8 +124,7 @@ class AgentActor(PooledActor):
         """Handle a message."""
         match message:
             case Start():
-                request = RequestTurn(context=self._context, task_id=self._task.task_id, agent=self.actor_ref)
-                tell(self._session, request)
+                self._get_in_line()
             case Announce():
                 self._announce()
             case TurnGranted():
@@ -165,6 +164,11 @@ class AgentActor(PooledActor):
             self._tell_turn_ended()
         else:
             self._run.cancel(then=self._tell_turn_ended)
+
+    def _get_in_line(self) -> None:
+        tell(self._session, RequestTurn(context=self._context, task_id=self._task.task_id, agent=self.actor_ref))
+        if self._progress.started_at is not None:  # before the server was down: its time goes on while it waits
+            self._await_deadline()
 
     def _announce(self) -> None:
         present = AgentPresent(
@@ -206,10 +210,8 @@ class AgentActor(PooledActor):
         self._log.info(fact, **facts, trace_id=self._task.trace_id, agent=self._task.agent_preset)
         self._add(self._stamp(event))
         self._send_added()
-        if self._task.timeout_seconds is not None:
-            run_for = milliseconds_between(self._progress.started_at, self._now()) / 1000
-            left = max(0.0, self._task.timeout_seconds - run_for)
-            self._after(left, _DeadlineReached(context=self._context))
+        if isinstance(event, TaskStarted):
+            self._await_deadline()
         ref, context = self.actor_ref, self._context
         self._run_stopped = False
         self._run = self._executor.start(
@@ -251,6 +253,12 @@ class AgentActor(PooledActor):
                 assert_never(outcome)
 
     # Cancel and timeout.
+
+    def _await_deadline(self) -> None:
+        if self._task.timeout_seconds is not None:
+            run_for = milliseconds_between(self._progress.started_at, self._now()) / 1000
+            left = max(0.0, self._task.timeout_seconds - run_for)
+            self._after(left, _DeadlineReached(context=self._context))
 
     def _interrupt(self, interruption: Interruption) -> None:
         if self._interruption is not None or self._end_decided:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from alex_actors.executor import AsyncioExecutor
     from alex_actors.loop_thread import LoopThread
     from alex_actors.store.condition import StoreCondition
+    from alex_actors.store.database_file import OpenedFiles
     from alex_actors.supervision import RestartPolicy
 
 SLOW_AFTER = 1.0
@@ -32,6 +33,7 @@ class HealthCheck:
         store: pykka.ActorRef[Any],  # Any: as above
         broadcaster: pykka.ActorRef[Any],  # Any: as above
         store_condition: StoreCondition,
+        store_files: OpenedFiles,
         restarts: Mapping[str, RestartPolicy],
         executor: AsyncioExecutor,
         agents_thread: LoopThread,
@@ -42,6 +44,7 @@ class HealthCheck:
         self._store = store
         self._broadcaster = broadcaster
         self._store_condition = store_condition
+        self._store_files = store_files
         self._restarts = restarts
         self._executor = executor
         self._agents_thread = agents_thread
@@ -56,10 +59,15 @@ class HealthCheck:
             "agents": self._agents_health(),
         }
 
-    def _store_health(self) -> Component:
+    def store_failure(self) -> str | None:
+        """Return why nothing can be recorded; None if it can. Also while nobody asks for that."""
         failure = self._store_condition.failure
+        return self._store_files.changed() if failure is None else f"The last commit failed: {failure}"
+
+    def _store_health(self) -> Component:
+        failure = self.store_failure()
         if failure is not None:
-            return Component("down", f"The last commit failed: {failure}", _waiting(self._store))
+            return Component("down", failure, _waiting(self._store))
         return self._actor(self._store, self._restarts["store"])
 
     def _actor(self, ref: pykka.ActorRef[Any], restarts: RestartPolicy) -> Component:  # Any: as above

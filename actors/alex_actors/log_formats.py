@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -14,13 +15,22 @@ Format: TypeAlias = Callable[[Entry], bytes]
 
 _encode = msgspec.json.Encoder().encode
 
+_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]|\x7f")
+"""U+007F to U+009F, in UTF-8."""
+
 _DEEPEST = 8
 _LONGEST_REPR = 2000
 
 
 def json_line(entry: Entry) -> bytes:
-    """Return the entry as one line of JSON. JSON escapes newlines, so no value can break the line."""
-    return _json(entry) + b"\n"
+    """Return the entry as one line of JSON. No value can break the line, nor steer a terminal that shows the file.
+
+    JSON escapes the control characters below U+0020; of the others, a terminal takes U+009B for an escape, too.
+    """
+    line = _json(entry)
+    if b"\xc2" in line or b"\x7f" in line:
+        line = _CONTROLS.sub(lambda found: b"\\u00%02x" % found[0][-1], line)
+    return line + b"\n"
 
 
 def _json(value: object) -> bytes:

@@ -61,7 +61,7 @@ class Fields:
             data.decode()  # msgspec looks into a string only when it needs it
             faults = first_errors(self._faults(msgspec.json.decode(data, type=dict[str, msgspec.Raw])))
         except msgspec.ValidationError:
-            return BadBody(f"The body must be a JSON object; it was {_shown(msgspec.Raw(data.strip()))}.")
+            return BadBody(_other_value(data))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return BadBody(_syntax_fault(data))
         except RecursionError:
@@ -132,6 +132,17 @@ def _shown(raw: msgspec.Raw) -> str:
 
 def _length(raw: msgspec.Raw) -> int:
     return len(msgspec.json.decode(raw, type=str))
+
+
+def _other_value(data: bytes) -> str:
+    """Return what ``data`` is instead of an object: msgspec does not look beyond the first character."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _syntax_fault(data)
+    except RecursionError:
+        pass  # what is nested too deeply is still something
+    return f"The body must be a JSON object; it was {_shown(msgspec.Raw(data.strip()))}."
 
 
 def _syntax_fault(data: bytes) -> str:

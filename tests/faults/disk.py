@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -29,7 +28,19 @@ class Fault(IntEnum):
 def compile_shim(directory: Path) -> Path:
     """Compile the shim; ``gcc`` has to be there."""
     source, shim = Path(__file__).with_name("shim.c"), directory / "shim.so"
-    command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", shim, source, "-ldl"]
+    command = [
+        "gcc",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-O1",
+        "-shared",
+        "-fPIC",
+        "-o",
+        str(shim),
+        str(source),
+        "-ldl",
+    ]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return shim
 
@@ -46,7 +57,7 @@ class FaultyDisk:
         self._control.write_bytes(bytes(mmap.PAGESIZE))
 
     def shell(self, *, recorded: bool = False) -> str:
-        """Return the script that starts a server on this disk; ``recorded``: what it does goes into the journal."""
+        """Return the script that starts a server on this disk; ``recorded``: with the journal."""
         variables = {"LD_PRELOAD": self._shim, "FAULTS_BELOW": self._below, "FAULTS_CONTROL": self._control}
         if recorded:
             variables["FAULTS_JOURNAL"] = self.journal
@@ -68,4 +79,4 @@ class FaultyDisk:
 
     def written(self) -> int:
         """Return how long the journal is: a moment, from which everything before it has happened."""
-        return os.stat(self.journal).st_size
+        return self.journal.stat().st_size

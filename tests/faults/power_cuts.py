@@ -1,8 +1,8 @@
 """What a disk has after a power cut: all that was synced, and of the rest whatever the disk came to.
 
-The journal is the shim's (shim.c). Of what was written to a file and not synced after it, any part may be there, by
-sectors of 512 bytes, in any order: that is what disks and file systems promise, and SQLite relies on. Of the names
-that were made, renamed and removed in a directory that was not synced after it, any number of the first may be.
+The journal is the shim's (shim.c). Of what was written to a file and not synced after it, any part may be there,
+by sectors of 512 bytes, in any order: that is what disks and file systems promise, and SQLite relies on. Of the
+names that were made, renamed and removed in a directory that was not synced after it, any number of the first may.
 """
 
 from __future__ import annotations

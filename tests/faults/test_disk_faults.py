@@ -20,7 +20,7 @@ DISK_FAULTS = (Fault.FULL, Fault.SYNC_FAILS, Fault.WRITE_TEARS, Fault.WRITE_FAIL
 
 
 def _refused(client: Client) -> tuple[httpx.Response, Json]:
-    """Check that the server takes nothing, and says so. Return how a submit was refused, and the store's health."""
+    """Check that the server takes nothing, and says so. Return the reply to a submit, and the store's health."""
     refused = client.try_submit("Echo lost", session_id="lost")
     health, ready = client.http.get("/health"), client.http.get("/ready")
 
@@ -125,6 +125,7 @@ def test_a_database_that_is_replaced_is_noticed_and_the_other_is_not_touched(
     with Client(server.url) as client:
         client.ended(client.submit("Echo before")["task_id"])
         aside = database.rename(database.with_name("aside"))
+        assert not _is_well(client)  # before anybody writes
         database.write_bytes(b"another")
 
         _, health = _refused(client)
@@ -153,7 +154,6 @@ def test_a_database_that_is_damaged_is_noticed_and_used_again_when_it_is_mended(
         assert "malformed" in health["detail"]
         with database.open("r+b") as file:
             file.write(whole)
-
 
         until(lambda: _is_well(client), "the store is well")
         assert client.task(kept["task_id"]) == kept

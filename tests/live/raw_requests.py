@@ -156,6 +156,7 @@ SHAPES: tuple[Case, ...] = (
     case("no UTF-8 in JSON", sized(b'{"task": "\xff"}'), 400),
     case("NUL in JSON", sized(b'{"task": "a\x00"}'), 400),
     case("100,000 names", sized(json.dumps({f"a{number}": 1 for number in range(100_000)}).encode()), 400),
+    case("a string and more", sized(b'"What is it that is 2 + 2?", "metadata": {"a": 1}}'), 400),
     case("a name twice", sized(b'{"task": "a", "task": "b"}'), 400),
     case("a byte order mark", sized(b"\xef\xbb\xbf{}"), 400),
     case("a body for GET", get(b"/ready", b"Content-Length: 5") + b"hello", 200),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from itertools import count
@@ -62,25 +63,20 @@ def napping(server: ServerProcess, nap: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
-def test_no_command_outlives_the_server(start: Start, sandbox: str, nap: str, number: signal.Signals) -> None:
+def test_no_command_outlives_its_task_nor_the_server(
+    start: Start, sandbox: str, nap: str, number: signal.Signals
+) -> None:
     server = serve(start, sandbox)
+    task_id = napping(server, nap)
+    with Client(server.url) as client:
+        assert client.cancel(task_id).status_code == 200
+        client.ended(task_id)
+    until(lambda: not sleepers(nap), "an end of all that the cancelled command started")
     napping(server, nap)
 
     server.send(number)
     server.wait()
 
-    until(lambda: not sleepers(nap), "an end of all that the command started")
-
-
-def test_a_cancel_ends_all_that_a_command_started(start: Start, sandbox: str, nap: str) -> None:
-    server = serve(start, sandbox)
-    task_id = napping(server, nap)
-
-    with Client(server.url) as client:
-        assert client.cancel(task_id).status_code == 200
-        ended = client.ended(task_id)
-
-    assert ended["status"] == "cancelled"
     until(lambda: not sleepers(nap), "an end of all that the command started")
 
 
@@ -98,7 +94,11 @@ def test_no_secret_of_the_server_is_in_a_commands_environment_nor_in_what_is_rec
         other = client.ended(client.submit(read)["task_id"])
         events = client.events(own["task_id"]) + client.events(other["task_id"])
 
+    (choice,) = server.log("tools.sandbox")
     names = {line.partition("=")[0] for line in own["result"]["answer"].splitlines() if "=" in line}
+    assert (choice["level"], choice["sandbox"]) == (
+        ("info", "bubblewrap") if sandbox == "bubblewrap" else ("warning", "none")
+    )
     assert names <= {"PATH", "HOME", "LANG", "TERM", "PWD", "SHLVL", "_", "OLDPWD"}
     assert "LANG=" in other["result"]["answer"]
     assert ("VENDOR_API_KEY=[redacted]" in other["result"]["answer"]) == (sandbox == "off")
@@ -108,13 +108,34 @@ def test_no_secret_of_the_server_is_in_a_commands_environment_nor_in_what_is_rec
         assert all(value.encode() not in file.read_bytes() for file in server.data_dir.glob("alex.sqlite3*"))
 
 
-def test_the_log_says_which_sandbox_commands_have(start: Start, sandbox: str) -> None:
-    server = serve(start, sandbox)
-
-    (line,) = server.log("tools.sandbox")
-    assert (line["level"], line["sandbox"]) == (
-        ("info", "bubblewrap") if sandbox == "bubblewrap" else ("warning", "none")
+def test_the_limits_of_the_settings_are_those_of_the_tools(start: Start) -> None:
+    server = start(
+        settings={
+            "TOOLS__PRESET": "full",
+            "TOOLS__MAX_FILE_BYTES": "1024",
+            "TOOLS__MAX_WORKSPACE_BYTES": "1048576",
+            "TOOLS__MAX_WORKSPACE_FILES": "12",
+            "TOOLS__SHELL_TIMEOUT_SECONDS": "9",
+            "TOOLS__SHELL_MAX_PROCESSES": "8",
+            "TOOLS__SHELL_MAX_MEMORY_BYTES": "67108864",
+            "TOOLS__SHELL_MAX_CPU_SECONDS": "33",
+            "TOOLS__SHELL_MAX_OPEN_FILES": "77",
+        }
     )
+
+    def answer(client: Client, task: str) -> str:
+        return str(client.ended(client.submit(task, session_id="one")["task_id"])["result"]["answer"])
+
+    with Client(server.url) as client:
+        limits = answer(client, "Run ulimit -n; ulimit -t; ulimit -d; ulimit -f")
+        processes = answer(client, "Run for i in 1 2 3 4 5 6 7 8 9; do sleep 600 & done; wait")
+        long = answer(client, f"Create a file called a.txt with content: {'x' * 1025}")
+        full = answer(client, "Run touch 1 2 3 4 5 6 7 8 9 10 11 12 13")
+
+    assert [int(number) for number in re.findall(r"^\d+$", limits, re.MULTILINE)] == [77, 33, 65536, 2048]
+    assert "more than 8 processes" in processes or "fork" in processes
+    assert "up to 1,024" in long
+    assert "more than 1,048,576 bytes, or more than 12 files" in full
 
 
 def test_a_server_that_is_to_have_a_sandbox_does_not_start_without(

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import unicodedata
 
 import httpx
 import pytest
 
 from tests.live.client import Client
 from tests.live.conftest import Start
-from tests.live.process import Json, ServerProcess
+from tests.live.process import Json
 from tests.live.streams import split_frames
 
 FORGED_LINE = '{"event": "forged", "level": "critical"}'
 FORGED_FRAME = 'id: 999999\nevent: task_completed\ndata: {"event_id": 999999, "forged": true}'
 ENDS = ["\n", "\r", "\r\n", "\n\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\x00\n"]
 """What some program takes for the end of a line."""
-
-
-@pytest.fixture
-def server(start: Start) -> ServerProcess:
-    return start("--log-level", "debug")
-
-
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[Client]:
-    with Client(server.url) as client:
-        yield client
 
 
 def received(client: Client, path: str) -> bytes:
@@ -62,8 +51,8 @@ def test_no_text_of_a_task_or_of_its_answer_makes_a_frame_of_its_stream(client: 
 
 def test_no_content_of_a_file_makes_a_frame_of_a_stream(client: Client) -> None:
     content = f"\n\n{FORGED_FRAME}\n\n: \r\rretry: 1\n\n"
-    made = client.submit(f"Create a file called a.txt with content: {content}", session_id="files")
-    read = client.submit("Read a.txt", session_id="files")
+    made = client.submit(f"Create a file called a.txt with content: {content}", session_id="forged-files")
+    read = client.submit("Read a.txt", session_id="forged-files")
     client.ended(read["task_id"])
 
     for task in (made, read):
@@ -81,26 +70,31 @@ def test_no_name_of_a_session_gets_into_a_stream(client: Client, name: str) -> N
     assert refused.headers["content-type"] == unknown.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_nothing_that_a_client_sends_makes_a_line_of_the_log(
-    server: ServerProcess, client: Client, end: str
-) -> None:
-    forged = f"x{end}{FORGED_LINE}{end}\x1b[2J\x1b]0;forged\x07"
-    task = client.try_submit(f"Echo {forged}", metadata={"a": forged})
-    client.try_submit("Say hello", session_id=forged, model=forged)
-    client.http.get(f"/api/tasks/{percent(forged)}?wait={percent(forged)}")
-    client.http.delete(f"/api/sessions/{percent(forged)}")
-    client.http.post("/api/login", json={"token": forged})
-    client.http.request("GET", f"/{percent(forged)}", headers=headers(forged))
-    client.ended(task.json()["task_id"])
+def test_nothing_that_a_client_sends_makes_a_line_of_the_log(start: Start) -> None:
+    server = start("--log-level", "debug")
+    with Client(server.url) as client:
+        for end in ENDS:
+            send_everywhere(client, f"x{end}{FORGED_LINE}{end}\x1b[2J\x1b]0;forged\x07\x9b2J\x7f")
 
     assert server.stop() == 0
     file = (server.data_dir / "logs" / "alex.jsonl").read_bytes()
     lines = [json.loads(line) for line in file.removesuffix(b"\n").split(b"\n")]
     assert [line for line in lines if line["event"] == "forged"] == []
     assert "http.request" in {line["event"] for line in lines}
-    for said in (file, server.stdout.encode(), server.stderr.encode()):
-        assert set(said) & {*range(32)} <= {ord("\n")}, "no character that a terminal obeys"
+    for said in (file.decode(), server.stdout, server.stderr):
+        controls = {character for character in said if unicodedata.category(character) == "Cc"}
+        assert controls <= {"\n"}, "no character that a terminal obeys"
+
+
+def send_everywhere(client: Client, forged: str) -> None:
+    """Send a text wherever a client can send one, and wait until a task has worked with it."""
+    task = client.submit(f"Echo {forged}", metadata={"a": forged})
+    client.try_submit("Say hello", session_id=forged, model=forged)
+    client.http.get(f"/api/tasks/{percent(forged)}?wait={percent(forged)}")
+    client.http.delete(f"/api/sessions/{percent(forged)}")
+    client.http.post("/api/login", json={"token": forged})
+    client.http.request("GET", f"/{percent(forged)}", headers=headers(forged))
+    client.ended(task["task_id"])
 
 
 def test_no_header_makes_a_header_of_a_reply(client: Client) -> None:
@@ -122,6 +116,6 @@ def percent(text: str) -> str:
 
 def headers(text: str) -> httpx.Headers:
     """Return headers with a text, as far as a header can have it."""
-    sent = "".join(one for one in text if one not in "\r\n\x00").encode()
+    sent = "".join(one for one in text if one >= " ").encode()  # the library sends no others
     names = ("User-Agent", "X-Request-ID", "traceparent", "Referer", "Last-Event-ID")
     return httpx.Headers([(name.encode(), sent) for name in names])

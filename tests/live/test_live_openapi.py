@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
+from alex_actors.clock import SystemClock
+from alex_actors.data_directory import tokens_file
+from alex_actors.values import Owner
 from alex_http.openapi import examples
+from alex_http.tokens import Scope, TokenFile
 from tests.live.client import JSON_EVENTS, Client
 from tests.live.conftest import Start
 from tests.live.openapi_contract import Contract
-from tests.live.process import Json, run_alex
+from tests.live.process import Json
 
 STREAM = {"Accept": "text/event-stream"}
 JSON = {"Content-Type": "application/json"}
@@ -81,6 +86,12 @@ def test_every_call_is_answered_as_the_document_says(asked: Asked) -> None:
     asked("GET", "/api/sessions/described", 200)
     asked("GET", "/api/sessions/described/events?after=0", 200)
     asked("GET", "/api/sse?session_id=described", 200)
+    asked("POST", "/api/sessions/described/fork", 201, json={"session_id": "described-2"})
+    asked("POST", "/api/sessions/described/fork", 409, json={"session_id": "described-2"})
+    exported = asked("GET", "/api/sessions/described/export", 200)
+    asked("POST", "/api/import", 409, json=exported.json())
+    asked("DELETE", "/api/sessions/described", 204)
+    asked("POST", "/api/import", 201, json=exported.json())
     asked("DELETE", "/api/sessions/described", 204)
     asked("GET", "/health", 200)
     asked("GET", "/ready", 200)
@@ -107,11 +118,12 @@ def test_every_call_refuses_as_the_document_says(asked: Asked) -> None:
             asked(
                 method.upper(), f"{path}{'?session_id=a' * ('sse' in path)}", 406, headers={"Accept": "text/html"}
             )
-    for path in ("/api/tasks", "/api/sessions"):
+    for path in ("/api/tasks", "/api/sessions", "/api/import", "/api/sessions/nobody-s/fork"):
         asked("POST", path, 400, headers=JSON, content=b"[")
         asked("POST", path, 400, json={"session_id": "a/b", "nonsense": 1})
-        asked("POST", path, 413, headers=JSON, content=b"[" * (2**21 + 1))
         asked("POST", path, 415, content=b"{}")
+        if path != "/api/import":  # which takes more
+            asked("POST", path, 413, headers=JSON, content=b"[" * (2**21 + 1))
     asked("POST", "/api/tasks/task-0/cancel", 400, json={"nonsense": 1})
 
 
@@ -126,7 +138,7 @@ def test_what_is_busy_is_a_conflict_as_the_document_says(asked: Asked) -> None:
 
 def test_who_is_not_let_in_is_told_so_as_the_document_says(start: Start, tmp_path: Path) -> None:
     server = start()
-    tokens = {scope: made_token(tmp_path, scope) for scope in ("read", "write", "admin")}
+    tokens = {scope: made_token(tmp_path, scope) for scope in get_args(Scope)}
     with Client(server.url) as client:
         client.http.headers.update(tokens["admin"])
         asked = Asked(client)
@@ -147,12 +159,11 @@ def test_who_is_not_let_in_is_told_so_as_the_document_says(start: Start, tmp_pat
     assert statuses == {403, 429}
 
 
-def made_token(directory: Path, scope: str) -> dict[str, str]:
+def made_token(directory: Path, scope: Scope) -> dict[str, str]:
     """Make a token, and return the header that it is sent in."""
-    arguments = ("token", "create", "--name", scope, "--scope", scope, "--data-dir", str(directory / "data"))
-    made = run_alex(*arguments, directory=directory)
-    assert made.returncode == 0, made.stderr
-    return {"Authorization": f"Bearer {made.stdout.strip()}"}
+    file = TokenFile(tokens_file(directory / "data"), now=SystemClock().now, random_hex=secrets.token_hex)
+    text = file.create(name=scope, owner=Owner(scope), scope=scope)[1]
+    return {"Authorization": f"Bearer {text}"}
 
 
 def test_limits_are_told_as_the_document_says(start: Start) -> None:
@@ -188,6 +199,11 @@ def test_the_examples_are_true(start: Start) -> None:
             "/ready": examples.READY,
         }.items():
             assert masked(asked("GET", path, 200).json()) == masked(example)
+        forked = asked("POST", f"/api/sessions/{examples.SESSION_ID}/fork", 201, json=examples.FORK)
+        asked("POST", "/api/import", 201, json=examples.DOCUMENT)
+        exported = asked("GET", f"/api/sessions/{examples.DOCUMENT['session']['id']}/export", 200)
+        assert masked(forked.json()) == masked(examples.FORKED)
+        assert masked(exported.json()) == masked(examples.DOCUMENT)
         long = asked("POST", "/api/tasks", 201, json=examples.LONG_SUBMIT).json()
         cancelled = asked("POST", f"/api/tasks/{long['task_id']}/cancel", 200)
         assert masked(cancelled.json()) == masked(examples.CANCELLED)

@@ -44,8 +44,7 @@ class KeyedClients:
         self._deleted = server.system.invariants.deleted.tasks
         self._bodies: dict[tuple[Key, str], Mapping[str, Any]] = {}  # Any: JSON
         self._answers: dict[Key, str] = {}
-        self._keys: dict[str, Key] = {}  # by the ID of the task that a submit was to make, or has made
-        self._committed: dict[Key, str] = {}
+        self._new: set[str] = set()  # the tasks that were answered with as made just now
 
     def key_for(self, owner: str, body: Mapping[str, Any]) -> tuple[Key, Mapping[str, Any]]:  # Any: JSON
         """Return a key, perhaps of a submit before, and the body to send with it: the same for the same text."""
@@ -70,7 +69,9 @@ class KeyedClients:
         mine = task.metadata == body["metadata"]
         self._check(mine, ONE_PER_KEY, f"{seen} That is not of this key.", about=about)
         self._check(task.task == body["task"], KEY_OF_THE_TEXT, seen, about=about)
-        self._check(reply.status == 200 or first != task.task_id, ONE_PER_KEY, f"{seen} It is new.", about=about)
+        if reply.status == 201:
+            self._check(task.task_id not in self._new, ONE_PER_KEY, f"{seen} It was new before.", about=about)
+            self._new.add(task.task_id)
         self._answers[key] = task.task_id
 
     # When the run is over.

@@ -10,7 +10,7 @@ import msgspec
 
 from alex_actors.events import AnyEvent
 from alex_actors.values import Timestamp, moment
-from tests.unit.recorded_data import COMPLETED, CREATED, WORK, at
+from tests.unit.recorded_data import CREATED, WHOLE, WORK, at
 
 Json: TypeAlias = dict[str, Any]  # Any: JSON
 
@@ -27,7 +27,8 @@ def event(event_id: int, task_id: str, second: int, body: AnyEvent) -> Json:
         "timestamp": at(second),
         "agent_level": "core",
     }
-    return head | json.loads(msgspec.json.encode(body))
+    own: Json = json.loads(msgspec.json.encode(body))
+    return head | own
 
 
 def task(task_id: str, second: int, **changes: object) -> Json:
@@ -55,8 +56,9 @@ def document() -> Json:
         "task-a", 0, status="completed", completed_at=at(4), total_iterations=1, total_tokens=7,
         termination_reason="completed", result=result,
     )  # fmt: skip
-    events = [event(10 + n, "task-a", n, body) for n, body in enumerate((CREATED, *WORK, COMPLETED))]
-    events += [event(20 + n, "task-b", 20 + n, body) for n, body in enumerate((CREATED, *WORK))]
+    running: tuple[AnyEvent, ...] = (CREATED, *WORK)
+    events = [event(10 + n, "task-a", n, body) for n, body in enumerate(WHOLE)]
+    events += [event(20 + n, "task-b", 20 + n, body) for n, body in enumerate(running)]
     return {
         "format": "alex-session",
         "version": 1,

@@ -56,6 +56,7 @@ class StoreUnderTest:
     ) -> None:
         """``restarted``: after a crash, as in the server. Without, a crash is the test's."""
         self._store_class = store_class
+        self.path = path
         self.store = Store(path)
         self.log = CapturedLog()
         self.condition = StoreCondition()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from alex_actors.messages import Tell, tell
 from alex_actors.ports import Agent
 from alex_actors.replies import Component
 from alex_actors.store.condition import StoreCondition
+from alex_actors.store.database_file import OpenedFiles
 from alex_actors.supervision import WINDOW, RestartPolicy
 from alex_actors.tasks import Task
 from tests.unit.actor_fakes import CapturedLog
@@ -36,7 +38,7 @@ def no_agent(task: Task) -> Agent:
 class Parts:
     """All that is looked at: real threads for the agents and the pool, stand-ins for the actors."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Path) -> None:
         log = CapturedLog().logger
         self.dispatcher = SteppedDispatcher()
         self.clock = self.dispatcher.clock
@@ -44,6 +46,7 @@ class Parts:
         self.store = StandIn(self.dispatcher)
         self.broadcaster = StandIn(self.dispatcher)
         self.condition = StoreCondition()
+        self.database = database
         self.restarts = {name: RestartPolicy(clock=self.clock) for name in ("sessions", "store", "broadcaster")}
         self.thread = LoopThread(name="agents", clock=self.clock, log=log)
         self.executor = AsyncioExecutor(
@@ -55,6 +58,7 @@ class Parts:
             store=self.store.ref,
             broadcaster=self.broadcaster.ref,
             store_condition=self.condition,
+            store_files=OpenedFiles(self.database),
             restarts=self.restarts,
             executor=self.executor,
             agents_thread=self.thread,
@@ -71,8 +75,10 @@ class Parts:
 
 
 @pytest.fixture
-def parts() -> Iterator[Parts]:
-    parts = Parts()
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    database = tmp_path / "alex.sqlite3"
+    database.touch()
+    parts = Parts(database)
     yield parts
     parts.stop()
 
@@ -113,6 +119,20 @@ def test_it_is_told_how_many_messages_wait_for_an_actor(parts: Parts) -> None:
         tell(parts.session.ref, Hello(context=CONTEXT))
 
     assert parts.component("sessions").figures == {"waiting_messages": 3}
+
+
+def test_a_store_whose_file_is_gone_is_down_before_anybody_writes_and_well_again_when_it_is_back(
+    parts: Parts,
+) -> None:
+    aside = parts.database.rename(parts.database.with_name("aside"))
+
+    gone = parts.component("store")
+    aside.rename(parts.database)
+
+    assert gone.status == "down"
+    assert "alex.sqlite3 is not where it was" in str(gone.detail)
+    assert parts.component("store").status == "ok"
+    assert parts.check.store_failure() is None
 
 
 def test_a_store_whose_last_commit_failed_is_down_and_says_why(parts: Parts) -> None:

@@ -251,6 +251,7 @@ def test_a_name_that_is_there_twice_inside_metadata_is_refused(submits: Submits)
         (b"null", "it was null"),
         (b'"task"', 'it was "task"'),
         (b'{"task": "a"} x', "column 15"),
+        (b'"a string of more than forty characters, and more", "b"', "Extra data"),
         (b'{"task": "a",}', "not JSON"),
         (b"{'task': 'a'}", "not JSON"),
         (b'{"task": NaN}', "NaN"),

@@ -260,7 +260,7 @@ def test_probes_are_not_counted(tmp_path: Path) -> None:
 
 def test_a_reply_that_is_waited_for_is_one_request(tmp_path: Path) -> None:
     server = Guarded(tmp_path, requests_per_minute=2)
-    task_id = server.request("POST", body=TASK).json["task_id"]
+    task_id = server.request("POST", body=TASK, address="").json["task_id"]  # where held requests are from
 
     waiting = HeldRequest(server.app, "GET", f"/api/tasks/{task_id}", query="wait=1")
     waiting.let_time_pass()

@@ -152,7 +152,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("events.1.timestamp", "2026-11-24T12:00:00.000000Z", "events[1].timestamp"),
     ("events.1.more", 1, "events[1].more"),
     ("events.2.iteration", "1", "events[2].iteration"),
-    ("events.2.iteration", 10**30, "events[2]"),
+    ("events.2.iteration", 10**30, "tasks[0]"),
     ("events.2.iteration", DELETED, "events[2].iteration"),
     ("events.4.status", "failed", "events[4].status"),
     ("events.4.final_answer", "5", "tasks[0].result.answer"),
@@ -203,7 +203,7 @@ def test_what_is_no_document_is_refused(text: str) -> None:
         ('"status": "running"', '"status": "running", "status": "running"'),
         ('"total_iters": 50', '"total_iters": 50, "total_iters": 50'),
         ('"events": [', '"events": [], "events": ['),
-        ('"events": [', f'"events": [{"0, " * 20_000}0], "events": ['),
+        ('"events": [', f'"events": [{" " * 50_000}], "events": ['),
     ],
 )
 def test_no_name_may_be_there_twice(what: str, instead: str) -> None:
@@ -245,9 +245,9 @@ def test_what_is_nested_too_deeply_is_refused(what: str) -> None:
     assert "too deeply" in problem.detail
 
 
-@pytest.mark.parametrize("number", ["1e999", "9" * 5000, "-" + "9" * 30])
+@pytest.mark.parametrize("number", ["1e999", "9" * 5000])
 def test_numbers_that_are_too_large_are_refused(number: str) -> None:
-    refused(nested(number).replace(b'"event_id": 13', b'"event_id": 13'))
+    assert "events[2]" in refused(nested(number)).detail
 
 
 def test_an_event_that_is_larger_than_any_agent_records_is_refused() -> None:

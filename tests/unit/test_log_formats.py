@@ -1,10 +1,13 @@
-"""What a person sees of the log at a terminal."""
+"""What a person sees of the log at a terminal, and that no value can steer it."""
 
 from __future__ import annotations
 
+import json
+import unicodedata
+
 import pytest
 
-from alex_actors.log_formats import ConsoleFormat, Entry
+from alex_actors.log_formats import ConsoleFormat, Entry, json_line
 
 
 def entry(**fields: object) -> Entry:
@@ -59,3 +62,13 @@ def test_colours_change_nothing_but_the_colour() -> None:
         assert code in colored
         colored = colored.replace(code, "")
     assert colored == plain
+
+
+def test_no_control_character_of_a_value_is_left_in_a_line_of_json() -> None:
+    value = "".join(map(chr, [*range(0x20), *range(0x7E, 0xA2)])) + "\u00c2\u009b"
+
+    line = json_line({"event": value, value: 1})
+
+    text = line.decode().removesuffix("\n")
+    assert [character for character in text if unicodedata.category(character) == "Cc"] == []
+    assert json.loads(text) == {"event": value, value: 1}

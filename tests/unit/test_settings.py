@@ -215,6 +215,21 @@ def test_a_wrong_value_in_a_file_is_told_with_the_file_and_what_would_be_right(s
         ("ALEX_SERVER__HOST", " ", "server.host = ' ', {}: must be a text that is not empty"),
         ("ALEX_SERVER__ONE_CORE", "no", "server.one_core = 'no', {}: must be true or false"),
         ("ALEX_LOG__LEVEL", "INFO", "log.level = 'INFO', {}: must be one of 'debug', 'info', 'warning', 'error'"),
+        (
+            "ALEX_TOOLS__SANDBOX",
+            "docker",
+            "tools.sandbox = 'docker', {}: must be one of 'auto', 'bubblewrap', 'off'",
+        ),
+        (
+            "ALEX_TOOLS__MAX_FILE_BYTES",
+            "2000000",
+            "tools.max_file_bytes = 2000000, {}: must be a whole number from 1024 to 1048576",
+        ),
+        (
+            "ALEX_TOOLS__SHELL_MAX_PROCESSES",
+            "1",
+            "tools.shell_max_processes = 1, {}: must be a whole number from 8 to 100000",
+        ),
         ("ALEX_TIMEOUTS__ASK_SECONDS", "nan", "timeouts.ask_seconds = nan, {}: must be a number from 0.1 to 60"),
         ("ALEX_TIMEOUTS__ASK_SECONDS", "inf", "timeouts.ask_seconds = inf, {}: must be a number from 0.1 to 60"),
     ],

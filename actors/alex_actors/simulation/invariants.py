@@ -91,7 +91,7 @@ class Invariants:
         self._steps = simulation.scheduler.steps
         self.runs: dict[object, Task] = {}
         """The agents that run."""
-        self._speaker = lambda: simulation.scheduler.speaker
+        self._scheduler = simulation.scheduler
         self._seen: dict[tuple[str, str], Seen] = {}  # by whom, and of which task
         self._told: list[int] = []
         self._telling: Sequence[RecordedEvent] = ()
@@ -193,7 +193,7 @@ class Invariants:
         about = (seen.task_id,)
         self._check(seen.session_id, ONE_SESSION, f"{seen.task_id} is told without a session.", about=about)
         # What somebody else has been told since is known to nobody: answers may overtake each other.
-        who = (self._speaker(), seen.task_id)
+        who = (self._scheduler.speaker, seen.task_id)
         before = self._seen.setdefault(who, seen)
         same = before.session_id == seen.session_id
         self._check(

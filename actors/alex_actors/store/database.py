@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event, exc, pool
 
-from alex_actors.store.database_file import FilesChanged, OpenedFiles, advice, trouble_with, vanished
+from alex_actors.store.database_file import OpenedFiles, advice, trouble_with, vanished
 from alex_actors.store.migrations import MIGRATIONS
 from alex_actors.store.schema import APPLICATION_ID
 
@@ -107,11 +107,8 @@ def _check_before(files: OpenedFiles) -> Any:  # Any: SQLAlchemy's listeners hav
     """Return a listener that fails as a disk does while the files are not those that were opened."""
 
     def check(*_: object) -> None:
-        try:
-            files.check()
-        except FilesChanged as error:
-            cause = sqlite3.OperationalError(str(error))
-            raise exc.OperationalError(None, None, cause) from error
+        if (changed := files.changed()) is not None:
+            raise exc.OperationalError(None, None, sqlite3.OperationalError(changed))
 
     return check
 

@@ -24,7 +24,7 @@ from alex_http.client.errors import (
     TEMPORARY,
     AlexError,
     ConnectionFailed,
-    SessionExists,
+    CopyRefused,
     SessionIsBusy,
     TaskHasEnded,
     Unavailable,
@@ -65,7 +65,7 @@ Call: TypeAlias = Generator[Request, Reply, T]
 _TASK = Refusals(not_found=UnknownTask, conflict=TaskHasEnded)
 _OTHER = Refusals()
 _SESSION = Refusals(not_found=UnknownSession, conflict=SessionIsBusy)
-_COPY = Refusals(not_found=UnknownSession, conflict=SessionExists)
+_COPY = Refusals(not_found=UnknownSession, conflict=CopyRefused)
 
 _KEY = re.compile(r"[!-~]{1,255}")
 
@@ -239,7 +239,7 @@ class Calls:
 
     def export_session(self, session_id: str) -> Call[bytes]:
         """Read all of a session, as one document."""
-        reply = yield from self._get(f"{_session(session_id)}/export", refusals=_SESSION)
+        reply = yield from self._get(f"{_session(session_id)}/export", refusals=_COPY)
         return reply.body
 
     def import_session(self, document: bytes) -> Call[SessionDetail]:

@@ -15,7 +15,7 @@ AlexError
     ├── Conflict 409
     │   ├── TaskHasEnded         too late to cancel it
     │   ├── SessionIsBusy        and the strategy is `reject`; or it is being deleted
-    │   └── SessionExists        the one to be made by a fork or an import
+    │   └── CopyRefused          no fork, export or import: it is there already, or too large
     ├── KeyReused 422            the idempotency key was used for another submit
     ├── TooManyRequests 429      too many unfinished tasks, or requests; with `retry_after`
     └── ServerError 5xx
@@ -147,8 +147,8 @@ class SessionIsBusy(Conflict):
     """The session has unfinished tasks and the strategy is ``reject``, or the session is being deleted."""
 
 
-class SessionExists(Conflict):
-    """The session to be made, by a fork or an import, or a task of it is there already, or is being deleted."""
+class CopyRefused(Conflict):
+    """No fork, export or import: what is to be made is there already or being deleted, or there is too much."""
 
 
 class KeyReused(ApiError):

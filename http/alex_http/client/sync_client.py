@@ -190,16 +190,19 @@ class Client:
     ) -> SessionDetail:
         """Copy a session, its conversation and its files, and return the copy. Sent once.
 
-        Raises UnknownSession, SessionExists.
+        Raises UnknownSession, CopyRefused.
         """
         return self._run(self._calls.fork(session_id, new_session_id, metadata))
 
     def export_session(self, session_id: str) -> bytes:
-        """Return all of a session, its tasks and their events, as a JSON document. Raises UnknownSession."""
+        """Return all of a session, its tasks and their events, as a JSON document.
+
+        Raises UnknownSession; CopyRefused if that is more than an import takes.
+        """
         return self._run(self._calls.export_session(session_id))
 
     def import_session(self, document: bytes) -> SessionDetail:
-        """Make the session that was exported, here or elsewhere. Sent once. Raises BadRequest, SessionExists."""
+        """Make the session that was exported, here or elsewhere. Sent once. Raises BadRequest, CopyRefused."""
         return self._run(self._calls.import_session(document))
 
     # The server.

@@ -103,5 +103,29 @@ MADE_SESSION: Json = SESSION | {
     "task_count": 0,
     "last_task": None,
 }
+FORK: Json = {"session_id": "demo-2"}
+FORKED: Json = SESSION_DETAIL | {
+    "id": "demo-2",
+    "task_count": 0,
+    "last_task": None,
+    "forked_from": SESSION_ID,
+    "tasks": [],
+}
+DOCUMENT: Json = {
+    "format": "alex-session",
+    "version": 1,
+    "exported_at": "2026-11-22T13:12:00.000000Z",
+    "session": {
+        "id": "demo-3",
+        "created_at": "2026-11-22T13:10:55.354842Z",
+        "updated_at": "2026-11-22T13:10:55.354842Z",
+        "forked_from": None,
+        "metadata": {},
+    },
+    "messages": [],
+    "tasks": [],
+    "events": [],
+}
+
 LOGIN: Json = {"token": "alex_7GYpXk3q_PX6tCiqpKxgvV1sMUhr0zlwVCJp2wEuDLh1CTcyoZ6c"}
 READY: Json = {"status": "ready"}

@@ -10,11 +10,18 @@ import msgspec
 from alex_actors.events import AnyEvent
 from alex_http import wire
 from alex_http.catalog import Catalog
+from alex_http.documents import DocumentIn, DocumentOut
 from alex_http.login import LoginIn
 
 Json: TypeAlias = dict[str, Any]  # Any: a part of the document
 
-REQUESTS: tuple[type[msgspec.Struct], ...] = (wire.SubmitIn, wire.SessionIn, wire.EmptyIn, LoginIn)
+REQUESTS: tuple[type[msgspec.Struct], ...] = (
+    wire.SubmitIn,
+    wire.SessionIn,
+    wire.EmptyIn,
+    LoginIn,
+    DocumentIn,
+)
 REPLIES: tuple[type[msgspec.Struct], ...] = (
     wire.TaskOut,
     wire.TasksOut,
@@ -23,6 +30,7 @@ REPLIES: tuple[type[msgspec.Struct], ...] = (
     wire.SessionOut,
     wire.SessionsOut,
     wire.SessionDetailOut,
+    DocumentOut,
     wire.HealthOut,
     wire.ReadyOut,
 )
@@ -71,7 +79,9 @@ def schemas(catalog: Catalog) -> Json:
     for struct in (*REPLIES, *EVENTS):
         _require_all(found, struct)
     _join_headers(found)
-    found["Events"]["properties"]["events"]["items"] = {"$ref": _REF.format(name="Event")}
+    del found["HeadBody"]
+    for page in ("Events", "Document", "DocumentBody"):
+        found[page]["properties"]["events"]["items"] = {"$ref": _REF.format(name="Event")}
     _name_choices(found["SubmitBody"]["properties"], catalog)
     return dict(sorted(found.items()))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alex_http import errors, wire
+from alex_http import copy_problems, errors, wire
+from alex_http.documents import DocumentIn, DocumentOut
 from alex_http.openapi import examples
 from alex_http.openapi.parts import JSON_TYPE, SSE_TYPE, Operation, Parameter, Reply
 from alex_http.openapi.shared import AFTER, BODY, FRAMES, ID, LAST_EVENT_ID, OFFSET, SESSION_ID, STREAM, limit
@@ -65,6 +66,68 @@ SESSION_CALLS: Mapping[tuple[str, str], Operation] = {
         parameters=[SESSION_ID],
         replies=[Reply(status=204, says="It is gone.")],
         problems=[errors.UnknownSession],
+    ),
+    ("/api/sessions/{session_id}/fork", "post"): Operation(
+        name="forkSession",
+        tag="sessions",
+        says="Make a session with a copy of another one's conversation and files.",
+        scope="write",
+        parameters=[SESSION_ID],
+        body=wire.SessionIn,
+        body_required=False,
+        body_examples={"named": examples.FORK, "any": {}},
+        replies=[
+            Reply(
+                status=201,
+                says="The new session.",
+                body={JSON_TYPE: wire.SessionDetailOut},
+                headers=["Location"],
+                example=examples.FORKED,
+                links=dict.fromkeys(("readSession", "deleteSession"), ("session_id", "id")),
+            )
+        ],
+        problems=(
+            *BODY,
+            errors.UnknownSession,
+            errors.SessionIsBeingDeleted,
+            copy_problems.SessionIsThere,
+            copy_problems.WorkspaceTooLarge,
+        ),
+    ),
+    ("/api/sessions/{session_id}/export", "get"): Operation(
+        name="exportSession",
+        tag="sessions",
+        says="Read all that is recorded of a session, as one document.",
+        scope="read",
+        parameters=[SESSION_ID],
+        replies=[
+            Reply(status=200, says="The document.", body={JSON_TYPE: DocumentOut}, example=examples.DOCUMENT)
+        ],
+        problems=[errors.UnknownSession, copy_problems.SessionTooLarge],
+    ),
+    ("/api/import", "post"): Operation(
+        name="importSession",
+        tag="sessions",
+        says="Make the session that was exported.",
+        more="The same session, tasks and messages, and the events in their order, under new ids. Tasks that had"
+        " not ended come back as failed, with reason `interrupted`.",
+        scope="write",
+        body=DocumentIn,
+        body_examples={"without tasks": examples.DOCUMENT},
+        replies=[
+            Reply(
+                status=201,
+                says="The session is there.",
+                body={JSON_TYPE: wire.SessionDetailOut},
+                headers=["Location"],
+            )
+        ],
+        problems=(
+            *BODY,
+            errors.SessionIsBeingDeleted,
+            copy_problems.SessionIsThere,
+            copy_problems.TaskIsThere,
+        ),
     ),
     ("/api/sessions/{session_id}/events", "get"): Operation(
         name="followSession",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from threading import Lock
 from typing import NamedTuple, TypeAlias
 
 BodyLimit: TypeAlias = Callable[[str, str], int]
@@ -20,7 +20,7 @@ LINGER = 5.0
 FREE = 8 * 1024
 """Bytes of each request that are not counted: most requests are smaller, and are taken whatever others send."""
 STEP = 16 * 1024
-"""Bytes in which memory is counted: not each piece of a request has to take a lock."""
+"""Bytes in which memory is counted, about as it is taken."""
 
 
 class Limits(NamedTuple):
@@ -47,27 +47,31 @@ class Limits(NamedTuple):
 
 
 class Memory:
-    """How many bytes of requests are kept, in all. Any thread."""
+    """How many bytes of requests are kept, in all. For the loop's thread, but for ``give_back``."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # The loop takes, workers give back: looking and taking must be one step.
-        self._lock = Lock()
         self._used = 0
+        self._given_back: deque[int] = deque()
 
     @property
     def used(self) -> int:
         """How many there are."""
+        while self._given_back:
+            self._used -= self._given_back.popleft()
         return self._used
 
-    def change(self, before: int, after: int) -> bool:
+    def grow(self, before: int, after: int) -> bool:
         """Have one take so many bytes instead of as many as before; return whether there is room for them.
 
         One alone may have any number: what is too large for all is so by other limits.
         """
-        with self._lock:
-            others = self._used - before
-            if after > before and others and others + after > self._most:
-                return False
-            self._used = others + after
-            return True
+        others = self.used - before
+        if others and others + after > self._most:
+            return False
+        self._used = others + after
+        return True
+
+    def give_back(self, size: int) -> None:
+        """Take notice that so many are kept no more. From any thread."""
+        self._given_back.append(size)

@@ -148,7 +148,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         if size <= max(FREE, self._counted) or self._memory is None or self.error is not None:
             return
         wanted = -(-size // STEP) * STEP
-        if self._memory.change(self._counted, wanted):
+        if self._memory.grow(self._counted, wanted):
             self._counted = wanted
         else:
             self.refuse(503, "There is no memory for it now")
@@ -165,7 +165,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         """Give the memory back: nobody will read the request any more. From any thread, any number of times."""
         counted, self._counted = self._counted, 0
         if counted and self._memory is not None:
-            self._memory.change(counted, 0)
+            self._memory.give_back(counted)
 
     def close(self) -> None:
         """Take notice that it is answered."""
