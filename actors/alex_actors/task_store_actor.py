@@ -376,7 +376,7 @@ class TaskStoreActor(PooledActor):
 
     def _recover(self, *, resume: bool) -> RecoveredStore:
         now = timestamp(self._clock.now())
-        staging = Staging(live={}, session_keys={}, keys=self._keys)
+        staging = self.staging_class(live={}, session_keys={}, keys=self._keys)
         found = self._reader.unfinished()
         for task, recorded in found:
             live = live_task(task, recorded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from tests.live.process import ServerProcess
 class StartOn(Protocol):
     """Starts a server on a disk; the next one has the data of the one before."""
 
-    def __call__(self, disk: FaultyDisk, *, recorded: bool = False) -> ServerProcess:
+    def __call__(self, disk: FaultyDisk) -> ServerProcess:
         """Return the server, which listens already."""
 
 
@@ -38,15 +38,19 @@ def disk(shim: Path, tmp_path: Path) -> FaultyDisk:
     return FaultyDisk(shim, tmp_path)
 
 
+@contextmanager
+def running_on(disk: FaultyDisk, directory: Path, *, recorded: bool = False) -> Iterator[ServerProcess]:
+    """Run a server on a disk; in the end it is killed, unless it has ended."""
+    server = ServerProcess(directory, shell=disk.shell(recorded=recorded))
+    try:
+        server.wait_until_listening()
+        yield server
+    finally:
+        server.kill()
+
+
 @pytest.fixture
 def start_on(tmp_path: Path) -> Iterator[StartOn]:
     """A function that starts servers, which end with the test at the latest."""
     with ExitStack() as stops:
-
-        def start(disk: FaultyDisk, *, recorded: bool = False) -> ServerProcess:
-            server = ServerProcess(tmp_path, shell=disk.shell(recorded=recorded))
-            stops.callback(server.kill)
-            server.wait_until_listening()
-            return server
-
-        yield start
+        yield lambda disk: stops.enter_context(running_on(disk, tmp_path))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.faults.conftest import StartOn
+from tests.faults.conftest import StartOn, running_on
 from tests.faults.disk import Fault, FaultyDisk
 from tests.live.client import TERMINAL, Client, types
 from tests.live.process import Json, ServerProcess, run_alex, until
@@ -80,86 +81,99 @@ def test_a_server_whose_disk_fails_refuses_and_goes_on_when_it_is_mended(
         assert [client.task(task["task_id"]) for task in kept] == kept
 
 
-def test_writes_that_are_done_in_parts_are_no_failure(disk: FaultyDisk, start_on: StartOn) -> None:
-    server = start_on(disk)
-    disk.set(Fault.WRITE_IS_SHORT)
+@pytest.fixture(scope="module")
+def shared(shim: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FaultyDisk, ServerProcess]]:
+    """A server for all whose faults are mended in the end, and its disk."""
+    directory = tmp_path_factory.mktemp("shared")
+    disk = FaultyDisk(shim, directory)
+    with running_on(disk, directory) as server:
+        yield disk, server
+        assert server.stop() == 0
+    assert _is_intact(server)
 
-    with Client(server.url) as client:
+
+@pytest.fixture
+def client(shared: tuple[FaultyDisk, ServerProcess]) -> Iterator[Client]:
+    """A client of that server."""
+    with Client(shared[1].url) as client:
+        yield client
+        assert _is_well(client)
+
+
+@pytest.fixture
+def database(shared: tuple[FaultyDisk, ServerProcess]) -> Path:
+    """The database of that server."""
+    return shared[1].data_dir / "alex.sqlite3"
+
+
+def test_writes_that_are_done_in_parts_are_no_failure(
+    shared: tuple[FaultyDisk, ServerProcess], client: Client
+) -> None:
+    with shared[0].with_fault(Fault.WRITE_IS_SHORT):
         tasks = [client.submit("Simulate 5 steps of 1 ms") for _ in range(20)]
 
-        assert {client.ended(task["task_id"])["status"] for task in tasks} == {"completed"}
-    assert server.stop() == 0
-    assert _is_intact(server)
+        ended = [client.ended(task["task_id"])["status"] for task in tasks]
+
+    assert set(ended) == {"completed"}
 
 
 # The database is taken away.
 
 
 def test_a_database_that_is_moved_away_is_noticed_and_used_again_when_it_is_back(
-    disk: FaultyDisk, start_on: StartOn
+    client: Client, database: Path
 ) -> None:
-    server = start_on(disk)
-    database = server.data_dir / "alex.sqlite3"
-    with Client(server.url) as client:
-        working, kept = client.submit(AT_WORK), client.ended(client.submit("Echo before")["task_id"])
-        client.running(working["task_id"])
-        aside = database.rename(database.with_name("aside"))
+    working, kept = client.submit(AT_WORK), client.ended(client.submit("Echo before")["task_id"])
+    client.running(working["task_id"])
+    aside = database.rename(database.with_name("aside"))
 
-        _, health = _refused(client)
-        assert "alex.sqlite3 is not where it was" in health["detail"]
-        assert client.task(kept["task_id"]) == kept
-        assert not database.exists()
-        aside.rename(database)
+    _, health = _refused(client)
+    read, made_anew = client.task(kept["task_id"]), database.exists()
+    aside.rename(database)
 
-        until(lambda: _is_well(client), "the store is well")
-        _went_on(client, working)
-    assert server.stop() == 0
-    assert _is_intact(server)
+    assert "alex.sqlite3 is not where it was" in health["detail"]
+    assert (read, made_anew) == (kept, False)
+    until(lambda: _is_well(client), "the store is well")
+    _went_on(client, working)
 
 
 def test_a_database_that_is_replaced_is_noticed_and_the_other_is_not_touched(
-    disk: FaultyDisk, start_on: StartOn
+    client: Client, database: Path
 ) -> None:
-    server = start_on(disk)
-    database = server.data_dir / "alex.sqlite3"
-    with Client(server.url) as client:
-        client.ended(client.submit("Echo before")["task_id"])
-        aside = database.rename(database.with_name("aside"))
-        assert not _is_well(client)  # before anybody writes
-        database.write_bytes(b"another")
+    client.ended(client.submit("Echo before")["task_id"])
+    aside = database.rename(database.with_name("aside"))
+    well = _is_well(client)  # before anybody writes
+    database.write_bytes(b"another")
 
-        _, health = _refused(client)
-        assert "replaced" in health["detail"]
-        assert database.read_bytes() == b"another"
-        aside.rename(database)
+    _, health = _refused(client)
+    other = database.read_bytes()
+    aside.rename(database)
 
-        assert client.ended(client.submit("Echo after")["task_id"])["result"]["answer"] == "after"
+    assert not well
+    assert "replaced" in health["detail"]
+    assert other == b"another"
+    assert client.ended(client.submit("Echo after")["task_id"])["result"]["answer"] == "after"
 
 
 def test_a_database_that_is_damaged_is_noticed_and_used_again_when_it_is_mended(
-    disk: FaultyDisk, start_on: StartOn
+    client: Client, database: Path
 ) -> None:
-    server = start_on(disk)
-    database = server.data_dir / "alex.sqlite3"
-    with Client(server.url) as client:
-        kept = client.ended(client.submit("Echo before")["task_id"])
-        with closing(sqlite3.connect(database)) as other:
-            assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
-        whole = database.read_bytes()
-        with database.open("r+b") as file:
-            file.seek(4096)
-            file.write(b"\xff" * (len(whole) - 4096))
+    kept = client.ended(client.submit("Echo before")["task_id"])
+    with closing(sqlite3.connect(database)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    whole = database.read_bytes()
+    with database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (len(whole) - 4096))
 
-        _, health = _refused(client)
-        assert "malformed" in health["detail"]
-        with database.open("r+b") as file:
-            file.write(whole)
+    _, health = _refused(client)
+    with database.open("r+b") as file:
+        file.write(whole)
 
-        until(lambda: _is_well(client), "the store is well")
-        assert client.task(kept["task_id"]) == kept
-        assert client.ended(client.submit("Echo after")["task_id"])["result"]["answer"] == "after"
-    assert server.stop() == 0
-    assert _is_intact(server)
+    assert "malformed" in health["detail"]
+    until(lambda: _is_well(client), "the store is well")
+    assert client.task(kept["task_id"]) == kept
+    assert client.ended(client.submit("Echo after")["task_id"])["result"]["answer"] == "after"
 
 
 # At the start.
@@ -187,22 +201,23 @@ def test_a_start_on_a_disk_that_fails_is_refused_in_a_sentence(
     disk.set(Fault.NONE)
 
 
-@pytest.mark.parametrize("fault", [Fault.FULL, Fault.READ_ONLY])
 def test_a_start_with_data_on_a_disk_that_fails_changes_nothing(
-    disk: FaultyDisk, start_on: StartOn, tmp_path: Path, fault: Fault
+    disk: FaultyDisk, start_on: StartOn, tmp_path: Path
 ) -> None:
     first = start_on(disk)
     with Client(first.url) as client:
         task = client.submit(AT_WORK)
     first.kill()
 
-    with disk.with_fault(fault):
-        second = ServerProcess(tmp_path, shell=disk.shell())
-        code = second.wait()
-    third = start_on(disk)
+    refused = []
+    for fault in (Fault.FULL, Fault.READ_ONLY):
+        with disk.with_fault(fault):
+            server = ServerProcess(tmp_path, shell=disk.shell())
+            refused.append((server.wait(), server.stderr.count("\n")))
+    last = start_on(disk)
 
-    assert (code, second.stderr.count("\n")) == (2, 1)
-    with Client(third.url) as client:
+    assert refused == [(2, 1), (2, 1)]
+    with Client(last.url) as client:
         assert client.ended(task["task_id"])["status"] == "completed"
 
 

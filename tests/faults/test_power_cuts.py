@@ -16,7 +16,7 @@ import pytest
 from bench.crash import client_of, until_steps
 from bench.crash_checks import Checks, Told
 from bench.crash_load import Load
-from tests.faults.conftest import StartOn
+from tests.faults.conftest import running_on
 from tests.faults.disk import FaultyDisk
 from tests.faults.power_cuts import Disk, Kind, Record, read_journal
 from tests.live.process import ServerProcess
@@ -79,17 +79,18 @@ async def _run(server: ServerProcess, disk: FaultyDisk, chance: random.Random) -
     return moments, told
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def seed() -> int:
     return secrets.randbelow(1_000_000)
 
 
-@pytest.fixture
-def run(disk: FaultyDisk, start_on: StartOn, seed: int) -> Run:
+@pytest.fixture(scope="module")
+def run(shim: Path, tmp_path_factory: pytest.TempPathFactory, seed: int) -> Run:
     """A run on a disk that was empty."""
-    server = start_on(disk, recorded=True)
-    moments, told = asyncio.run(_run(server, disk, random.Random(seed)))
-    server.kill()
+    directory = tmp_path_factory.mktemp("run")
+    disk = FaultyDisk(shim, directory)
+    with running_on(disk, directory, recorded=True) as server:
+        moments, told = asyncio.run(_run(server, disk, random.Random(seed)))
     return Run(list(read_journal(disk.journal)), moments, told)
 
 
@@ -102,9 +103,7 @@ def _recorded(directory: Path) -> tuple[str, dict[str, str], dict[int, str]]:
     return intact, tasks, events
 
 
-def test_what_was_acknowledged_is_there_after_a_power_cut(
-    run: Run, start_on: StartOn, tmp_path: Path, shim: Path, seed: int
-) -> None:
+def test_what_was_acknowledged_is_there_after_a_power_cut(run: Run, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     assert run.told.wrong == [], f"seed {seed}"
     kinds = {record.kind for record in run.records}

@@ -84,6 +84,10 @@ def test_a_full_disk_stops_neither_what_can_be_read_nor_what_comes_after_it(star
     assert server.log("server.stopped")
 
 
+def _goes_on(client: Client, task_id: str) -> None:
+    until(lambda: "task_resumed" in types(client.events(task_id)), f"{task_id} goes on")
+
+
 def test_a_stop_does_not_wait_for_a_database_that_stays_locked(start: Start) -> None:
     server = start()
     with Client(server.url) as client:
@@ -98,8 +102,7 @@ def test_a_stop_does_not_wait_for_a_database_that_stays_locked(start: Start) -> 
     assert (exit_code, server.log("server.stopped")[0]["exit_code"]) == (0, 0)
     with Client(second.url) as client:
         for task_id in tasks:
-            recorded = types(client.events(task_id))
-            assert [name for name in recorded if name in TERMINAL] == recorded[-1:] == ["task_failed"]
+            _goes_on(client, task_id)
 
 
 def test_cancels_that_wait_for_the_disk_hold_no_worker_and_are_all_answered(start: Start) -> None:

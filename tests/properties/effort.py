@@ -16,6 +16,7 @@ def effort(examples: int) -> settings:
         max_examples=ASKED_FOR or examples,
         derandomize=not ASKED_FOR,
         database=None,  # what one run finds is no reason for the next to take longer
+        stateful_step_count=30,
         deadline=None,  # of a machine that does other things as well
         print_blob=True,
         suppress_health_check=[HealthCheck.too_slow],

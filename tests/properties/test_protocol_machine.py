@@ -13,8 +13,8 @@ from alex_actors.simulation import SimulatedStore
 from tests.properties.effort import effort
 from tests.properties.protocol_machine import ProtocolMachine
 
-EXAMPLES = 60
-"""Of the suite, about six seconds. For more: ``docs/testing.md``."""
+EXAMPLES = 40
+"""Of the suite, about four seconds. For more: ``docs/testing.md``."""
 
 
 @pytest.fixture(scope="module")

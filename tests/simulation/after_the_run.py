@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from alex_actors.agent_protocol import CancelTask, RecordRefused, RecordsMissing, TurnGranted
+from alex_actors.agent_protocol import CancelTask, RecordRefused, RecordsMissing, TurnGranted, _DeadlineReached
 from alex_actors.messages import Message
-from alex_actors.session_protocol import EraseFailed, RequestTurn
+from alex_actors.session_protocol import EraseFailed, RequestTurn, SessionErased
 from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.resumptions import Life
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.simulation.trace import Fact
+from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.simulation.world import Simulation
 from alex_actors.task_store_protocol import Record
-from alex_actors.values import milliseconds_between
+from alex_actors.values import milliseconds_between, timestamp
 from tests.simulation.deleting_clients import REFUSED_MEANWHILE
 
 ONLY_WHAT_IS_WANTED = "Nothing crashes but what the run wants to crash."
@@ -24,6 +25,7 @@ NOT_IN_LINE = "A `parallel` task has its turn as soon as it asks for it, if ther
 FILLED_AT_ONCE = "An agent's actor that hears that records are missing sends them at once."
 IN_TIME = "A task ends when its timeout is over, or the grace after it."
 
+BEGIN = timestamp(EPOCH)
 ONE_MILLISECOND = 1.0
 """Of times as they are recorded: they are rounded."""
 
@@ -93,7 +95,7 @@ class AfterTheRun:
                 owners[entry.what.context.trace_id] = entry.what.context.owner
             if entry.kind == "crashed":
                 deleting = {session: who for session, who in deleting.items() if who != entry.who}
-            elif entry.kind == "handled" and isinstance(entry.what, EraseFailed):
+            elif entry.kind == "handled" and isinstance(entry.what, EraseFailed | SessionErased):
                 deleting.pop(entry.what.context.session, None)
             elif isinstance(entry.what, Fact):
                 fields = entry.what.fields
@@ -107,15 +109,24 @@ class AfterTheRun:
                         seen = f"{fields['task_id']} is confirmed in {session}."
                         self._check(session not in deleting, REFUSED_MEANWHILE, seen, about=(session[1],))
 
-    def look_at_timeouts(self, *, grace: float) -> None:
+    def look_at_timeouts(self, *, grace: float, downtime: float) -> None:
         """Nobody runs longer than he may. Not for runs in which time passes although others could go on."""
         rows = self._raw.execute(
             "SELECT task_id, timeout_seconds, started_at, completed_at FROM tasks WHERE timeout_seconds "
             "AND started_at AND termination_reason IS NOT 'interrupted'"  # that is a process that died
         ).fetchall()
+        told = {
+            entry.what.context.task_id: entry.at
+            for entry in self._trace
+            if entry.kind == "handled" and isinstance(entry.what, _DeadlineReached)
+        }
         for task_id, timeout, started_at, completed_at in rows:
             took = milliseconds_between(started_at, completed_at)
-            if took > (timeout + grace) * 1000 + ONE_MILLISECOND:
+            if task_id in told:
+                late = told[task_id] * 1000 - milliseconds_between(BEGIN, started_at) - (timeout + downtime) * 1000
+                seen = f"{task_id} is told {late / 1000} seconds too late that its {timeout} seconds are over."
+                self._check(late <= ONE_MILLISECOND, IN_TIME, seen, about=(task_id,))
+            if took > (timeout + grace + downtime) * 1000 + ONE_MILLISECOND:
                 crashed = {entry.who for entry in self._trace if entry.kind == "crashed"}
                 seen = f"{task_id} took {took / 1000} seconds; its timeout is {timeout}."
                 self._check(f"AgentActor({task_id})" in crashed, IN_TIME, seen, about=(task_id,))

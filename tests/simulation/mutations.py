@@ -26,6 +26,7 @@ from tests.simulation.chancy_agent import RECORDED_BEFORE_EFFECT
 from tests.simulation.deletion_mutations import DELETIONS
 from tests.simulation.mutation import Mutation, server
 from tests.simulation.original_bug import HandMadeCore
+from tests.simulation.recovery_mutations import KEYS, RECOVERIES
 from tests.simulation.whole_system import ANSWERED, NOT_TOO_MANY, NOT_TOO_MANY_UNFINISHED, TURN_COMES
 
 ORIGINAL_BUG = Mutation(
@@ -360,6 +361,9 @@ MUTATIONS = (
         server(session=sessions.OverlooksTheCrashed, agent=agents.CrashesWhenAsked),
         (NOT_TOO_MANY,),
     ),
+    *RECOVERIES,
+    # Idempotency keys, and owners.
+    *KEYS,
     # What is left behind.
     Mutation(
         "actor left behind",

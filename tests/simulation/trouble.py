@@ -14,11 +14,11 @@ from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.mailbox import acting
 from alex_actors.messages import Message
 from alex_actors.session_actor import SessionActor
-from alex_actors.session_protocol import ClaimKey, ReleaseKey, RequestTurn, TaskEnded, TurnEnded
+from alex_actors.session_protocol import ClaimKey, Confirm, ReleaseKey, RequestTurn, TaskEnded, TurnEnded
 from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.store import disk_error, row_error
 from alex_actors.task_store_actor import TaskStoreActor
-from alex_actors.task_store_protocol import EraseSession, Revoke
+from alex_actors.task_store_protocol import EraseSession, Revoke, TellHistory
 
 if TYPE_CHECKING:
     from alex_actors.simulation.world import Client, Simulation
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 LATEST_KILL = 250
 """The step at which the process dies at the latest: most runs are not much longer."""
+
+TIMES_OF_DEATH = (0.05, 0.5, 8.0)
+"""Virtual seconds after which the process dies, if not at a step: then something has run for some time."""
 
 SOON = 40
 """The steps after which the next process is dead at the latest, if it dies while it takes up what is left."""
@@ -40,12 +43,14 @@ RECOVERING: tuple[type[PooledActor], ...] = (TaskStoreActor, SessionActor, Agent
 """Which of them may crash while a new process takes up what is left."""
 
 COMING_AND_GOING = (RequestTurn, TaskEnded)
+SUBMITTING = (ClaimKey, Confirm, ReleaseKey)
 TOLD: tuple[tuple[float, tuple[tuple[type[Message], ...], ...]], ...] = (
     (0.4, (COMING_AND_GOING, COMING_AND_GOING)),
     (0.8, (COMING_AND_GOING, (Announce,))),
     (0.8, ((Revoke, EraseSession), (Revoke, EraseSession))),
     (0.6, ((TurnEnded,),)),
-    (0.4, ((ClaimKey, ReleaseKey), (ClaimKey, ReleaseKey))),
+    (0.4, (SUBMITTING, SUBMITTING)),
+    (0.8, ((TellHistory,), (TellHistory,))),
 )
 """What actors are made to crash of, one crash after the other, and how often: when agents come and go, and of what
 is lost if it comes twice."""
@@ -82,11 +87,13 @@ class Trouble:
         self._died_at = 0.0
         self._starter: Client[None] | None = None
         self._any = any_
+        self._begun = False
         self._server: SimulatedServer  # from begin() on
 
     def begin(self, server: SimulatedServer) -> None:
         """Let things go wrong from now on."""
         self._server = server
+        self._begun = True
         self._simulation.scheduler.after_step.append(self._perhaps_die)
         if self.crashes_handled:
             self.smooth = False
@@ -103,6 +110,7 @@ class Trouble:
             self.smooth = False
             self._told_crashes, told = decisions.choose(TOLD)
             self._crashes_told = list(told)
+            system.observers.append(self._before_message)
             system.dispatcher.observers.append(self._before_message)
         if decisions.chance(0.6 if self.impatient else 0.2):
             self.smooth = False
@@ -118,7 +126,10 @@ class Trouble:
             self._fail_disk()
         if decisions.chance(0.3):
             self.smooth = False
-            self._dies_at = self._simulation.trace.step + 1 + decisions.pick(LATEST_KILL)
+            if decisions.chance(0.4):
+                self._simulation.timers.call_after(decisions.choose(TIMES_OF_DEATH), self.die)
+            else:
+                self._dies_at = self._simulation.trace.step + 1 + decisions.pick(LATEST_KILL)
             self._dies_again = decisions.choose((0, 0, 1, 2))
 
     def _fail_disk(self) -> None:
@@ -161,7 +172,7 @@ class Trouble:
 
     def after_message(self, _actor: PooledActor) -> None:
         """Have an actor crash with its message handled, and not answered."""
-        if self.crashes_handled and self._simulation.faults.happens(0.03):
+        if self._begun and self.crashes_handled and self._simulation.faults.happens(0.03):
             self.crashes_handled -= 1
             raise InjectedCrash
 

@@ -131,7 +131,7 @@ class WholeSystem:
             look.look_at_promptness(room=self._most >= MANY)
             look.look_at_deletions()
         if not trouble.hurries and not (trouble.killed and trouble.disk_fails):
-            look.look_at_timeouts(grace=GRACE + trouble.downtime)
+            look.look_at_timeouts(grace=GRACE, downtime=trouble.downtime)
         if self._most_unfinished < MANY:
             self._look_at_limit()
 
@@ -190,6 +190,9 @@ class WholeSystem:
         if reply.status == 409:
             detail = reply.json()["detail"]
             self.simulation.check(" 0 unfinished" not in detail, ANSWERED, f"With {reply}.")
+            others = [one for one in self._rows("SELECT task_id, owner FROM tasks") if one[1] != user.owner]
+            told = [task_id for task_id, _ in others if task_id in detail]
+            self.simulation.check(not told, NEVER_MEET, f"{user.owner} is told: {detail}", about=told)
             if "is being deleted" in detail:
                 self._deletes.look_at_refusal(user, f"{session_id}", deletes, f"With {reply}.")
         if reply.status not in (200, 201):

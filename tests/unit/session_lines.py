@@ -154,9 +154,10 @@ class Lines:
         self.dispatcher.run()
         return future
 
-    def admit(self, session_id: SessionId | None = HOME) -> SimulatedFuture:
-        """Have a client ask to make a session without a task."""
-        future = self.dispatcher.post(self.ref, AdmitSession(context=CONTEXT, session_id=session_id))
+    def admit(self, session_id: SessionId | None = HOME, *, places: int = 0) -> SimulatedFuture:
+        """Have a client ask to make a session without a task that is to run."""
+        admit = AdmitSession(context=CONTEXT, session_id=session_id, places=places)
+        future = self.dispatcher.post(self.ref, admit)
         self.dispatcher.run()
         return future
 
@@ -166,7 +167,10 @@ class Lines:
 
     def erased(self, message: EraseSession) -> None:
         """Have the store answer that it is done."""
-        tell(self.ref, SessionErased(context=message.context, session_id=message.session_id, deletion=message.deletion))
+        tell(
+            self.ref,
+            SessionErased(context=message.context, session_id=message.session_id, deletion=message.deletion),
+        )
         self.dispatcher.run()
 
     def settle(self, task: str) -> None:

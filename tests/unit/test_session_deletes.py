@@ -135,8 +135,19 @@ def test_nothing_new_comes_into_it_until_it_is_gone(lines: Lines) -> None:
 def test_a_session_that_is_not_being_deleted_may_be_made(lines: Lines) -> None:
     named, unnamed = lines.admit(), lines.admit(None)
 
-    assert ask_result(named) == HOME
-    assert ask_result(unnamed) not in ("", None, HOME)
+    assert ask_result(named).session_id == HOME
+    assert ask_result(unnamed).session_id not in ("", None, HOME)
+
+
+def test_nobody_else_gets_the_places_of_an_imported_session(lines: Lines) -> None:
+    before = lines.confirm("a")
+    admitted = ask_result(lines.admit(OTHER, places=3))
+    after, none = lines.confirm("b"), ask_result(lines.admit(OTHER))
+
+    assert isinstance(before, Confirmed)
+    assert isinstance(after, Confirmed)
+    assert (admitted.first_place, admitted.incarnation) == (before.place + 1, before.incarnation)
+    assert (after.place, none.first_place) == (before.place + 4, before.place + 5)
 
 
 def test_a_second_deletion_waits_for_the_same_end(lines: Lines) -> None:

@@ -151,6 +151,22 @@ def test_variables_of_other_programs_are_left_alone(sources: Sources) -> None:
     assert settings.server.port == 8080
 
 
+def test_trusted_proxies_are_addresses_and_networks(sources: Sources) -> None:
+    sources.environ = {"ALEX_SERVER__TRUSTED_PROXIES": "192.0.2.7, 10.0.0.0/8,2001:DB8::1"}
+
+    settings = sources.load()
+
+    assert settings.server.trusted_proxies == ("192.0.2.7/32", "10.0.0.0/8", "2001:db8::1/128")
+
+
+@pytest.mark.parametrize("wrong", ["proxy.example.com", "10.0.0.1/8", "192.0.2.7:80", "*"])
+def test_what_is_no_trusted_proxy_is_told_with_what_would_be_right(sources: Sources, wrong: str) -> None:
+    sources.write(f"[server]\ntrusted_proxies = ['{wrong}']\n")
+
+    with pytest.raises(SettingsError, match="a list of addresses and networks, such as"):
+        sources.load()
+
+
 def test_settings_cannot_be_changed(sources: Sources) -> None:
     settings = sources.load()
 

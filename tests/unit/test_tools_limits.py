@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from alex_actors.tools.shell import shell_tool
 from alex_actors.tools.supervisor import MOST, usage
 from alex_actors.values import TaskId
 from tests.unit.tool_limits import MIB, QUOTA, limits, sandbox_of_this_machine
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of all that a command started")
 
 LONG = f"sleep 601.{os.getpid()}"
 SMALL = Quota(file_bytes=MIB, workspace_bytes=MIB, workspace_files=20)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import Publish, PublishDeleted, Topic
 from alex_actors.core import Core
+from alex_actors.dispatchers import Observer
 from alex_actors.mailbox import mailbox_of
 from alex_actors.replies import (
     Awaited,
@@ -108,6 +109,8 @@ class SimulatedRuntime:
         self.invariants = Invariants(simulation=simulation, store=store)
         self.writer.written = self.invariants.written
         self.writer.erased = self.invariants.deleted.erased
+        self.observers: list[Observer] = []
+        """Asked before each message is handled, in each process that is started from now on; may have it crash."""
         self._waits: dict[Wait, None] = {}
         self._streams_end = False
         self._agents_apart = agents_apart
@@ -125,7 +128,7 @@ class SimulatedRuntime:
         self.dispatcher = dispatcher = SimulatedDispatcher(scheduler)
         self.log = log_into(scheduler, heard=lambda: not dispatcher.killed)
         """The log of the process."""
-        self.dispatcher.observers.extend((self._watch, simulation.faults.perhaps_crash))
+        self.dispatcher.observers.extend((self._watch, simulation.faults.perhaps_crash, *self.observers))
         self._agents = AgentLoops(
             simulation=simulation, invariants=self.invariants, agent_for=self._agent_for, log=self.log,
             max_ahead=self._max_ahead, apart=self._agents_apart,

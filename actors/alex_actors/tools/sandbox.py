@@ -71,7 +71,7 @@ def find_sandbox(choice: Choice, *, path: str, hidden: Sequence[Path], processes
     if program is None:
         reason = "the program bwrap is not installed (Debian's package bubblewrap)"
     else:
-        sandbox = Sandbox((*_arguments(program, hidden), *_process_limit(processes, path)))
+        sandbox = Sandbox((*_arguments(program, hidden), *_process_limit(processes)))
         reason = _failure(sandbox, directory)
         if not reason:
             return Found(sandbox, "")
@@ -122,12 +122,12 @@ def _below_system(hidden: Sequence[Path]) -> list[str]:
     return [str(at) for at in directories if at.is_dir() and any(at.is_relative_to(system) for system in _SYSTEM)]
 
 
-def _process_limit(processes: int, path: str) -> list[str]:
+def _process_limit(processes: int) -> list[str]:
     """Return what sets a limit of processes that holds in the sandbox alone; it does not hold for root.
 
     Set outside, it would count all that the server's user runs.
     """
-    program = shutil.which("prlimit", path=path)
+    program = shutil.which("prlimit", path="/usr/bin:/bin")  # one that is there in the sandbox, too
     release = re.match(r"(\d+)\.(\d+)", platform.release())
     if program is None or release is None or (int(release[1]), int(release[2])) < _COUNTS_BY_NAMESPACE:
         return []

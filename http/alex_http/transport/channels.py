@@ -67,7 +67,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         map: dict[int, Any] | None = None,  # noqa: A002 - waitress' name; as above
     ) -> None:
         self.peer = self.client = str(addr[0]) if addr else ""  # macOS has none of a client that is gone already
-        """Who is at the other end, and on whose behalf: by a proxy that is trusted to tell, that is somebody else."""
+        """Who is at the other end, and for whom that asks, if it is a proxy that is trusted to tell."""
         self._quiet_since = server.clock.monotonic()
         self._may_be_quiet = server.limits.header_seconds
         self._asked_since: float | None = None  # when the first byte came that is not answered
