@@ -66,7 +66,6 @@ def _decoded(data: bytes) -> tuple[DocumentIn, PartsIn]:
     64 MiB hold 30,000,000 empty arrays, but 300,000 events at most.
     """
     try:
-        data.decode()
         document, parts = _decode(data), _parts(data)
         _refuse_doubled_parts(data, (parts.session, *_lists(data)))
         for part in (parts.session, *parts.messages, *parts.tasks):

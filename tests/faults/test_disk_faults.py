@@ -16,6 +16,8 @@ from tests.live.client import TERMINAL, Client, types
 from tests.live.process import Json, ServerProcess, run_alex, until
 from tests.live.test_live_errors import assert_problem
 
+pytestmark = pytest.mark.timeout(180)  # a start takes a second of CPU, and there may be little of it
+
 AT_WORK = "Simulate 50 steps of 20 ms"
 DISK_FAULTS = (Fault.FULL, Fault.SYNC_FAILS, Fault.WRITE_TEARS, Fault.WRITE_FAILS)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from alex_actors.store.database import open_writer
 from bench.crash import client_of, until_steps
 from bench.crash_checks import Checks, Told
 from bench.crash_load import Load
@@ -29,6 +30,8 @@ CUTS = 120
 """How many power cuts are tried on the files."""
 STARTS = 2
 """How many of them are followed by the start of a server."""
+pytestmark = pytest.mark.timeout(180)  # a start takes a second of CPU, and there may be little of it
+
 SOON_AFTER = 12
 """Records after a moment by which the power is cut."""
 
@@ -120,6 +123,22 @@ def test_what_was_acknowledged_is_there_after_a_power_cut(run: Run, tmp_path: Pa
                 seen = {one: event["event_type"] for one, event in told.events.get(task_id, {}).items()}
                 assert {one: events.get(one) for one in seen} == seen, f"seed {seed}, cut {number}: {task_id}"
         assert not {one for one, session in tasks.items() if session in told.deleted}, f"seed {seed}, cut {number}"
+
+
+def test_a_first_start_that_a_power_cut_ended_can_be_repeated(run: Run, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    first = run.records[: next(n for n, record in enumerate(run.records) if record.end > run.moments[0].journal)]
+
+    for number in range(len(first)):
+        disk, directory = Disk(), tmp_path / str(number)
+        for record in first[:number]:
+            disk.take(record)
+        directory.mkdir()
+        disk.write_after_cut(directory, chance)
+
+        open_writer(directory / "alex.sqlite3", synchronous="OFF").dispose()
+
+        assert _recorded(directory)[0] == "ok", f"seed {seed}, cut {number}"
 
 
 def test_a_server_goes_on_after_a_power_cut(run: Run, tmp_path: Path, seed: int) -> None:

@@ -189,12 +189,6 @@ def test_what_the_http_parser_refuses_is_a_problem_too(
     assert client.http.get("/ready").status_code == 200
 
 
-def test_what_this_version_cannot_do_is_said(client: Client) -> None:
-    keyed = client.http.post("/api/tasks", json={"task": "Echo x"}, headers={"Idempotency-Key": "one"})
-
-    assert_problem(keyed, 400, "'Idempotency-Key'")
-
-
 @pytest.fixture
 def small(start: Start) -> Iterator[tuple[ServerProcess, Client]]:
     """A server that takes two unfinished tasks, with its client."""

@@ -97,6 +97,7 @@ def test_a_task_that_began_before_one_ahead_of_it_had_ended_is_found() -> None:
     told = _told("task_created", "task_started")
     told.submitted["task-2"], told.sessions["task-2"], told.ids_before["task-2"] = {"task": "y"}, "session", 0
     told.task(_task(status="completed", task_id="task-2"))
+    told.lines["session"] = [TASK, "task-2"]
     order = [("task-2", "task_created"), ("task-2", "task_started"), ("task-2", "task_completed")]
     for event_id, (task_id, name) in enumerate([*order, (TASK, "task_completed")], 3):
         told.event({"event_id": event_id, "event_type": name, "task_id": task_id, "session_id": "session"})

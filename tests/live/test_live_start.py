@@ -51,8 +51,10 @@ def test_it_says_where_it_listens_on_stderr_and_logs_json_on_stdout(start: Start
     logged = [json.loads(line) for line in server.stdout.splitlines()]
     assert logged == server.log()
     events = [line["event"] for line in logged]
-    assert events == ["server.listening", "http.request", "http.request", "server.stopping", "server.stopped"]
-    assert logged[0] | {"url": server.url, "data_dir": str(server.data_dir)} == logged[0]
+    begin, *rest = events
+    assert begin == "tools.sandbox"
+    assert rest == ["server.listening", "http.request", "http.request", "server.stopping", "server.stopped"]
+    assert logged[1] | {"url": server.url, "data_dir": str(server.data_dir)} == logged[1]
     assert {path.name for path in server.data_dir.iterdir()} >= {"alex.sqlite3", "lock", "logs", "workspaces"}
 
 

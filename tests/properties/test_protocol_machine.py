@@ -23,6 +23,7 @@ def store() -> Iterator[SimulatedStore]:
         yield store
 
 
+@pytest.mark.timeout(600)  # what it finds it makes smaller, for minutes if it has to
 def test_the_server_does_what_a_simple_model_of_it_does(
     store: SimulatedStore, record_property: Callable[[str, object], None]
 ) -> None:

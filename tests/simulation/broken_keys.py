@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import Listener, Topic
@@ -122,7 +124,7 @@ class LateWriter(StoreWriter):
             leaving = LeavesTheKeys(inner)
             yield leaving
         if leaving.left.keys:
-            with self._writer.transaction() as inner:
+            with contextlib.suppress(SQLAlchemyError), self._writer.transaction() as inner:
                 inner.write(leaving.left)
 
 

@@ -108,7 +108,7 @@ KEYS = (
     ),
     Mutation(
         "key recorded apart",
-        "A key is recorded in a transaction of its own, and a crash comes between.",
+        "A key is recorded in a transaction of its own, which may fail alone.",
         keys.KeysApart,
         (ONE_PER_KEY, ACTS_ONCE, KEY_WITH_ITS_TASK),
     ),

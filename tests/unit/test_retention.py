@@ -123,6 +123,7 @@ def test_a_session_that_was_forked_keeps_what_it_has_from_the_other(under: Store
     first_look(under)
 
     assert (under.store.task_ids(), sessions(under)) == ([], [HOME])
+    assert under.log.named("retention.failed") == []
 
 
 def test_an_idempotency_key_goes_with_its_task(under: StoreUnderTest) -> None:
@@ -177,6 +178,9 @@ def test_after_a_crash_it_goes_on_once_and_not_at_once(under: StoreUnderTest) ->
     task(under, "old", ago(days=31))
 
     assert under.timers.pending == pending
+    under.dispatcher.advance(SOON)
+    under.run()
+    assert under.store.task_ids() == ["old"]
     under.dispatcher.advance(EVERY)
     under.run()
     assert under.store.task_ids() == []

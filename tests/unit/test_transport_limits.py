@@ -197,6 +197,20 @@ def test_between_two_requests_a_connection_may_be_silent_for_longer(turned: Turn
     assert turned.received(client).count(b"HTTP/1.1 200 OK") == 2
 
 
+def test_after_a_silence_a_request_has_its_time_from_its_first_byte_on(turned: Turned) -> None:
+    turned.bind(Limits(header_seconds=20))
+    client = turned.send(GET)
+    turned.until(lambda: bool(turned.app.environs) and not turned.channels[0].requests)
+
+    turned.later(100)
+    client.sendall(HALF)
+    turned.until(lambda: turned.channels[0].request is not None)
+    turned.later(19)
+    client.sendall(GET[20:])
+
+    turned.until(lambda: len(turned.app.environs) == 2)
+
+
 def test_what_waits_for_its_reply_is_not_overdue_nor_is_half_a_request_behind_it(turned: Turned) -> None:
     turned.bind(Limits(header_seconds=20))
     turned.send(GET.replace(b"small", b"never") + HALF)
@@ -348,6 +362,14 @@ def test_who_comes_with_more_than_there_is_memory_for_is_told_to_come_again(turn
     assert second.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 1\r\n" in second
     assert small.recv(12) == first.recv(12) == b"HTTP/1.1 200"
+
+
+def test_one_request_alone_may_take_more(turned: Turned) -> None:
+    turned.bind(Limits(memory_bytes=10_000))
+
+    turned.send(post(b"x" * LIMIT))
+
+    turned.until(lambda: len(turned.app.environs) == 1)
 
 
 def test_headers_take_of_that_memory_too(turned: Turned) -> None:

@@ -189,3 +189,37 @@ def test_what_may_not_be_read_is_left_out(ordinary_user: Path) -> None:
 
     assert copying.left_out == ["source/secret.txt", "source/closed"]
     assert sorted(content(ordinary_user / "target")) == ["closed", "z.txt"]
+
+
+class Racing(TreeCopy):
+    """Meets somebody who puts a link in the place of a directory, or of a file, once it was looked at."""
+
+    def __init__(self, source: Path, secret: Path) -> None:
+        super().__init__(links=False)
+        self._source = source
+        self._secret = secret
+
+    def _entry(self, name: str, parts: tuple[str, ...], there: int, here: int) -> bool:
+        is_directory = super()._entry(name, parts, there, here)
+        if name == "notes":
+            (self._source / "notes").rename(self._source / "moved")
+            (self._source / "notes").symlink_to(self._secret)
+        return is_directory
+
+    def _file(self, name: str, there: int, here: int) -> bool:
+        if name == "a.txt":
+            (self._source / name).unlink()
+            (self._source / name).symlink_to(self._secret / "key")
+        return super()._file(name, there, here)
+
+
+def test_a_link_that_takes_the_place_of_what_was_looked_at_is_not_followed(
+    source: Path, target: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("of somebody else")
+
+    Racing(source, secret).copy(source, target)
+
+    assert content(target) == {"notes": None}

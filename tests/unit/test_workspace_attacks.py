@@ -27,6 +27,8 @@ from tests.unit.tool_limits import QUOTA, tools_without_a_sandbox
 SECRET = "hunter2"
 TIMES = 100
 """Successes of an operation in a race."""
+MOST = 5_000
+"""Attempts, so that a race that nobody loses ends, too."""
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # as in Linux' fcntl.h
 
 
@@ -105,11 +107,13 @@ def test_a_directory_that_is_swapped_for_a_link_all_the_time_never_leads_out(
     refused = 0
 
     with swapped(root / "d", outside) as swaps:
-        while len(seen) < TIMES or refused < TIMES // 10 or swaps[0] < TIMES:
+        for _ in range(MOST):
             try:
                 seen.append(OPERATIONS[operation](workspace))
             except ToolError:
                 refused += 1
+            if len(seen) >= TIMES and refused >= TIMES // 10 and swaps[0] >= TIMES:
+                break
 
     assert SECRET not in repr(seen)
     assert f"size={len(SECRET)}" not in repr(seen)
@@ -122,14 +126,16 @@ def test_a_walk_and_a_search_never_go_through_a_link_that_takes_a_directorys_pla
     (root / "d" / "sub").mkdir(parents=True)
     (root / "d" / "sub" / "a.txt").write_text("needle")
     workspace, found = Workspace(root), set[int]()
+    searched: list[str] = []
 
     with swapped(root / "d", outside) as swaps:
-        while swaps[0] < 10 * TIMES:
-            found |= {entry.size for _, entry in workspace.walk() if entry.is_file}
-            found.add(run(search_tool(), root, query="needle").count("needle"))
-            assert run(search_tool(), root, query=SECRET) == "No line contains it."
+        while swaps[0] < 10 * TIMES or len(searched) < TIMES:
+            for _ in range(20):
+                found |= {entry.size for _, entry in workspace.walk() if entry.is_file}
+            searched.append(run(search_tool(), root, query=SECRET))
 
-    assert found <= {len("needle"), 0, 1, 2}
+    assert found == {len("needle")}
+    assert set(searched) == {"No line contains it."}
 
 
 def test_a_file_that_is_swapped_for_a_link_all_the_time_is_never_read_nor_written_through(
@@ -141,13 +147,14 @@ def test_a_file_that_is_swapped_for_a_link_all_the_time_is_never_read_nor_writte
     refused = 0
 
     with swapped(root / "d", outside / "a.txt"):
-        while len(seen) < TIMES or refused < TIMES:
+        for _ in range(MOST):
             try:
                 seen.append(workspace.read("d", limit=100).data)
             except ToolError:
                 refused += 1
 
     assert set(seen) == {b"inside"}
+    assert refused
     assert snapshot(outside) == before
 
 
