@@ -8,9 +8,10 @@ Problem
 │   ├── BadFields            a field of the body: unknown, missing, wrong type, out of range
 │   └── BadParameters        a query parameter, or a header: unknown, doubled, out of range
 ├── TokenMissing 401         with WWW-Authenticate
-├── Forbidden 403            the first five are in denials.py, as are TokenMissing and TooManyRequests
+├── Forbidden 403            these are in denials.py, as are TokenMissing and TooManyRequests
 │   ├── ForeignHost          a Host that is not this machine
 │   ├── ForeignOrigin        a page of another site
+│   ├── ForeignSite          the same, by Sec-Fetch-Site
 │   ├── WrongToken           unknown, or revoked
 │   ├── ScopeTooSmall        it may only read
 │   └── NotAdmin             it may not act for another owner

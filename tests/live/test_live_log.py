@@ -119,7 +119,7 @@ def test_an_interrupted_task_is_told_of_at_the_next_start(start: Start) -> None:
         client.running(task["task_id"])
     first.stop()
 
-    second = start()
+    second = start(settings={"AGENTS__RECOVERY": "fail"})
     second.stop()
 
     assert _way(first.log(task_id=task["task_id"]), FACTS) == FACTS

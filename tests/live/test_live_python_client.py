@@ -131,7 +131,7 @@ def test_no_event_is_lost_or_repeated_when_the_server_is_restarted(start: Start,
     port = str(free_port())
     first = start("--port", port)
     with client_of(first) as alex, threads() as pool:
-        texts = ["Simulate 40 steps of 20 ms", "Simulate 500 steps of 20 ms", "Simulate 1 steps of 60 s"]
+        texts = ["Simulate 40 steps of 20 ms", "Simulate 500 steps of 20 ms", "Simulate 1 step of 3 s"]
         tasks = [
             alex.submit(text, session_id="watched", strategy="parallel", max_iterations=1000) for text in texts
         ]
@@ -141,10 +141,10 @@ def test_no_event_is_lost_or_repeated_when_the_server_is_restarted(start: Start,
 
         first.stop(number)
         second = start("--port", port)
-        received = [future.result(SOON) for future in following]
+        received = [future.result(4 * SOON) for future in following]
 
         events = of_session(alex, tasks)
-        assert waiting.result(SOON).termination_reason == "interrupted"
+        assert waiting.result(SOON).status == "completed"
         assert len(events) > 20
         assert received == [events] * FOLLOWERS
         assert second.troubles() == []

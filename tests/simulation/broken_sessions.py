@@ -50,7 +50,7 @@ def _task_to_be(task_id: TaskId, confirmed: Confirmed, new: NewTask, context: Co
         task_id=task_id, session_id=confirmed.session_id, session_key=1, place=confirmed.place,
         created_at=confirmed.confirmed_at, task=new.task, agent_preset=new.agent_preset,
         tool_preset=new.tool_preset, model=new.model, strategy=new.strategy, timeout_seconds=new.timeout_seconds,
-        max_iterations=new.max_iterations, metadata=new.metadata, trace_id=context.trace_id,
+        max_iterations=new.max_iterations, metadata=new.metadata, trace_id=context.trace_id, owner=context.owner,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alex_actors.simulation.deleted_sessions import DELETED, DELETED_BEFORE_TOLD
-from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LEFT
+from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LEFT, RECORDED_BEFORE_TOLD
 from tests.simulation import broken_deletions as deletions
 from tests.simulation.chancy_agent import RECORDED_BEFORE_EFFECT
 from tests.simulation.deleting_clients import REFUSED_MEANWHILE
@@ -15,7 +15,7 @@ DELETIONS = (
         "deletion does not wait",
         "A session is deleted while its agents still stop.",
         server(session=deletions.DoesNotWaitForAgents),
-        (DELETED, RECORDED_BEFORE_EFFECT, NOTHING_LEFT),
+        (DELETED, RECORDED_BEFORE_EFFECT, RECORDED_BEFORE_TOLD, NOTHING_LEFT),
     ),
     Mutation(
         "deletion cancels nobody",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alex_actors.simulation.world import Client, Simulation
     from tests.simulation.http_clients import SimulatedServer
 
-LATEST_KILL = 250
+LATEST_KILL = 150
 """The step at which the process dies at the latest: most runs are not much longer."""
 
 TIMES_OF_DEATH = (0.05, 0.5, 8.0)
@@ -50,6 +50,7 @@ TOLD: tuple[tuple[float, tuple[tuple[type[Message], ...], ...]], ...] = (
     (0.8, ((Revoke, EraseSession), (Revoke, EraseSession))),
     (0.6, ((TurnEnded,),)),
     (0.4, (SUBMITTING, SUBMITTING)),
+    (0.2, (SUBMITTING,)),
     (0.8, ((TellHistory,), (TellHistory,))),
 )
 """What actors are made to crash of, one crash after the other, and how often: when agents come and go, and of what
@@ -181,6 +182,15 @@ class Trouble:
     def die(self) -> None:
         """Have the process end after this step: something of which there is only one cannot go on."""
         self._dies_at = 0
+
+    def perhaps_die_at_last(self) -> bool:
+        """Have the process end with all that hangs, in some of the runs. Returns whether it does."""
+        dies = self._any and self._decisions.chance(0.25)
+        if dies:
+            self.smooth = False
+            self._dies_again = self._decisions.choose((0, 0, 1))
+            self.die()
+        return dies
 
     def _perhaps_die(self) -> None:
         """Kill the process where it stands, also while it starts, and have it started again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ from tests.simulation.watches import Watches
 
 if TYPE_CHECKING:
     from alex_actors.ports import Agent
+    from alex_actors.simulation.world import Client
+    from tests.simulation.keyed_clients import Key
 
 WORK, ONCE, PAY = "What is 2 + 2?", "Say it once.", "Pay what is due."
 """What tasks are about: what an agent does that goes on after a restart, one that cannot, and the server's own."""
@@ -73,6 +76,7 @@ class WholeSystem:
         self.decisions = decisions = simulation.decisions
         self.store = store
         self._answered: set[str] = set()
+        self._twins: list[Client[None]] = []
         self._trouble = trouble = Trouble(simulation, any_=faults)
         if trouble.crashes_handled:
             core = telling(core, trouble.after_message)
@@ -106,6 +110,13 @@ class WholeSystem:
         names = NAMES[: self.decisions.choose((3, 1, 2, 3))]
         clients = [self.simulation.client(name, partial(self._visit, name)) for name in names]
         watchers = [watcher for client in clients for watcher in client.result()]
+        for twin in self._twins:
+            twin.result()
+        if self._trouble.perhaps_die_at_last():
+            self.simulation.sleep(0.5)
+            self._await_server()
+            self.simulation.sleep(6.0)  # it goes on, and not all goes well
+            self._await_server()
         self.simulation.faults.calm = True
         self.simulation.hurry(0.0)
         self._end_all()
@@ -177,9 +188,21 @@ class WholeSystem:
             "multitask_strategy": decisions.choose(STRATEGIES),
             "timeout_seconds": decisions.choose((None, None, 1.0, 30.0, 86_400.0)),
         }
-        key, headers, expected = None, {}, {201, 409, 429}
+        key = None
         if self._keyed and decisions.chance(self._keyed):
             key, body = self._keys.key_for(user.owner, body)
+            if decisions.chance(0.5):  # somebody has pressed a button twice
+                twin = partial(self._submit_twin, user, key, body)
+                self._twins.append(self.simulation.client(f"{self.simulation.scheduler.speaker}'s twin", twin))
+        return self._submit_this(user, key, body)
+
+    def _submit_twin(self, user: User, key: Key, body: Mapping[str, Any]) -> None:  # Any: JSON
+        with contextlib.suppress(ConnectionLost):
+            self._submit_this(user, key, body)
+
+    def _submit_this(self, user: User, key: Key | None, body: Mapping[str, Any]) -> str | None:  # Any: JSON
+        headers, expected = {}, {201, 409, 429}
+        if key is not None:
             headers, expected = {"HTTP_IDEMPOTENCY_KEY": key[1]}, {200, 201, 409, 422, 429}
         session_id: str | None = body["session_id"]
         deletes = self._deletes.before(user, session_id)

@@ -14,6 +14,7 @@ from alex_actors.values import Context
 from alex_http.transport import CannotListen
 from alex_http.transport.channels import Channel
 from alex_http.transport.loops import LoopName
+from alex_http.transport.parser import Parser
 from alex_http.wire import SubmitIn
 from tests.unit.fake_runtime import CATALOG
 from tests.unit.running_server import LIMIT, LOOPS, POST, TASK, Reply, Running, bind, exchange, rest, running
@@ -252,7 +253,7 @@ def test_the_loop_leaves_a_connection_alone_until_its_worker_falls_behind() -> N
     near, far = socket.socketpair()
     channel = Channel(server._listener, near, ("127.0.0.1", 1), server._listener.adj, map={})
 
-    channel.requests = [object()]
+    channel.requests = [Parser(server._listener.adj)]
     channel.total_outbufs_len = 1
     sending = channel.writable()
     channel.behind = True
