@@ -51,7 +51,7 @@ class ResearchAgent:
     async def run(
         self,
         task: Task,
-        history: Sequence[AnyEvent],  # noqa: ARG002 - what a resumed task has on record: this one starts anew
+        history: Sequence[AnyEvent],  # noqa: ARG002 - empty: it does not say `resumes = True`
     ) -> AsyncGenerator[AgentYield, None]:
         """Ask the sources, then the model."""
         yield TaskAnalysis(action_name="Research", goal=task.task)
