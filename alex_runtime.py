@@ -28,7 +28,7 @@ from alex_actors.ids import TimeOrderedIds
 from alex_actors.log import Log
 from alex_actors.loop_thread import LoopThread
 from alex_actors.message_log import MessageLog
-from alex_actors.models import OFFLINE, OfflineModel
+from alex_actors.models import OfflineModel
 from alex_actors.ports import Tool
 from alex_actors.redact import Redactor
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
@@ -39,14 +39,13 @@ from alex_actors.timers import ThreadTimers
 from alex_actors.tools import Quota, ShellCommands, ShellLimits, Toolbox, built_in_tools, find_sandbox
 from alex_actors.workspaces import WorkspaceKeeper
 from alex_config import Settings
-from alex_http.access import Access
 from alex_http.app import create_app
-from alex_http.catalog import Catalog
 from alex_http.command_line import CANNOT_START, commands, say
+from alex_http.configured import access_of, catalog_of, limits_of
 from alex_http.operations import PROBES, http_health
-from alex_http.refusals import BodyLimits, Refusals
+from alex_http.refusals import Refusals
 from alex_http.shutdown import Shutdown
-from alex_http.transport import Limits, Server
+from alex_http.transport import Server
 from alex_http.transport.server import FEED_READERS
 
 __version__ = "0.1.0"
@@ -93,7 +92,7 @@ class System:
         return self._start_server()
 
     def _open_store(self) -> None:
-        """The database, and the thread of the actor that writes it; the timers; who copies and removes workspaces."""
+        """The database, and the thread of the actor that writes it; timers; who copies and removes workspaces."""
         settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
         # Each of the server's threads, the probes' and the streams' among them; the store actor; the workspaces.
@@ -199,18 +198,14 @@ class System:
             ready=lambda: not shutdown.requested and health.store_failure() is None,
         )
         http, max_body = settings.server, settings.server.max_body_bytes
-        access = Access(
-            tokens=self._data.tokens, host=http.host, allowed_hosts=http.allowed_hosts,
-            cors_origins=http.cors_origins, requests_per_minute=settings.limits.requests_per_minute,
-            clock=self._clock, log=self._log,
-        )  # fmt: skip
+        access = access_of(settings, tokens=self._data.tokens, clock=self._clock, log=self._log)
         app = create_app(
-            runtime=runtime, access=access, catalog=_catalog(settings), ids=self._ids, clock=self._clock,
+            runtime=runtime, access=access, catalog=catalog_of(settings), ids=self._ids, clock=self._clock,
             log=self._log, version=__version__, max_body=max_body, max_import=http.max_import_bytes,
         )  # fmt: skip
         server = Server(
             app=app, refuse=Refusals(ids=self._ids, log=self._log, origins=access.origins),
-            limits=_limits(settings), probes=PROBES,
+            limits=limits_of(settings), probes=PROBES,
             host=http.host, port=http.port, clock=self._clock, log=self._log, workers=http.threads,
             connections=http.max_connections, streams=settings.limits.max_streams,
             streams_per_address=settings.limits.max_streams_per_client, max_body=max_body,
@@ -218,31 +213,6 @@ class System:
         )  # fmt: skip
         self._stops.callback(server.close)
         return server
-
-
-def _limits(settings: Settings) -> Limits:
-    http, timeouts = settings.server, settings.timeouts
-    return Limits(
-        header_bytes=http.max_header_bytes,
-        url_bytes=http.max_url_bytes,
-        body_of=BodyLimits(usual=http.max_body_bytes, of_import=http.max_import_bytes),
-        memory_bytes=http.max_request_memory_bytes,
-        header_seconds=timeouts.request_headers_seconds,
-        body_seconds=timeouts.request_body_seconds,
-        connections_per_address=settings.limits.max_connections_per_client,
-        trusted_proxies=http.trusted_proxies,
-    )
-
-
-def _catalog(settings: Settings) -> Catalog:
-    return Catalog(
-        agent_presets=tuple(settings.presets.agents),
-        tool_presets=tuple(settings.presets.tools),
-        models=(OFFLINE,),
-        tool_preset=settings.tools.preset,
-        model=OFFLINE,
-        max_iterations=settings.agents.max_iterations,
-    )
 
 
 def _open_log(settings: Settings, data: DataDirectory) -> Log:

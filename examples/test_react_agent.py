@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -86,5 +88,33 @@ def test_a_tool_that_hangs_is_stopped_with_its_task(simulation: Explorer, store:
 
         assert task.termination_reason == "timeout"
         assert tool.running == 0
+
+    simulation.explore(scenario, seeds=50)
+
+
+def test_what_must_not_be_done_twice_is_not_when_the_process_is_killed(
+    simulation: Explorer, store: SimulatedStore
+) -> None:
+    async def pay(_arguments: Mapping[str, Any]) -> str:  # Any: JSON, as the model wrote it
+        await asyncio.sleep(2)
+        return "paid"
+
+    def scenario(sim: Simulation) -> None:
+        model = ScriptedModel([tool_call("pay", euros=5), "It is done.", "It is done."])
+        tool = FakeTool("pay", pay, repeatable=False)
+        agent = react_agent(model=model, tools=[tool], clock=sim.clock)
+        system = SimulatedRuntime(sim, store=store, agent_for=lambda _task: agent)
+        task = system.submit("Pay the bill.")
+
+        sim.sleep(sim.decisions.between(0.5, 3))
+        system.kill()
+        system.start()
+        events = [event.event_type for event in system.follow(TaskTopic(task.task_id))]
+        system.settle()
+
+        assert events[-1] == "task_completed"
+        assert len(tool.calls) == 1
+        if "task_resumed" in events:  # the tool was at work
+            assert "Whether it had its effect is not known" in model.asked[-1].messages[-1].content
 
     simulation.explore(scenario, seeds=50)

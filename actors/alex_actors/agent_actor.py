@@ -351,8 +351,8 @@ class AgentActor(PooledActor):
         self._answered = max(self._answered, count)
         end_answered = self._progress.ended and not self._unanswered
         if self._run is not None:
-            # The run knows of neither what was recorded before it nor the end. With the end counted, an agent whose
-            # last words are discarded would take them for committed, and go on.
+            # The run knows of neither what was recorded before it nor the end. With the end counted, an agent
+            # whose last words are discarded would take them for committed, and go on.
             self._run.committed(self._answered - self._recorded_before - int(end_answered))
         if end_answered:
             self._tell_task_ended(self._progress.status)

@@ -104,8 +104,8 @@ class Agent(Protocol):
     """Does the work of tasks. One object serves many tasks at once: what is a task's own lives in ``run``.
 
     One with an attribute ``resumes`` that is True goes on, after the server was down, from the history that
-    ``run`` is given. The tasks of any other end as ``interrupted`` then: what it had done is not known, and must not be
-    done twice.
+    ``run`` is given. The tasks of any other end as ``interrupted`` then: what it had done is not known, and must
+    not be done twice.
     """
 
     def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:

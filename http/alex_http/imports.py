@@ -148,6 +148,8 @@ class _Reading:
         yield from self._faults_of_moment("exported_at", self._document.exported_at)
         yield from self._faults_of_moment("session.created_at", session.created_at)
         yield from self._faults_of_moment("session.updated_at", session.updated_at)
+        if session.updated_at < session.created_at:
+            yield FieldError("session.updated_at", "is before created_at")
         if len(self._numbers) < len(self._document.tasks):
             yield FieldError("tasks", "have the same task_id twice")
 

@@ -15,7 +15,6 @@ from alex_http.exchange import Request
 from alex_http.query import Query
 from alex_http.wire import EmptyIn
 
-
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 

@@ -26,6 +26,7 @@ from tests.simulation.chancy_agent import RECORDED_BEFORE_EFFECT
 from tests.simulation.deletion_mutations import DELETIONS
 from tests.simulation.mutation import Mutation, server
 from tests.simulation.original_bug import HandMadeCore
+from tests.simulation.paying_agent import EFFECT_ONCE
 from tests.simulation.recovery_mutations import KEYS, RECOVERIES
 from tests.simulation.whole_system import ANSWERED, NOT_TOO_MANY, NOT_TOO_MANY_UNFINISHED, TURN_COMES
 
@@ -49,7 +50,7 @@ MUTATIONS = (
         "create answered before commit",
         "A submit is answered, and the agent started, before the task is committed.",
         server(store=stores.AnswersCreateFirst),
-        (RECORDED_FIRST, NOTHING_LOST, ANSWERED),
+        (RECORDED_FIRST, NOTHING_LOST, ANSWERED, IN_LINE),
     ),
     Mutation(
         "nobody settles",
@@ -190,7 +191,7 @@ MUTATIONS = (
         "checkpoint passed early",
         "An agent goes on after a checkpoint before the last of what it said is committed.",
         agents.RunsAhead,
-        (RECORDED_BEFORE_EFFECT,),
+        (RECORDED_BEFORE_EFFECT, EFFECT_ONCE),
     ),
     Mutation(
         "repeats recorded twice",
@@ -320,7 +321,7 @@ MUTATIONS = (
         "recovery forgets tasks",
         "What a process that was killed left unfinished stays so.",
         stores.ForgetsItsTasks,
-        (TURN_COMES, NOTHING_LOST, ONE_END, IN_LINE, ASKED_FOR, DELETED),
+        (GOES_ON, ALL_LOGGED, TURN_COMES, NOTHING_LOST, ONE_END, IN_LINE, ASKED_FOR, DELETED),
     ),
     Mutation(
         "revoke not said again",

@@ -17,7 +17,7 @@ RECOVERIES = (
         "agent starts from scratch",
         "An agent that goes on after a restart is given nothing of what is recorded.",
         server(agent=recoveries.StartsFromScratch),
-        (GOES_ON,),
+        (GOES_ON, NOTHING_LOST),
     ),
     Mutation(
         "started again",

@@ -94,6 +94,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("session.created_at", "2026-11-22T12:00:00Z", "session.created_at"),
     ("session.created_at", "2026-02-30T12:00:00.000000Z", "session.created_at"),
     ("session.updated_at", "9999-12-31T23:59:59.999999Z", "session.updated_at"),
+    ("session.updated_at", "2026-11-22T11:59:59.999999Z", "session.updated_at"),
     ("session.owner", "ada", "session.owner"),
     ("session.session_key", 1, "session.session_key"),
     ("session.metadata", {"a": 1}, "session.metadata[...]"),

@@ -326,7 +326,7 @@ def test_a_reply_is_a_stream_once_or_waits() -> None:
 
 
 def test_reminders_come_in_order_within_a_tick_of_their_time_and_not_before() -> None:
-    reminders = Reminders()
+    reminders: Reminders[Hold] = Reminders()
     holds = [Hold(Connection()) for _ in range(300)]
     times = [1000.0 + (number * 7 % 300) * 0.013 for number in range(300)]
     for hold, at in zip(holds, times, strict=True):
@@ -345,7 +345,7 @@ def test_reminders_come_in_order_within_a_tick_of_their_time_and_not_before() ->
 
 
 def test_a_reminder_that_is_dropped_does_not_come_and_is_not_kept() -> None:
-    reminders = Reminders()
+    reminders: Reminders[Hold] = Reminders()
     first, second, never = (Hold(Connection()) for _ in range(3))
     reminders.add(first, 5.0)
     reminders.add(second, 5.0)
@@ -361,7 +361,7 @@ def test_a_reminder_that_is_dropped_does_not_come_and_is_not_kept() -> None:
 
 
 def test_no_reminder_is_due_before_there_is_one() -> None:
-    reminders = Reminders()
+    reminders: Reminders[Hold] = Reminders()
 
     assert (reminders.next(), reminders.due(1e9), len(reminders)) == (math.inf, [], 0)
 

@@ -1,0 +1,56 @@
+"""What the settings make of the HTTP layer: who may come in, what there is to choose from, how much is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from alex_actors.models import OFFLINE
+from alex_actors.ports import Clock
+from alex_config import Settings
+from alex_http.access import Access
+from alex_http.catalog import Catalog
+from alex_http.refusals import BodyLimits
+from alex_http.transport import Limits
+
+
+def access_of(settings: Settings, *, tokens: Path, clock: Clock, log: FilteringBoundLogger) -> Access:
+    """Return who may come in; ``tokens`` is their file."""
+    http = settings.server
+    return Access(
+        tokens=tokens,
+        host=http.host,
+        allowed_hosts=http.allowed_hosts,
+        cors_origins=http.cors_origins,
+        requests_per_minute=settings.limits.requests_per_minute,
+        clock=clock,
+        log=log,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return how large requests may be, and how long they may take."""
+    http, timeouts = settings.server, settings.timeouts
+    return Limits(
+        header_bytes=http.max_header_bytes,
+        url_bytes=http.max_url_bytes,
+        body_of=BodyLimits(usual=http.max_body_bytes, of_import=http.max_import_bytes),
+        memory_bytes=http.max_request_memory_bytes,
+        header_seconds=timeouts.request_headers_seconds,
+        body_seconds=timeouts.request_body_seconds,
+        connections_per_address=settings.limits.max_connections_per_client,
+        trusted_proxies=http.trusted_proxies,
+    )
+
+
+def catalog_of(settings: Settings) -> Catalog:
+    """Return the presets and models that there are."""
+    return Catalog(
+        agent_presets=tuple(settings.presets.agents),
+        tool_presets=tuple(settings.presets.tools),
+        models=(OFFLINE,),
+        tool_preset=settings.tools.preset,
+        model=OFFLINE,
+        max_iterations=settings.agents.max_iterations,
+    )
