@@ -19,10 +19,11 @@ from alex_actors.replies import KeyReused, Repeated, SubmitReply
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import ClaimKey, Confirm, ConfirmReply, ReleaseKey, Settle, Settled
+from alex_actors.store.erasing import Erasure
 from alex_actors.store.writer import Batch, StoreWriter, Transaction
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.tasks import KEYS_ARE_KEPT, IdempotencyKey, NewTask
-from alex_actors.values import LOCAL_OWNER, Context, TaskId, before, timestamp
+from alex_actors.values import LOCAL_OWNER, Context, SessionName, TaskId, before, timestamp
 
 # Submits.
 
@@ -110,6 +111,9 @@ class LeavesTheKeys(Transaction):
         self.left.keys, batch.keys = batch.keys, []
         self.left.keys_until = batch.keys_until
         self._inner.write(batch)
+
+    def erase(self, session: SessionName, *, trace_id: str) -> Erasure | None:
+        return self._inner.erase(session, trace_id=trace_id)
 
 
 class LateWriter(StoreWriter):

@@ -16,7 +16,7 @@ from alex_actors.simulation.invariants import (
     RECORDED_BEFORE_TOLD,
     RECORDED_FIRST,
 )
-from alex_actors.simulation.resumptions import ALL_LOGGED, NOTHING_LOST
+from alex_actors.simulation.resumptions import ALL_LOGGED, GOES_ON, NOTHING_LOST
 from tests.simulation import broken_agents as agents
 from tests.simulation import broken_sessions as sessions
 from tests.simulation import broken_stores as stores

@@ -96,6 +96,7 @@ class Trouble:
         self._server = server
         self._begun = True
         self._simulation.scheduler.after_step.append(self._perhaps_die)
+        server.system.observers.append(self._before_message)  # of the processes after the first
         if self.crashes_handled:
             self.smooth = False
         if self._any and self._decisions.chance(0.75):
@@ -111,7 +112,6 @@ class Trouble:
             self.smooth = False
             self._told_crashes, told = decisions.choose(TOLD)
             self._crashes_told = list(told)
-            system.observers.append(self._before_message)
             system.dispatcher.observers.append(self._before_message)
         if decisions.chance(0.6 if self.impatient else 0.2):
             self.smooth = False
@@ -189,6 +189,8 @@ class Trouble:
         if dies:
             self.smooth = False
             self._dies_again = self._decisions.choose((0, 0, 1))
+            if self._decisions.chance(0.3):
+                self._told_crashes, self._crashes_told = 0.8, [(TellHistory,), (TellHistory,)]
             self.die()
         return dies
 

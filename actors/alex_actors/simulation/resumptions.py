@@ -31,7 +31,6 @@ UNCHANGED = "What is recorded stays as it is, whatever process comes after."
 STARTED, RESUMED = EVENT_TYPES[TaskStarted], EVENT_TYPES[TaskResumed]
 TERMINAL_TYPES = frozenset(EVENT_TYPES[event] for event in TERMINAL)
 RECOVERED = "task.recovered"
-STORE_ACTOR = "TaskStoreActor"
 STATUS = "SELECT task_id, status FROM tasks ORDER BY place"
 EVENTS = (
     "SELECT event_id, event_type, body FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id"
@@ -178,7 +177,7 @@ class Resumptions:
             for entry in itertools.islice(self._trace, life.begun, until):
                 if isinstance(entry.what, Fact) and entry.what.name == RECOVERED:
                     told[entry.what.fields["task_id"]] += 1
-                crashed = crashed or (entry.kind == "crashed" and entry.who == STORE_ACTOR)
+                crashed = crashed or (entry.kind == "crashed" and not entry.who.startswith("AgentActor("))
             seen = f"Found were {life.left}; the log tells of {dict(told)}."
             fine = set(told) <= set(life.left) if crashed else told == Counter(life.left)
             self._check(fine, ALL_LOGGED, seen, about=life.left)
