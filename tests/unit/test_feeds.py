@@ -31,7 +31,7 @@ class Feeding:
             frames=self.frames,
             task_id=None if task_id is None else TaskId(task_id),
             owner=LOCAL_OWNER,
-        session_id=SessionId("s"),
+            session_id=SessionId("s"),
             after=after,
             may_stay=lambda: self.may_stay,
             closed=lambda reason, events: self.closed.append((reason, events)),
