@@ -243,8 +243,9 @@ class SessionActor(PooledActor):
         return SessionDeleting(session_id) if deleting else Admitted(session_id, first, self._incarnation)
 
     def _confirm(self, message: Confirm) -> ConfirmReply:
-        for task_id, status in message.known_ended:
-            if (place := self._lines.find(task_id)) is not None:
+        for owner, task_id, status in message.known_ended:
+            place = self._lines.find(task_id)  # one of that ID that was imported may be another's
+            if place is not None and place.context.owner == owner:
                 self._lines.end(place, status)
         session_id = message.session_id or self._ids.session()
         context = message.context.about(message.task_id, session_id)

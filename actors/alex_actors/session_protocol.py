@@ -9,11 +9,15 @@ import pykka
 from alex_actors.messages import Ask, Tell
 from alex_actors.replies import CancelReply, Deleted, SessionBusy, SessionDeleting, TooManyTasks
 from alex_actors.tasks import Status, Strategy, Task
-from alex_actors.values import SessionId, TaskId, Timestamp, Value
+from alex_actors.values import Owner, SessionId, TaskId, Timestamp, Value
 
 if TYPE_CHECKING:
     from alex_actors.agent_actor import AgentActor
     from alex_actors.session_actor import SessionActor  # noqa: F401 - named in the messages' bases
+
+
+EndedTask: TypeAlias = tuple[Owner, TaskId, Status]
+"""A task that has ended: whose it is, its ID, how."""
 
 
 class Confirmed(Value, frozen=True):
@@ -56,7 +60,7 @@ class Confirm(Ask["SessionActor", ConfirmReply], frozen=True, kw_only=True):
     task_id: TaskId
     session_id: SessionId | None
     strategy: Strategy
-    known_ended: tuple[tuple[TaskId, Status], ...] = ()
+    known_ended: tuple[EndedTask, ...] = ()
     """What the asker has read in the store: a task that a reader may see as ended keeps no session busy."""
     claimed: bool = False
     """Whether the asker has claimed an idempotency key: to be refused if that claim is forgotten."""

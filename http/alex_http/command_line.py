@@ -16,11 +16,11 @@ from alex_actors.tools import SandboxError
 from alex_config import Settings, SettingsError, load
 from alex_http.data_commands import DATA_COMMANDS
 from alex_http.hosts import CannotExpose, check_host
+from alex_http.shutdown import EXIT_CANNOT_START
 from alex_http.token_commands import TOKEN_COMMANDS
 from alex_http.tokens import TokensError, read_tokens
 from alex_http.transport import CannotListen
 
-EXIT_CANNOT_START = 2
 CANNOT_START = (
     SettingsError,
     CannotExpose,

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from types import FrameType
 
 from alex_actors.log import Log
+from alex_actors.store.writer import Superseded
 from alex_actors.text import failure_line
 from alex_http.transport import Server
+
+EXIT_CANNOT_START = 2
+"""There is no server, and none to come before somebody has seen to it: the text of the error says what."""
 
 EXIT_CRASHED = 70
 """EX_SOFTWARE of sysexits.h: a part goes on crashing, and what watches over the server should start it again."""
@@ -43,12 +47,13 @@ class Shutdown:
             server.stop()
 
     def crashed(self, error: BaseException) -> None:
-        """Stop the server, since a part of which there is only one crashes more often than it is restarted.
+        """Stop the server: a part of which there is only one crashes again and again, or it is superseded.
 
         From any thread.
         """
         self._log.critical("server.failed", error=failure_line(error))
-        self.exit_code = EXIT_CRASHED
+        # Another server has the data: to be started again would be to take them back, and so on.
+        self.exit_code = EXIT_CANNOT_START if isinstance(error, Superseded) else EXIT_CRASHED
         self._stop()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

@@ -115,11 +115,10 @@ class AfterTheRun:
             "SELECT task_id, timeout_seconds, started_at, completed_at FROM tasks WHERE timeout_seconds "
             "AND started_at AND termination_reason IS NOT 'interrupted'"  # that is a process that died
         ).fetchall()
-        told = {
-            entry.what.context.task_id: entry.at
-            for entry in self._trace
-            if entry.kind == "handled" and isinstance(entry.what, _DeadlineReached)
-        }
+        told: dict[str, float] = {}  # the first time: one that was told may be told again by the next process
+        for entry in self._trace:
+            if entry.kind == "handled" and isinstance(entry.what, _DeadlineReached):
+                told.setdefault(entry.what.context.task_id, entry.at)
         for task_id, timeout, started_at, completed_at in rows:
             took = milliseconds_between(started_at, completed_at)
             if task_id in told:

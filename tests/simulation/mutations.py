@@ -185,7 +185,7 @@ MUTATIONS = (
         "record answered before commit",
         "The store answers for events before they are committed.",
         server(store=stores.AnswersRecordFirst),
-        (RECORDED_BEFORE_EFFECT, ONE_END, NOTHING_LOST, TURN_COMES, IN_LINE),
+        (RECORDED_BEFORE_EFFECT, ONE_END, NOTHING_LOST, TURN_COMES, IN_LINE, NEVER_FAILED_UNSTARTED),
     ),
     Mutation(
         "checkpoint passed early",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alex_actors.simulation.deleted_sessions import DELETED
-from alex_actors.simulation.invariants import EACH_ONCE, IN_LINE, NOTHING_LEFT, ONE_END
+from alex_actors.simulation.invariants import EACH_ONCE, IN_LINE, NOTHING_LEFT, ONE_END, RECORDED_FIRST
 from alex_actors.simulation.resumptions import ALL_LOGGED, GOES_ON, NOTHING_LOST
 from tests.simulation import broken_keys as keys
 from tests.simulation import broken_recoveries as recoveries
@@ -116,7 +116,7 @@ KEYS = (
         "owners in one line",
         "Sessions of the same ID, of several owners, are one session to the session actor.",
         server(session=keys.MixesOwners),
-        (NEVER_MEET, IN_LINE, DELETED),
+        (NEVER_MEET, IN_LINE, DELETED, RECORDED_FIRST),
     ),
     Mutation(
         "owners in one stream",

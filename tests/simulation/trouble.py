@@ -43,18 +43,20 @@ RECOVERING: tuple[type[PooledActor], ...] = (TaskStoreActor, SessionActor, Agent
 """Which of them may crash while a new process takes up what is left."""
 
 COMING_AND_GOING = (RequestTurn, TaskEnded)
+LOST = (Revoke, EraseSession)
 SUBMITTING = (ClaimKey, Confirm, ReleaseKey)
 TOLD: tuple[tuple[float, tuple[tuple[type[Message], ...], ...]], ...] = (
     (0.4, (COMING_AND_GOING, COMING_AND_GOING)),
     (0.8, (COMING_AND_GOING, (Announce,))),
-    (0.8, ((Revoke, EraseSession), (Revoke, EraseSession))),
+    (0.8, (LOST, LOST)),
+    (0.8, (LOST, LOST)),
     (0.6, ((TurnEnded,),)),
-    (0.4, (SUBMITTING, SUBMITTING)),
-    (0.2, (SUBMITTING,)),
+    (0.3, (SUBMITTING, SUBMITTING)),
+    (0.3, (SUBMITTING,)),
     (0.8, ((TellHistory,), (TellHistory,))),
 )
 """What actors are made to crash of, one crash after the other, and how often: when agents come and go, and of what
-is lost if it comes twice."""
+is lost if it comes twice. Twice in the list is twice as often."""
 
 NEVER = 1_000_000_000
 """A step that no run gets to."""
@@ -108,7 +110,7 @@ class Trouble:
             if decisions.chance(often):
                 self.smooth = False
                 self._crash_later(actor)
-        if decisions.chance(0.4):
+        if decisions.chance(0.6):
             self.smooth = False
             self._told_crashes, told = decisions.choose(TOLD)
             self._crashes_told = list(told)
@@ -188,6 +190,7 @@ class Trouble:
         dies = self._any and self._decisions.chance(0.25)
         if dies:
             self.smooth = False
+            self._simulation.sleep(self._decisions.choose((0.0, 0.6, 2.0)))
             self._dies_again = self._decisions.choose((0, 0, 1))
             if self._decisions.chance(0.3):
                 self._told_crashes, self._crashes_told = 0.8, [(TellHistory,), (TellHistory,)]

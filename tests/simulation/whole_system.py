@@ -36,6 +36,7 @@ WORK, ONCE, PAY = "What is 2 + 2?", "Say it once.", "Pay what is due."
 """What tasks are about: what an agent does that goes on after a restart, one that cannot, and the server's own."""
 
 OTHER_OWNER = Owner("bea")
+BOTH_OWNERS = (LOCAL_OWNER, OTHER_OWNER)
 STRATEGIES = ("enqueue", "enqueue", "parallel", "interrupt", "reject")
 SESSIONS = ("one", "one", "two", None)
 DELETED_SESSIONS = ("one", "one", "two")
@@ -98,9 +99,9 @@ class WholeSystem:
         self._watches = Watches(simulation, store, self._deleted)
         self._deletes = DeletingClients(simulation, store, self.server, self._is_answer)
         self._keys = KeyedClients(simulation, store, self.server)
-        self._deleting = decisions.chance(0.25)  # whether clients delete sessions in this run
+        self._deleting = decisions.chance(0.35)  # whether clients delete sessions in this run
         self._keyed = decisions.choose((0.0, 0.0, 0.2, 0.8))  # how often they submit with an idempotency key
-        self._owners = decisions.choose(((LOCAL_OWNER,), (LOCAL_OWNER,), (LOCAL_OWNER, OTHER_OWNER)))
+        self._owners = decisions.choose(((LOCAL_OWNER,), (LOCAL_OWNER,), (LOCAL_OWNER,), BOTH_OWNERS))
         simulation.always(NOT_TOO_MANY, lambda: len(runs) <= most)
 
     # What clients do.
@@ -177,6 +178,10 @@ class WholeSystem:
     def _delete(self, user: User) -> None:
         """Delete a session, perhaps while others do things with it; or make one."""
         session_id = self.decisions.choose(DELETED_SESSIONS)
+        if self.decisions.chance(0.4):
+            body = {"task": WORK, "session_id": session_id}
+            twin = partial(self._submit_twin, user, None, body)
+            self._twins.append(self.simulation.client(f"{self.simulation.scheduler.speaker}'s twin", twin))
         do = self._deletes.make if self.decisions.chance(0.2) else self._deletes.delete
         do(user, session_id)
 
@@ -196,7 +201,7 @@ class WholeSystem:
                 self._twins.append(self.simulation.client(f"{self.simulation.scheduler.speaker}'s twin", twin))
         return self._submit_this(user, key, body)
 
-    def _submit_twin(self, user: User, key: Key, body: Mapping[str, Any]) -> None:  # Any: JSON
+    def _submit_twin(self, user: User, key: Key | None, body: Mapping[str, Any]) -> None:  # Any: JSON
         with contextlib.suppress(ConnectionLost):
             self._submit_this(user, key, body)
 

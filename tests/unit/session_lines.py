@@ -16,6 +16,7 @@ from alex_actors.session_protocol import (
     Confirmed,
     ConfirmReply,
     DeleteSession,
+    EndedTask,
     RequestTurn,
     SessionErased,
     Settle,
@@ -104,7 +105,7 @@ class Lines:
         strategy: Strategy = "enqueue",
         *,
         session_id: SessionId | None = HOME,
-        known_ended: tuple[tuple[TaskId, Status], ...] = (),
+        known_ended: tuple[EndedTask, ...] = (),
     ) -> ConfirmReply:
         confirm = Confirm(
             context=CONTEXT,

@@ -162,6 +162,7 @@ def test_a_key_survives_a_restart(server: Server, tmp_path: Path) -> None:
 
 def test_a_key_is_free_again_after_a_day_and_its_row_is_gone(server: Server) -> None:
     submit(server)()
+    submit(server, key=IdempotencyKey("never used again", "body"))()
     server.dispatcher.run()
     server.dispatcher.clock.advance_to(KEYS_ARE_KEPT.total_seconds() - 1)
     within = submit(server)()

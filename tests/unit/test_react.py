@@ -323,16 +323,25 @@ def test_a_run_that_is_cut_at_any_event_and_resumed_is_the_same_run(tmp_path: Pa
     resume_everywhere(tmp_path, ScriptedModel(one_by_one), toolbox(RecordingTool("upper", upper)))
 
 
-def test_a_turn_whose_later_calls_were_not_recorded_is_completed_without_them(tmp_path: Path) -> None:
-    model = ScriptedModel(two_then_one_then_answer)
+def test_a_turn_whose_later_calls_were_not_recorded_is_completed_and_the_model_told(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def answers(messages: Sequence[Message]) -> ModelReply:
+        told.extend(message.content for message in messages[2:] if message.role == "user")
+        return two_then_one_then_answer(messages)
+
+    model = ScriptedModel(answers)
     tool = RecordingTool("upper", upper)
     whole = run(make_react(model, toolbox(tool), tmp_path), TASK)
     first_result = names(whole.events).index("ToolCallComplete") + 1
+    told_uninterrupted = list(told)
 
     resumed = run(make_react(model, toolbox(tool), tmp_path), TASK, whole.events[:first_result])
 
     assert resumed.events[0] == IterationComplete(iteration=1, tokens_used=5, tools_run=1)
     assert resumed.answer == Answer("A A B")
+    assert told_uninterrupted == []
+    assert "1 of them were not run" in told[0]
     check_counters([*whole.events[:first_result], *resumed.events])
 
 

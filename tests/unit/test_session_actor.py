@@ -10,7 +10,7 @@ from alex_actors.agent_protocol import TurnGranted
 from alex_actors.replies import AlreadyEnded, SessionBusy, TooManyTasks
 from alex_actors.session_protocol import Confirmed
 from alex_actors.simulation.virtual_time import EPOCH
-from alex_actors.values import SessionId, TaskId, timestamp
+from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId, timestamp
 from tests.unit.protocol_system import CONTEXT, ask_result
 from tests.unit.session_lines import HOME, Lines
 
@@ -76,16 +76,25 @@ def test_reject_waits_for_an_agent_whose_end_is_recorded_but_that_has_not_stoppe
 def test_a_task_that_a_reader_has_seen_ended_keeps_no_session_busy(lines: Lines) -> None:
     lines.enter("a")
 
-    answer = lines.confirm("b", "reject", known_ended=((TaskId("a"), "completed"),))
+    answer = lines.confirm("b", "reject", known_ended=((LOCAL_OWNER, TaskId("a"), "completed"),))
 
     assert isinstance(answer, Confirmed)
+
+
+def test_the_end_of_another_owners_task_of_that_id_ends_nothing_here(lines: Lines) -> None:
+    lines.enter("a")
+
+    answer = lines.confirm("b", "reject", known_ended=((Owner("ada"), TaskId("a"), "failed"),))
+
+    assert isinstance(answer, SessionBusy)
+    assert lines.cancel("a").done is False
 
 
 def test_what_a_reader_has_seen_answers_the_cancels_that_wait_for_it(lines: Lines) -> None:
     lines.enter("a")
     cancel = lines.cancel("a")
 
-    lines.confirm("b", "reject", known_ended=((TaskId("a"), "failed"),))
+    lines.confirm("b", "reject", known_ended=((LOCAL_OWNER, TaskId("a"), "failed"),))
     lines.end("a", "failed")
 
     assert ask_result(cancel) == AlreadyEnded("failed")

@@ -12,7 +12,7 @@ from alex_actors.events import TaskAnalysis, TaskCancelled, TaskStarted
 from alex_actors.replies import Tasks
 from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.tasks import Status
-from alex_actors.values import SessionId, TaskId, Timestamp, timestamp
+from alex_actors.values import LOCAL_OWNER, SessionId, TaskId, Timestamp, timestamp
 from tests.unit.protocol_system import CONTEXT
 from tests.unit.store_under_test import COMPLETED, StoreUnderTest
 
@@ -132,7 +132,7 @@ def test_a_task_that_is_not_there_is_none(under: StoreUnderTest) -> None:
 def test_which_of_some_tasks_have_ended(under: StoreUnderTest) -> None:
     ended = under.store.reader.ended([TaskId(name) for name in ("t1", "t2", "t5", "t6", "never")])
 
-    assert dict(ended) == {"t1": "completed", "t2": "cancelled"}
+    assert set(ended) == {(LOCAL_OWNER, "t1", "completed"), (LOCAL_OWNER, "t2", "cancelled")}
 
 
 # Events.

@@ -45,6 +45,10 @@ _UNKNOWN_OUTCOME = (
     "The task was interrupted while this tool ran. Whether it had its effect is not known, and it was not run "
     "again. Look at what is there before you go on."
 )
+_CALLS_LOST = (
+    "The task was interrupted before all of these tool calls had begun: {} of them were not run, and what they were "
+    "is not on record. Ask for them again if they are still needed."
+)
 MAX_ARGUMENTS = 1_000_000
 """Bytes of JSON that a tool call's arguments may be, so that the event that records them is not too large."""
 
@@ -121,6 +125,8 @@ class ReActAgent:
                         yield event
             if state.outcome is not None:
                 conversation.append(tool_message(state.outcome))
+        if turn.lost_calls:
+            conversation.append(Message(role="user", content=_CALLS_LOST.format(turn.lost_calls)))
         if not turn.completed:
             tokens = estimated_tokens(content, calls) if turn.tokens is None else turn.tokens
             yield turns.complete(turn, tokens=tokens)

@@ -49,6 +49,11 @@ class Turn:
         return self.thought is None or (self.thought.tool_call_count > 0 and not self.calls)
 
     @property
+    def lost_calls(self) -> int:
+        """Return how many calls the model wanted that were neither run nor recorded before an interruption."""
+        return 0 if self.thought is None else max(0, self.thought.tool_call_count - len(self.calls))
+
+    @property
     def answer(self) -> str | None:
         """Return the final answer, if this turn gave one."""
         if self.thought is None or self.thought.tool_call_count > 0:

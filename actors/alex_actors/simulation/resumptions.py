@@ -141,10 +141,13 @@ class Resumptions:
         types = [kind for _, kind, _ in rows]
         end = len(rows) - (types[-1] in TERMINAL_TYPES if rows else 0)
         ends = [*(run.begun_with for run in runs[1:]), end][: len(runs)]
-        for run, until in zip(runs, ends, strict=True):
+        for run, following in zip(runs, ends, strict=True):
+            until = following
             own = types[run.begun_with : run.begun_with + 1] if until > run.begun_with else []
             opened = STARTED if run.begun_with == 1 else RESUMED
             self._check(own in ([], [opened]), GOES_ON, f"{task_id}: {', '.join(types)}.", about=about)
+            while until > run.begun_with + 1 and types[until - 1] == RESUMED:
+                until -= 1  # of a process that was killed between that and the agent's start
             recorded = [body for _, _, body in rows[run.begun_with + 1 : until]]
             said = run.said
             whole = run is runs[-1] and types[-1:] == ["task_completed"]
@@ -154,7 +157,7 @@ class Resumptions:
                 seen = f"The agent of {task_id} cannot go on, and did: {', '.join(types)}."
                 self._check(not said and not whole, GOES_ON, seen, about=about)
         if not runs:
-            self._check(end == 1, NOTHING_LOST, f"{task_id}: {types}.", about=about)
+            self._check({*types[1:end]} <= {STARTED, RESUMED}, NOTHING_LOST, f"{task_id}: {types}.", about=about)
         self._look_at_interruption(task_id, runs, rows)
 
     def _look_at_interruption(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from alex_actors.events import RecordedEvent
     from alex_actors.replies import SessionDetail, Sessions, Tasks
+    from alex_actors.session_protocol import EndedTask
     from alex_actors.simulation.world import Simulation
     from alex_actors.store.erasing import Erasure
     from alex_actors.tasks import Status, Task
@@ -258,12 +259,12 @@ class SimulatedReader(StoreReader):
 
     def ended(
         self, task_ids: Collection[TaskId], *, owner: Owner = LOCAL_OWNER
-    ) -> tuple[tuple[TaskId, Status], ...]:
+    ) -> tuple[EndedTask, ...]:
         """Return those of the tasks that have ended."""
         self._look_at(*map(task_resource, task_ids))
         return super().ended(task_ids, owner=owner)
 
-    def last_ended(self, limit: int) -> tuple[tuple[TaskId, Status], ...]:
+    def last_ended(self, limit: int) -> tuple[EndedTask, ...]:
         """Return the tasks that ended last."""
         self._look_at(STORE)
         return super().last_ended(limit)

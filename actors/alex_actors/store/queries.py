@@ -53,10 +53,10 @@ SESSIONS = (
 )
 SESSION_COUNT = select(func.count()).select_from(sessions).where(_my_sessions)
 
-ENDED = select(tasks.c.task_id, tasks.c.status).where(
+ENDED = select(tasks.c.owner, tasks.c.task_id, tasks.c.status).where(
     tasks.c.task_id.in_(bindparam("task_ids", expanding=True)), _my_tasks, tasks.c.status.not_in(UNFINISHED)
 )
-LAST_ENDED = select(tasks.c.task_id, tasks.c.status).where(
+LAST_ENDED = select(tasks.c.owner, tasks.c.task_id, tasks.c.status).where(
     tasks.c.place.in_(
         select(events.c.place)
         .where(events.c.event_type.in_(TERMINAL_TYPES))

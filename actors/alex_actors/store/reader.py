@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from alex_actors.session_protocol import EndedTask
     from alex_actors.tasks import Status, Task
     from alex_actors.values import SessionId, TaskId, Timestamp
 
@@ -45,16 +46,16 @@ class StoreReader:
 
     def ended(
         self, task_ids: Collection[TaskId], *, owner: Owner = LOCAL_OWNER
-    ) -> tuple[tuple[TaskId, Status], ...]:
-        """Return those of the tasks that have ended, with their status."""
+    ) -> tuple[EndedTask, ...]:
+        """Return those of the tasks that have ended, with their owner and status."""
         with self._engine.connect() as connection:
             rows = connection.execute(queries.ENDED, {"task_ids": list(task_ids), "owner": owner})
-            return tuple((row[0], row[1]) for row in rows)
+            return tuple((row[0], row[1], row[2]) for row in rows)
 
-    def last_ended(self, limit: int) -> tuple[tuple[TaskId, Status], ...]:
-        """Return the tasks that ended last, with their status."""
+    def last_ended(self, limit: int) -> tuple[EndedTask, ...]:
+        """Return the tasks that ended last, with their owner and status."""
         with self._engine.connect() as connection:
-            return tuple((row[0], row[1]) for row in connection.execute(queries.LAST_ENDED, {"limit": limit}))
+            return tuple((row[0], row[1], row[2]) for row in connection.execute(queries.LAST_ENDED, {"limit": limit}))
 
     def tasks(
         self,
