@@ -95,6 +95,7 @@ class System:
         """The database, and the thread of the actor that writes it; timers; who copies and removes workspaces."""
         settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
+        self._data.note_database()
         # Each of the server's threads, the probes' and the streams' among them; the store actor; the workspaces.
         readers = open_readers(self._data.database, connections=settings.server.threads + FEED_READERS + 4)
         self._stops.callback(readers.dispose)
@@ -198,14 +199,14 @@ class System:
             ready=lambda: not shutdown.requested and health.store_failure() is None,
         )
         http, max_body = settings.server, settings.server.max_body_bytes
-        access = access_of(settings, tokens=self._data.tokens, clock=self._clock, log=self._log)
+        access = access_of(settings, tokens=self._data.tokens, clock=self._clock)
         app = create_app(
             runtime=runtime, access=access, catalog=catalog_of(settings), ids=self._ids, clock=self._clock,
             log=self._log, version=__version__, max_body=max_body, max_import=http.max_import_bytes,
         )  # fmt: skip
         server = Server(
-            app=app, refuse=Refusals(ids=self._ids, log=self._log, origins=access.origins),
-            limits=limits_of(settings), probes=PROBES,
+            app=app, refuse=Refusals(ids=self._ids, clock=self._clock, log=self._log, origins=access.origins),
+            limits=limits_of(settings, access), probes=PROBES,
             host=http.host, port=http.port, clock=self._clock, log=self._log, workers=http.threads,
             connections=http.max_connections, streams=settings.limits.max_streams,
             streams_per_address=settings.limits.max_streams_per_client, max_body=max_body,

@@ -173,6 +173,7 @@ def adapt(module: Any) -> None:  # a module of tests
             dummy = module.DummyChannel
             dummy.hold, dummy.requests, dummy.last_reply = NoHold(), (), False
             dummy.client = property(lambda channel: channel.addr[0])
+            dummy.scheme = "http"
         case "test_functional":
             module.TcpTests.server = ServerUnderTest
 
@@ -182,7 +183,7 @@ def adapt_server(fake: Any) -> None:  # a class of the tests
     fake.draining, fake.patience, fake.refuse = False, 0.01, staticmethod(as_waitress)
     fake.changed = lambda self, _channel: self.pull_trigger()
     fake.clock, fake.limits, fake.max_body, fake.memory = SystemClock(), Limits(), 2**30, Memory(2**30)
-    fake.proxies = Proxies(())
+    fake.large_memory, fake.proxies = Memory(2**30), Proxies(())
     fake.arrived = fake.departed = fake.expect = lambda _self, _channel: None
 
 

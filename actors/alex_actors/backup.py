@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
 from alex_actors.store.database import OPEN_AS_CREATED, DatabaseError
 from alex_actors.store.looking import looking_at
-from alex_actors.trees import TreeCopy
+from alex_actors.trees import TreeCopy, remove_tree
 from alex_actors.values import Value
 
 if TYPE_CHECKING:
@@ -56,6 +55,9 @@ def back_up(source: Path, target: Path) -> Backup:
     if os.path.lexists(target):
         msg = f"{target} exists. A backup is a new directory: name one that is not there yet."
         raise BackupError(msg)
+    if _is_within(target, source):
+        msg = f"{target} is in the data directory: a backup would contain itself. Name a directory outside of it."
+        raise BackupError(msg)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         with _removed_on_failure(partial):
@@ -73,6 +75,12 @@ def back_up(source: Path, target: Path) -> Backup:
         )
         raise BackupError(msg) from error
     return made
+
+
+def _is_within(target: Path, source: Path) -> bool:
+    """Return whether a backup would be below what it copies, also by way of symbolic links."""
+    resolved = target.parent.resolve() / target.name
+    return any(resolved.is_relative_to(copied.resolve()) for copied in (source, source / WORKSPACES))
 
 
 def _copy(source: Path, target: Path) -> Backup:
@@ -106,6 +114,8 @@ def _copy_database(source: Path, target: Path) -> None:
     """
     target.touch(mode=OPEN_AS_CREATED)
     with looking_at(source) as connection:
+        # SQLite calls it every some milliseconds; Python looks for signals then, as Ctrl-C.
+        connection.set_progress_handler(lambda: 0, 100_000)
         try:
             connection.execute("VACUUM INTO ?", (str(target),))
         except sqlite3.OperationalError as error:  # a damaged source is another kind of error
@@ -150,7 +160,8 @@ def _removed_on_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:  # also if somebody presses Ctrl-C
-        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(path)
         raise
 
 

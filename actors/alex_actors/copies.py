@@ -9,6 +9,13 @@ from alex_actors.projection import Progress
 from alex_actors.tasks import Session, Task
 from alex_actors.values import Value
 
+MOST_MESSAGES = 100_000
+"""Messages that an import may bring, and so those of a session that can be exported.
+
+A message takes hundreds of bytes of memory, and microseconds of the one thread that writes, however short it is:
+64 MiB could have two million. Tasks and events are longer, and so their bytes bound them.
+"""
+
 Role: TypeAlias = Literal["user", "assistant"]
 
 

@@ -98,18 +98,37 @@ class DataDirectory:
         self._check_not_bereft()
 
     def _check_not_bereft(self) -> None:
-        """Refuse a directory whose database is gone: a new one would know of none of the workspaces."""
+        """Refuse a directory whose database is gone: a new one would know of nothing that was there."""
         if self.database.is_file() and self.database.stat().st_size > 0:
+            self.note_database()
             return
         with os.scandir(self.workspaces) as found:
             workspaces = sum(1 for _ in found)
-        if workspaces:
+        if workspaces or self._mark.exists():
             self.release()
-            raise DirectoryError(
-                f"The database {self.database} is missing or empty, but there are workspaces of its sessions in "
-                f"{self.workspaces}. Move it back, or restore a backup. To begin anew, move the workspaces away, "
-                "or choose another directory with --data-dir."
+            there = (
+                f"there are workspaces of its sessions in {self.workspaces}"
+                if workspaces
+                else f"{self._mark.name} says that there was one"
             )
+            raise DirectoryError(
+                f"The database {self.database} is missing or empty, but {there}. Move it back, or restore a "
+                f"backup. To begin anew, move the workspaces and {self._mark} away, or choose another directory "
+                "with --data-dir."
+            )
+
+    def note_database(self) -> None:
+        """Note that there is a database: should it go, no start makes another. Once it is made, and at each start.
+
+        A file of its own, because that is what outlives a power cut; tokens are no sign, they are made before.
+        """
+        with contextlib.suppress(OSError):  # the disk is full: it is noted at the next start
+            self._mark.touch(mode=0o600)
+            _sync(self.path)
+
+    @property
+    def _mark(self) -> Path:
+        return self.path / "database-made"
 
     @property
     def database(self) -> Path:

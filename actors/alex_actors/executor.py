@@ -22,6 +22,7 @@ from alex_actors.ports import (
     Outcome,
     Yielded,
 )
+from alex_actors.projection import MOST_COUNTED, miscounted
 from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.text import failure_line, one_line, text_of
 from alex_actors.values import timestamp
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 LONGEST_ANSWER = 1_000_000
 """Characters of an answer. What an answer is, every page of tasks and of events repeats."""
+
+LONGEST_RECORDED = LONGEST_ANSWER + 64
+"""Characters of an answer as it is recorded: one that was cut has a last line that says so."""
 
 LARGEST_EVENT = 1_048_576
 """Bytes of an event's JSON. What is larger belongs into a file of the workspace."""
@@ -150,6 +154,10 @@ class AsyncioRun:
             msg = f"The agent yielded {type(event).__name__}, which is no event that an agent may yield."
             raise AgentError(msg)
         stamped = stamp_checked(timestamp(self._executor.clock.now()), event)
+        wrong = next(miscounted(event), None)
+        if wrong is not None:
+            msg = f"The agent yielded {stamped.event_type}, whose {wrong!r} is not from 0 to {MOST_COUNTED}."
+            raise AgentError(msg)
         body = self._executor.redactor.body(stamped.body)
         if body is not stamped.body:
             stamped = Stamped(stamped.at, read_back(body), body)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from alex_actors.events import (
+    EVENT_TYPES,
     AnyEvent,
     IterationComplete,
     IterationStart,
@@ -18,8 +21,16 @@ from alex_actors.events import (
 from alex_actors.tasks import Status, Task
 from alex_actors.values import Timestamp, Value
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MOST_COUNTED = 2**53 - 1
 """The largest whole number that every reader of JSON gets right (RFC 8259, section 6); a database holds it too."""
+
+_counts = {
+    event: tuple(field.name for field in msgspec.structs.fields(event) if field.type is int)
+    for event in EVENT_TYPES
+}
 
 
 class Progress(Value, frozen=True):
@@ -84,6 +95,11 @@ def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
             )
         case _:
             return progress
+
+
+def miscounted(event: AnyEvent) -> Iterator[str]:
+    """Yield the fields of an event that count something, and are not from 0 to ``MOST_COUNTED``."""
+    return (name for name in _counts[type(event)] if not 0 <= getattr(event, name) <= MOST_COUNTED)
 
 
 def _counted(before: int, said: int) -> int:

@@ -164,7 +164,7 @@ class WorkspaceTooLarge(Value, frozen=True):
 
 
 class SessionTooLarge(Value, frozen=True):
-    """The session has more than an import may bring: ``limit`` in bytes."""
+    """The session has more than an import may bring: ``limit`` in bytes, or MOST_MESSAGES."""
 
     limit: int
 
@@ -231,8 +231,13 @@ class Runtime(Protocol):
         The reply comes when all is recorded. ``wake`` as in ``cancel``.
         """
 
-    def export(self, session_id: SessionId, *, owner: Owner) -> ExportedSession | SessionTooLarge | None:
-        """Return all that is recorded of a session, as of one moment; None if its owner has none of that ID."""
+    def export(
+        self, session_id: SessionId, *, owner: Owner, most_bytes: int
+    ) -> ExportedSession | SessionTooLarge | None:
+        """Return all that is recorded of a session, as of one moment; None if its owner has none of that ID.
+
+        SessionTooLarge: it has more than ``most_bytes``, or than MOST_MESSAGES, and nothing was loaded.
+        """
 
     def take_in(
         self, brought: BroughtSession, context: Context, *, wake: Callable[[], None]

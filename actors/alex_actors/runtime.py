@@ -72,6 +72,9 @@ LaunchAgent: TypeAlias = Callable[["Task", "pykka.ActorRef[SessionActor]"], None
 MANY = 1000
 """Ends that the session actor may at most not have heard of yet. It hears of one a moment after the commit."""
 
+LARGEST_PAGE = 8 * 1024 * 1024
+"""Bytes of events after which a page has no more: an event may have 1 MiB, and a page a thousand of them."""
+
 CANCEL_MARGIN = 5.0
 """Seconds that a cancel is waited for beyond the grace that its agent has: for the commit of its end."""
 
@@ -269,7 +272,7 @@ class ActorRuntime:
     ) -> tuple[RecordedEvent, ...] | None:
         """Return a task's events with an id above ``after``, in order; None if there is no such task."""
         with self._unavailable():
-            return self._reader.events(task_id, after=after, limit=limit, owner=owner)
+            return self._reader.events(task_id, after=after, limit=limit, most_bytes=LARGEST_PAGE, owner=owner)
 
     def session(self, session_id: SessionId, *, owner: Owner = LOCAL_OWNER) -> SessionDetail | None:
         """Return one session with its tasks."""

@@ -244,8 +244,7 @@ class SessionActor(PooledActor):
 
     def _confirm(self, message: Confirm) -> ConfirmReply:
         for owner, task_id, status in message.known_ended:
-            place = self._lines.find(task_id)  # one of that ID that was imported may be another's
-            if place is not None and place.context.owner == owner:
+            if (place := self._lines.find(task_id)) is not None and place.context.owner == owner:
                 self._lines.end(place, status)
         session_id = message.session_id or self._ids.session()
         context = message.context.about(message.task_id, session_id)

@@ -37,9 +37,6 @@ GuardedBlock: TypeAlias = Callable[[str], AbstractContextManager[None]]
 COPIED_WITHIN = 60.0
 """Seconds that a fork or an import is waited for: a large workspace takes some."""
 
-MOST_EXPORTED = 64 * 1024 * 1024
-"""Bytes of an export: as many as an import may have."""
-
 TRY_AGAIN = "Try again in a moment."
 LOOK_FIRST = "Look whether the session is there before you try again."
 LATE = "The session is not there yet, and will be soon unless something fails. Look whether it is."
@@ -96,10 +93,12 @@ class SessionCopier:
 
         return Awaited(poll, within=COPIED_WITHIN, late=LATE)
 
-    def export(self, session_id: SessionId, *, owner: Owner) -> ExportedSession | SessionTooLarge | None:
-        """Return all that is recorded of a session, as of one moment."""
+    def export(
+        self, session_id: SessionId, *, owner: Owner, most_bytes: int
+    ) -> ExportedSession | SessionTooLarge | None:
+        """Return all that is recorded of a session, as of one moment, unless it has more than an import takes."""
         with self._unavailable(TRY_AGAIN):
-            return self._reader.whole_session(session_id, owner=owner, most_bytes=MOST_EXPORTED)
+            return self._reader.whole_session(session_id, owner=owner, most_bytes=most_bytes)
 
     def take_in(
         self, brought: BroughtSession, context: Context, *, wake: Callable[[], None]

@@ -95,8 +95,7 @@ class TaskStoreActor(PooledActor):
         self._reader = reader  # reading never waits for another program's lock, as the writer does
         self._answers = Answers(reader=reader)
         self._broadcaster = broadcaster
-        self._clock = clock
-        self._timers = timers
+        self._clock, self._timers = clock, timers
         self._workspaces = workspaces
         self._log = log
         self._condition = condition

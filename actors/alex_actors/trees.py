@@ -1,16 +1,18 @@
-"""Copies directories with their files: through no link, within limits, and with the holes of sparse files."""
+"""Copies and removes directories with all that is below them: through no link, and however deep it is."""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-from contextlib import contextmanager, suppress
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+    from types import TracebackType
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO that takes a file's place must not hang.
@@ -23,6 +25,9 @@ CHUNK = 1024 * 1024
 MOST_NAMED = 20
 """Things left out that are remembered by name."""
 
+MOST_OPEN = 50
+"""Directories of a tree that are open at once: a tree may be deeper than files can be open."""
+
 NOT_OPENED = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENODEV)
 """Why a file is left out: it may not be read, or is a link or no file any more."""
 
@@ -30,7 +35,7 @@ _VANISHED = (FileNotFoundError, NotADirectoryError)
 
 
 class TreeTooLarge(Exception):
-    """There is more to copy than is allowed."""
+    """There is more to copy than is allowed, or it is nested too deeply."""
 
 
 class TreeCopy:
@@ -42,15 +47,23 @@ class TreeCopy:
     """
 
     def __init__(
-        self, *, links: bool, most_bytes: int | None = None, most_entries: int | None = None, sync: bool = False
+        self,
+        *,
+        links: bool,
+        most_bytes: int | None = None,
+        most_entries: int | None = None,
+        most_levels: int | None = None,
+        sync: bool = False,
     ) -> None:
         """``links``: whether symbolic links are copied, as links; ``sync``: whether all is on the disk then.
 
-        The limits are for all trees together: bytes of content, and files and directories.
+        The limits are for all trees together: bytes of content, and files and directories; and for each: levels of
+        directories below it.
         """
         self._links = links
         self._most_bytes = most_bytes
         self._most_entries = most_entries
+        self._most_levels = most_levels
         self._sync = sync
         self.files = 0
         self.bytes = 0
@@ -70,24 +83,35 @@ class TreeCopy:
             return
         target.mkdir(mode=0o700)
         self._tree = source.name
-        waiting: list[tuple[str, ...]] = [()]
-        while waiting:
-            parts = waiting.pop()
-            try:
-                with _directory(source, parts) as there:
-                    names = sorted(os.listdir(there))  # noqa: PTH208 - a descriptor
-                    with _directory(target, parts) as here:
-                        below = [(*parts, name) for name in names if self._entry(name, parts, there, here)]
-                        os.fchmod(here, stat.S_IMODE(os.fstat(there).st_mode) & 0o777 | 0o700)
-                        self._flush(here)
-            except _VANISHED:
-                continue
-            except OSError as error:
-                if error.errno not in NOT_OPENED:
-                    raise
-                self._leave_out(parts)
-                continue
-            waiting += reversed(below)
+        with _Descent(source) as there, _Descent(target) as here:
+            waiting = [self._directory(there, here)]
+            while waiting:
+                if not waiting[-1]:
+                    waiting.pop()
+                    there.up()
+                    here.up()
+                    continue
+                name = waiting[-1].pop()
+                try:
+                    there.down(name)
+                except _VANISHED:
+                    continue
+                except OSError as error:
+                    if error.errno not in NOT_OPENED:
+                        raise
+                    self._leave_out((*there.parts, name))
+                    continue
+                here.down(name)
+                waiting.append(self._directory(there, here))
+
+    def _directory(self, there: _Descent, here: _Descent) -> list[str]:
+        """Copy what stands in a directory; return the names of the directories in it, the first one last."""
+        parts, source, target = there.parts, there.descriptor(), here.descriptor()
+        names = sorted(os.listdir(source))  # noqa: PTH208 - a descriptor
+        below = [name for name in names if self._entry(name, parts, source, target)]
+        os.fchmod(target, stat.S_IMODE(os.fstat(source).st_mode) & 0o777 | 0o700)
+        self._flush(target)
+        return below[::-1]
 
     def _entry(self, name: str, parts: tuple[str, ...], there: int, here: int) -> bool:
         """Copy what has a name; return whether it is a directory, whose content is to be copied yet."""
@@ -95,6 +119,8 @@ class TreeCopy:
             mode = os.stat(name, dir_fd=there, follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
                 self._count_entry()
+                if self._most_levels is not None and len(parts) >= self._most_levels:
+                    raise TreeTooLarge
                 os.mkdir(name, 0o700, dir_fd=here)
                 return True
             if stat.S_ISREG(mode) and self._file(name, there, here):
@@ -177,18 +203,113 @@ def _mode_of(path: Path) -> int:
     return 0
 
 
-@contextmanager
-def _directory(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
-    """Open a directory below a root, one name at a time. Yields its descriptor.
+class _Descent:
+    """A directory in a tree, and the way to it: of the directories on it, the deepest are open.
 
-    From the root each time: a tree may be deeper than files can be open.
+    Those above are opened again from the root once they are needed, many at a time.
     """
-    descriptor = os.open(root, _OPEN_DIRECTORY)
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: list[str] = []
+        self._open: deque[int] = deque()
+
+    def __enter__(self) -> _Descent:
+        self._open.append(os.open(self._root, _OPEN_DIRECTORY))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._open:
+            os.close(self._open.pop())
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names that lead to the directory from the root on."""
+        return tuple(self._names)
+
+    def descriptor(self) -> int:
+        """Return the directory, open. Raises OSError if it is not there any more."""
+        if not self._open:
+            try:
+                self._append(os.open(self._root, _OPEN_DIRECTORY))
+                for name in self._names:
+                    self._append(os.open(name, _OPEN_DIRECTORY, dir_fd=self._open[-1]))
+            except OSError:
+                self.__exit__(None, None, None)
+                raise
+        return self._open[-1]
+
+    def down(self, name: str) -> None:
+        """Go to a directory in the directory. Raises OSError, and stays, if it cannot be opened."""
+        self._append(os.open(name, _OPEN_DIRECTORY, dir_fd=self.descriptor()))
+        self._names.append(name)
+
+    def up(self) -> None:
+        """Go to the directory that has this one. From the root, it leads to nothing."""
+        if self._open:
+            os.close(self._open.pop())
+        if self._names:
+            self._names.pop()
+
+    def _append(self, descriptor: int) -> None:
+        self._open.append(descriptor)
+        if len(self._open) > MOST_OPEN:
+            os.close(self._open.popleft())
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that is below it, whatever permissions it has; through no link.
+
+    What is nested deeper than ``MOST_OPEN`` levels is moved to the top first: so each directory is opened a few
+    times at most, however deep it was. Raises OSError at the first thing that cannot be removed, FileNotFoundError
+    or NotADirectoryError if there is no such directory.
+    """
+    top = _open_to_empty(str(path), None)
     try:
-        for part in parts:
-            below = os.open(part, _OPEN_DIRECTORY, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
-        yield descriptor
+        moved: list[str] = []
+        _empty(top, top, MOST_OPEN, moved)
+        while moved:
+            _remove(moved.pop(), top, top, MOST_OPEN, moved)
     finally:
-        os.close(descriptor)
+        os.close(top)
+    path.rmdir()
+
+
+def _empty(directory: int, top: int, levels: int, moved: list[str]) -> None:
+    """Remove what is in a directory; what is ``levels`` below goes to the top, and ``moved`` gets its new name."""
+    with os.scandir(directory) as found:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+    for name, is_directory in entries:
+        with suppress(FileNotFoundError):
+            if not is_directory:
+                os.unlink(name, dir_fd=directory)
+            elif levels > 0:
+                _remove(name, directory, top, levels - 1, moved)
+            else:
+                os.close(_open_to_empty(name, directory))  # else it may not be moved
+                fresh = secrets.token_hex(16)
+                os.rename(name, fresh, src_dir_fd=directory, dst_dir_fd=top)
+                moved.append(fresh)
+
+
+def _remove(name: str, parent: int, top: int, levels: int, moved: list[str]) -> None:
+    directory = _open_to_empty(name, parent)
+    try:
+        _empty(directory, top, levels, moved)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _open_to_empty(name: str, parent: int | None) -> int:
+    """Open a directory, and give its owner back what permissions a tool took away."""
+    try:
+        directory = os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=parent)  # no link: that is another error
+        directory = os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+    if stat.S_IMODE(os.fstat(directory).st_mode) & 0o700 != 0o700:
+        os.fchmod(directory, 0o700)
+    return directory

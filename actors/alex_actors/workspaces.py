@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from alex_actors.trees import TreeCopy
+from alex_actors.tools.supervisor import DEEPEST
+from alex_actors.trees import TreeCopy, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,8 @@ class WorkspaceKeeper:
 
     What it does not get to before the process ends waits for ``sweep``: it finds what was to be removed, and
     copies whose sessions were never recorded. ``directory`` has the workspaces, each named by the key of its
-    session. A copy has at most so many bytes, and so many files and directories, as a workspace may have.
+    session. A copy has at most so many bytes, and so many files and directories, as a workspace may have, and no
+    more levels of directories than are counted in one.
     """
 
     def __init__(self, *, directory: Path, log: FilteringBoundLogger, most_bytes: int, most_entries: int) -> None:
@@ -68,7 +69,9 @@ class WorkspaceKeeper:
                 self._log.error("workspaces.failed", exc_info=error)
 
     def _copy(self, session_key: int, new_key: int, done: Callable[[Exception | None], None]) -> None:
-        trees = TreeCopy(links=False, most_bytes=self._most_bytes, most_entries=self._most_entries)
+        trees = TreeCopy(
+            links=False, most_bytes=self._most_bytes, most_entries=self._most_entries, most_levels=DEEPEST
+        )
         try:
             trees.copy(self._directory / str(session_key), self._directory / str(new_key))
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits
@@ -97,25 +100,11 @@ class WorkspaceKeeper:
     def _remove(self, session_key: int) -> None:
         path = self._directory / str(session_key)
         try:
-            try:
-                if path.is_symlink():
-                    path.unlink()
-                else:
-                    shutil.rmtree(path)
-            except PermissionError:  # a tool took a directory's permissions away
-                _make_removable(path)
-                shutil.rmtree(path)
+            if path.is_symlink():
+                path.unlink()
+            else:
+                remove_tree(path)
         except FileNotFoundError:
             pass
-        except (OSError, RecursionError) as error:  # the latter: a tool made a tree of a thousand levels
+        except OSError as error:
             self._log.error("workspace.not_removed", path=str(path), error=str(error))
-
-
-def _make_removable(path: Path) -> None:
-    """Give back the permissions on all directories of a tree; through no link."""
-    path.chmod(0o700)
-    for parent, names, _ in os.walk(path):
-        for name in names:
-            directory = os.path.join(parent, name)  # noqa: PTH118 - as os.walk has it
-            if not os.path.islink(directory):  # noqa: PTH114 - as above
-                os.chmod(directory, 0o700)  # noqa: PTH101 - as above; the owner's alone

@@ -49,7 +49,7 @@ def create_app(
         "/api/sessions": SessionCollection(runtime=runtime, max_body=max_body),
         "/api/sessions/{session_id}": SessionItem(runtime=runtime),
         "/api/sessions/{session_id}/fork": SessionFork(runtime=runtime, max_body=max_body),
-        "/api/sessions/{session_id}/export": SessionExport(runtime=runtime, clock=clock),
+        "/api/sessions/{session_id}/export": SessionExport(runtime=runtime, clock=clock, max_import=max_import),
         "/api/import": SessionImport(runtime=runtime, clock=clock, max_body=max_import),
         "/api/sessions/{session_id}/events": of_session,
         "/api/sse": NamedSessionEvents(of_session=of_session),

@@ -16,5 +16,13 @@ class Caller(Value, frozen=True):
     token_name: str = ""
 
 
+class Denial(Value, frozen=True):
+    """Why a request was not let in, for the log."""
+
+    reason: str
+    token_name: str = ""
+    """``""``: it came with none that is known."""
+
+
 LOCAL = Caller(LOCAL_OWNER, "admin")
 """Everybody on this machine, while there are no tokens."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from structlog.typing import FilteringBoundLogger
-
 from alex_actors.models import OFFLINE
 from alex_actors.ports import Clock
 from alex_config import Settings
@@ -14,8 +12,11 @@ from alex_http.catalog import Catalog
 from alex_http.refusals import BodyLimits
 from alex_http.transport import Limits
 
+LARGE_AT_ONCE = 2
+"""Imports of the largest size that may be received at the same time; more that are smaller."""
 
-def access_of(settings: Settings, *, tokens: Path, clock: Clock, log: FilteringBoundLogger) -> Access:
+
+def access_of(settings: Settings, *, tokens: Path, clock: Clock) -> Access:
     """Return who may come in; ``tokens`` is their file."""
     http = settings.server
     return Access(
@@ -25,18 +26,18 @@ def access_of(settings: Settings, *, tokens: Path, clock: Clock, log: FilteringB
         cors_origins=http.cors_origins,
         requests_per_minute=settings.limits.requests_per_minute,
         clock=clock,
-        log=log,
     )
 
 
-def limits_of(settings: Settings) -> Limits:
-    """Return how large requests may be, and how long they may take."""
+def limits_of(settings: Settings, access: Access) -> Limits:
+    """Return how large requests may be, of those who may send large ones, and how long they may take."""
     http, timeouts = settings.server, settings.timeouts
     return Limits(
         header_bytes=http.max_header_bytes,
         url_bytes=http.max_url_bytes,
-        body_of=BodyLimits(usual=http.max_body_bytes, of_import=http.max_import_bytes),
+        body_of=BodyLimits(usual=http.max_body_bytes, of_import=http.max_import_bytes, may_write=access.may_write),
         memory_bytes=http.max_request_memory_bytes,
+        large_memory_bytes=LARGE_AT_ONCE * http.max_import_bytes,
         header_seconds=timeouts.request_headers_seconds,
         body_seconds=timeouts.request_body_seconds,
         connections_per_address=settings.limits.max_connections_per_client,

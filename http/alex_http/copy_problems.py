@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from alex_actors.copies import MOST_MESSAGES
+from alex_actors.tools.supervisor import DEEPEST
 from alex_http.errors import Conflict, quoted
 
 
@@ -28,16 +30,18 @@ class SessionTooLarge(Conflict):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"What is recorded of this session takes more than {limit:,} bytes, which is the most that an import"
-            " takes. Back up the whole server instead: `alex backup`."
+            f"What is recorded of this session takes more than {limit:,} bytes, or it has more than"
+            f" {MOST_MESSAGES:,} messages from the session that it was forked from: an import takes no more. Back"
+            " up the whole server instead: `alex backup`."
         )
 
 
 class WorkspaceTooLarge(Conflict):
-    """It has more than a workspace may have."""
+    """It has more than a workspace may have, or directories that are nested too deeply."""
 
     def __init__(self) -> None:
         super().__init__(
             "The workspace of the session has more than tools.max_workspace_bytes or tools.max_workspace_files"
-            " allow, so there is no copy of it. Remove files that are not needed, or raise these settings."
+            f" allow, or more than {DEEPEST} directories one in the other, so there is no copy of it. Remove what"
+            " is not needed, or raise these settings."
         )

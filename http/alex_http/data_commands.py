@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 import click
@@ -42,7 +46,8 @@ def backup(context: click.Context, target: Path, data_dir: str | None, config_fi
     """
     try:
         settings = _settings(data_dir, config_file)
-        made = back_up(settings.store.resolved_data_dir(), target.absolute())
+        with _leaves_in_order():
+            made = back_up(settings.store.resolved_data_dir(), target.absolute())
     except (SettingsError, BackupError) as error:
         click.echo(f"alex: {error}", err=True)
         context.exit(CANNOT)
@@ -76,6 +81,23 @@ def check_data(context: click.Context, data_dir: str | None, config_file: Path |
 
 
 DATA_COMMANDS: tuple[click.Command, ...] = (backup, check_data)
+
+
+@contextmanager
+def _leaves_in_order() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end this process as Ctrl-C does: what it had begun is cleared up."""
+    wanted = (signal.SIGTERM, signal.SIGHUP)
+    heeded = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    before = {number: signal.signal(number, _leave) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # as shells report a process that a signal ended
 
 
 def _settings(data_dir: str | None, config_file: Path | None) -> Settings:

@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from alex_actors.copies import MOST_MESSAGES
 from alex_actors.events import StopReason, TerminationReason
+from alex_actors.executor import LONGEST_RECORDED
 from alex_actors.projection import MOST_COUNTED
 from alex_actors.replies import ExportedSession
+from alex_actors.store.replaying import MODEL_PATTERN, PRESET_PATTERN
 from alex_actors.tasks import Status, Strategy
 from alex_actors.values import Timestamp
 from alex_http.wire import ID_PATTERN, MessageOut, TaskOut, task_out
@@ -81,7 +84,24 @@ Moment = Annotated[
 ]
 Count = Annotated[int, Meta(ge=0, le=MOST_COUNTED, description=f"an integer from 0 to {MOST_COUNTED}")]
 Name = Annotated[str, Meta(min_length=1, max_length=256, description="a string of 1 to 256 characters")]
-Text = Annotated[str, Meta(max_length=1_000_000, description="a string of at most 1,000,000 characters")]
+Preset = Annotated[
+    str,
+    Meta(
+        pattern=rf"\A{PRESET_PATTERN}\Z",
+        description="a string of 1 to 64 small letters, digits and hyphens that does not begin with a hyphen",
+    ),
+]
+Model = Annotated[
+    str,
+    Meta(
+        pattern=rf"\A{MODEL_PATTERN}\Z",
+        description="a string of 1 to 128 letters, digits, '.', '_', ':', '/', '@', '+' and '-' that begins with"
+        " a letter or a digit",
+    ),
+]
+Text = Annotated[
+    str, Meta(max_length=LONGEST_RECORDED, description=f"a string of at most {LONGEST_RECORDED:,} characters")
+]
 MetadataGiven = Annotated[
     dict[Annotated[str, Meta(max_length=128)], Annotated[str, Meta(max_length=4096)]],
     Meta(
@@ -137,9 +157,9 @@ class TaskIn(_In, frozen=True, kw_only=True):
             description="a string of 1 to 100,000 characters that are not all blank",
         ),
     ]
-    agent_preset: Name
-    tool_preset: Name
-    model: Name
+    agent_preset: Preset
+    tool_preset: Preset
+    model: Model
     parent_task_id: Id | None
     created_at: Moment
     started_at: Moment | None
@@ -179,7 +199,10 @@ class DocumentIn(_In, frozen=True, kw_only=True):
     version: Annotated[Literal[1], Meta(description="1: that is the version which this server knows")]
     exported_at: Moment
     session: SessionHeadIn
-    messages: list[MessageIn]
+    messages: Annotated[
+        list[MessageIn],
+        Meta(max_length=MOST_MESSAGES, description=f"a list of at most {MOST_MESSAGES:,} messages"),
+    ]
     tasks: list[TaskIn]
     events: list[HeadIn]
 

@@ -11,7 +11,7 @@ import falcon
 from alex_actors.ports import Ids
 from alex_actors.replies import Awaited, Unavailable
 from alex_actors.values import LOCAL_OWNER, Context, Owner, SessionId, TaskId
-from alex_http.callers import LOCAL, Caller
+from alex_http.callers import LOCAL, Caller, Denial
 from alex_http.transport import HOLD, Hold
 
 R = TypeVar("R")
@@ -48,7 +48,7 @@ class Request(falcon.Request):
     """A request, and what its log line will tell of it."""
 
     # Falcon's base has a __dict__ as well; slots only make these faster and known to type checkers.
-    __slots__ = ("began", "caller", "later", "owner", "request_id", "session_id", "task_id", "trace_id")
+    __slots__ = ("began", "caller", "denial", "later", "owner", "request_id", "session_id", "task_id", "trace_id")
 
     def __init__(
         self,
@@ -62,6 +62,8 @@ class Request(falcon.Request):
         self.trace_id = ""
         self.caller: Caller = LOCAL
         """Who makes it, once the gate has let it in."""
+        self.denial: Denial | None = None
+        """Why it was not let in."""
         self.owner: Owner = LOCAL_OWNER
         """For whom it is made: that of its caller, unless an administrator acts for another."""
         self.task_id: str | None = None
@@ -74,6 +76,11 @@ class Request(falcon.Request):
         """What keeps this request over several calls of the application."""
         hold: Hold = self.env[HOLD]
         return hold
+
+    @property
+    def address(self) -> str:
+        """From which it comes: that of the client, if a trusted proxy asks for it."""
+        return str(self.env.get("REMOTE_ADDR", ""))
 
     @property
     def is_repeated(self) -> bool:

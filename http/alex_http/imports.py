@@ -12,10 +12,10 @@ import msgspec
 
 from alex_actors import ends
 from alex_actors.copies import BroughtSession, BroughtTask, ExportedEvent, Message
-from alex_actors.events import EVENT_TYPES, AnyEvent, Stamped, stamp
+from alex_actors.events import EVENT_TYPES, TERMINAL, AnyEvent, Stamped, stamp
 from alex_actors.executor import LARGEST_EVENT
-from alex_actors.projection import Progress, advance
-from alex_actors.store.replaying import ReplayedEvent, faults_of_events
+from alex_actors.projection import MOST_COUNTED, Progress, advance, miscounted
+from alex_actors.store.replaying import ReplayedEvent, faults_of_end, faults_of_events
 from alex_actors.tasks import Session, Task
 from alex_actors.values import SessionId, TaskId, Timestamp, moment, timestamp
 from alex_http.documents import DocumentIn, HeadIn, PartsIn, TaskIn
@@ -158,8 +158,9 @@ class _Reading:
         session_id = self._document.session.id
         if task.session_id != session_id:
             yield FieldError(f"{where}.session_id", "is not that of the session")
-        if task.parent_task_id is not None and task.parent_task_id not in self._numbers:
-            yield FieldError(f"{where}.parent_task_id", "is not that of a task of the session")
+        # A task is made by one that is at work: so none is its own ancestor.
+        if task.parent_task_id is not None and self._numbers.get(task.parent_task_id, number) >= number:
+            yield FieldError(f"{where}.parent_task_id", "is not that of an earlier task of the session")
         for name in ("created_at", "started_at", "completed_at"):
             if (at := getattr(task, name)) is not None:
                 yield from self._faults_of_moment(f"{where}.{name}", at)
@@ -182,6 +183,10 @@ class _Reading:
             self._refuse(self._faults_of_event(head, where, last))
             last = head.event_id
             stamped = self._stamped(self._parts.events[number], head, where)
+            self._refuse(
+                FieldError(f"{where}.{name}", f"is not an integer from 0 to {MOST_COUNTED}")
+                for name in miscounted(stamped.event)
+            )
             task = self._numbers[head.task_id]
             self._events.append(ExportedEvent(task, stamped))
             self._of_task[task].append(ReplayedEvent(where, head.event_type, stamped.at, stamped.event))
@@ -231,6 +236,9 @@ class _Reading:
     def _brought(self, given: TaskIn, number: int) -> BroughtTask:
         where, recorded, progress = f"tasks[{number}]", self._of_task[number], Progress()
         for one in recorded:
+            if isinstance(one.event, TERMINAL) and not progress.ended:
+                wrong = faults_of_end(one.event, progress)
+                self._refuse(FieldError(f"{one.name}.{field}", fault) for field, fault in wrong)
             progress = advance(progress, one.timestamp, one.event)
         record = {name: getattr(given, name, None) for name in Progress.__struct_fields__}
         record |= {"task": given.task, "answer": progress.answer, "stop_reason": progress.stop_reason}

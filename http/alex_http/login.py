@@ -60,7 +60,8 @@ class Logout:
 
 
 def _set_cookie(req: Request, resp: falcon.Response, value: str, *, expires: datetime | None = None) -> None:
-    # A proxy that ends TLS speaks plain HTTP with this server; the page's own address says what the browser sees.
+    # A proxy that ends TLS speaks plain HTTP with this server. One that is trusted says so; else the page's own
+    # address does, which a browser sends along with each POST.
     secure = req.scheme == "https" or req.env.get("HTTP_ORIGIN", "").lower().startswith("https://")
     resp.set_cookie(COOKIE, value, expires=expires, path="/", secure=secure, http_only=True, same_site="Strict")
     resp.status = falcon.HTTP_204

@@ -7,8 +7,10 @@ from structlog.typing import FilteringBoundLogger
 
 from alex_actors.ports import Clock, Ids
 from alex_http.access import Access
+from alex_http.callers import Denial
 from alex_http.errors import MethodNotAllowed
 from alex_http.exchange import Request, common_headers, for_log
+from alex_http.few_lines import FewLines, shortened
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _KNOWN_METHODS = frozenset(falcon.COMBINED_METHODS)
@@ -25,6 +27,7 @@ class Gate:
         self._ids = ids
         self._clock = clock
         self._log = log
+        self._few = FewLines(clock=clock, log=log)
 
     def process_request(self, req: Request, resp: falcon.Response) -> None:
         """Let a request in, or raise the Problem that keeps it out."""
@@ -64,6 +67,12 @@ class Gate:
         resp.set_headers(self._access.origins.headers(req.env.get("HTTP_ORIGIN")))
         if req.method == "OPTIONS" and resource is not None:
             resp.set_header("Allow", _allowed(resource))  # Falcon leaves OPTIONS out here, and names it in a 405
+        duration = round((self._clock.monotonic() - req.began) * 1000, 3)
+        ids = {"request_id": req.request_id, "trace_id": req.trace_id}
+        if req.denial is not None:
+            self._log_denial(req, req.denial, status=resp.status_code, duration=duration, **ids)
+            return
+        self._few.tell()
         about = {"task_id": req.task_id} if req.task_id is not None else {}
         if req.session_id is not None:
             about["session_id"] = req.session_id
@@ -74,9 +83,23 @@ class Gate:
             method=for_log(req.method),
             path=for_log(req.path),
             status=resp.status_code,
-            duration=round((self._clock.monotonic() - req.began) * 1000, 3),
-            request_id=req.request_id,
-            trace_id=req.trace_id,
+            duration=duration,
+            **ids,
+            **about,
+        )
+
+    def _log_denial(self, req: Request, denial: Denial, **about: str | float) -> None:
+        """Log a request that was not let in: one line, and a short one, since anybody can cause it."""
+        if not self._few.may_have_one("http.denied", req.address):
+            return
+        if denial.token_name:
+            about["token_name"] = denial.token_name
+        self._log.warning(
+            "http.denied",
+            reason=denial.reason,
+            address=req.address,
+            method=shortened(req.method),
+            path=shortened(req.path),
             **about,
         )
 

@@ -41,11 +41,3 @@ class Rate:
             recent = self._recent
         recent[client] = max(arrival, now) + self._interval
         return 0
-
-
-def client_at(address: str) -> str:
-    """Return the client at an address: of IPv6 its first half, since one machine has all addresses of a /64."""
-    if ":" not in address or "." in address:
-        return address
-    groups = address.partition("::")[0].split(":")[:4]
-    return ":".join(groups + ["0"] * (4 - len(groups)))

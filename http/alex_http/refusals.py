@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from structlog.typing import FilteringBoundLogger
 
-from alex_actors.ports import Ids
+from alex_actors.ports import Clock, Ids
 from alex_http import errors
-from alex_http.exchange import common_headers, for_log, request_id, trace_id
-from alex_http.origins import OWN_ORIGIN, Origins
-from alex_http.transport import Refusal, RefusedRequest
+from alex_http.exchange import common_headers, request_id, trace_id
+from alex_http.few_lines import FewLines, shortened
+from alex_http.origins import OWN_ORIGIN, Env, Origins
+from alex_http.transport import Head, Refusal, RefusedRequest
 
 IMPORT = ("POST", "/api/import")
 """The request whose body may be large: a session with all that happened in it."""
 
 
 class BodyLimits:
-    """The largest body, in bytes, that a request may have."""
+    """The largest body, in bytes, that a request may have: a large one only if it will be let in.
 
-    def __init__(self, *, usual: int, of_import: int) -> None:
+    ``may_write`` says that from the headers. Others have the usual limit: without a token nobody takes more.
+    """
+
+    def __init__(self, *, usual: int, of_import: int, may_write: Callable[[Env], bool]) -> None:
         self._usual = usual
         self._of_import = of_import
+        self._may_write = may_write
 
-    def __call__(self, method: str, path: str) -> int:
-        """Return that of a request. ``path`` is as WSGI has it."""
-        return self._of_import if (method, path) == IMPORT else self._usual
+    def __call__(self, head: Head) -> int:
+        """Return that of a request."""
+        if (head.method, head.path) != IMPORT:
+            return self._usual
+        env = {f"HTTP_{name}": value for name, value in head.headers.items()}
+        return self._of_import if self._may_write({**env, "REQUEST_METHOD": head.method}) else self._usual
 
 
 class RequestTimeout(errors.Problem):
@@ -71,23 +81,28 @@ class TooMuchAtOnce(errors.ServiceUnavailable):
 class Refusals:
     """Answers what the transport refused, and logs it. Pages of ``origins`` may read that, too."""
 
-    def __init__(self, *, ids: Ids, log: FilteringBoundLogger, origins: Origins = OWN_ORIGIN) -> None:
+    def __init__(
+        self, *, ids: Ids, clock: Clock, log: FilteringBoundLogger, origins: Origins = OWN_ORIGIN
+    ) -> None:
         self._ids = ids
         self._origins = origins
         self._log = log
+        self._few = FewLines(clock=clock, log=log)
 
     def __call__(self, request: RefusedRequest) -> Refusal:
         """Return the problem that it is."""
         problem = _problem(request)
         own_id = request_id(request.headers.get("X_REQUEST_ID"), self._ids)
         trace = trace_id(request.headers.get("TRACEPARENT"), self._ids)
-        self._log.info(
-            "http.refused",
-            status=problem.status,
-            reason=for_log(request.reason),
-            request_id=own_id,
-            trace_id=trace,
-        )
+        if self._few.may_have_one("http.refused", request.address):
+            self._log.info(
+                "http.refused",
+                status=problem.status,
+                reason=shortened(request.reason),
+                address=request.address,
+                request_id=own_id,
+                trace_id=trace,
+            )
         headers = [
             ("Content-Type", errors.MEDIA_TYPE),
             *common_headers(own_id, trace),

@@ -22,7 +22,6 @@ from alex_actors.replies import (
     UnknownSession,
     WorkspaceTooLarge,
 )
-from alex_actors.session_copier import MOST_EXPORTED
 from alex_actors.values import SessionId, timestamp
 from alex_http import copy_problems, errors
 from alex_http.bodies import Body, read_json
@@ -65,26 +64,27 @@ class SessionFork:
 
 
 class SessionExport:
-    """``/api/sessions/{session_id}/export``."""
+    """``/api/sessions/{session_id}/export``. ``max_import``: bytes of the longest document that is imported."""
 
-    def __init__(self, *, runtime: Runtime, clock: Clock) -> None:
+    def __init__(self, *, runtime: Runtime, clock: Clock, max_import: int) -> None:
         self._runtime = runtime
         self._clock = clock
+        self._max_import = max_import
 
     def on_get(self, req: Request, resp: falcon.Response, session_id: str) -> None:
         """Give all that is recorded of a session, as one document."""
         Query(req)
 
         at = timestamp(self._clock.now())
-        exported = self._runtime.export(SessionId(session_id), owner=req.owner)
+        exported = self._runtime.export(SessionId(session_id), owner=req.owner, most_bytes=self._max_import)
         if exported is None:
             raise errors.UnknownSession(session_id)
         if isinstance(exported, SessionTooLarge):
             raise copy_problems.SessionTooLarge(exported.limit)
         req.concerns(None, exported.detail.session.session_id)
         data = encode(document_out(exported, at))
-        if len(data) > MOST_EXPORTED:
-            raise copy_problems.SessionTooLarge(MOST_EXPORTED)
+        if len(data) > self._max_import:
+            raise copy_problems.SessionTooLarge(self._max_import)
         resp.data = data
 
     on_head = on_get

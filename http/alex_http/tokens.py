@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import hmac
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -90,9 +92,9 @@ class Tokens:
     That takes one system call, and no thread. From any thread, without a lock: what was found is replaced whole,
     and two threads that read the same file at the same time find the same.
 
-    As soon as there is a token, revoked or not, everybody needs one. A file that is damaged, or gone although
-    there were tokens, lets nobody in: see ``Found.trouble``. ``always`` if tokens are needed though none is there;
-    ``now`` is seconds that never go back.
+    As soon as there is a token, revoked or not, everybody needs one. A file that is damaged, or gone or without
+    any although there were tokens, lets nobody in: see ``Found.trouble``. ``always`` if tokens are needed though
+    none is there; ``now`` is seconds that never go back.
     """
 
     def __init__(self, path: Path, *, always: bool, now: Callable[[], float]) -> None:
@@ -124,6 +126,8 @@ class Tokens:
             tokens = _decoded(content)
         except TokensError as error:
             return self._keep(Found(stamp, found.tokens, str(error)))
+        if found.tokens and not tokens:  # 'alex token' keeps those that are revoked: it did not write that
+            return self._keep(Found(stamp, found.tokens, "has no tokens any more"))
         return self._keep(Found(stamp, MappingProxyType({token.id: token for token in tokens})))
 
     def needed(self, found: Found) -> bool:
@@ -263,9 +267,13 @@ class TokenFile:
 
 
 def _opened(path: Path) -> tuple[tuple[int, int, int], bytes]:
-    """Return a version of the file: which one it is, and its content. Raises OSError."""
-    with path.open("rb") as file:
-        return _stamp(os.fstat(file.fileno())), file.read()
+    """Return a version of the file: which one it is, and its content. Raises OSError; waits for no pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return _stamp(status), file.read()
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from alex_actors.store import check as store_check
 from alex_actors.store.check import Checked
 from tests.live.client import Client
 from tests.live.conftest import Start
-from tests.live.process import Json, run_alex, until
+from tests.live.process import SOON, Json, command, environment, run_alex, until
 
 LONG = "Simulate 1 steps of 60000 ms"
 
@@ -58,6 +63,29 @@ def test_a_backup_that_is_made_under_load_is_whole_and_can_be_started(start: Sta
         assert client.task(running["task_id"])["status"] == "running"
         assert client.cancel(running["task_id"]).status_code == 200
     assert again.troubles() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_backup_that_is_stopped_leaves_nothing(start: Start, tmp_path: Path, number: signal.Signals) -> None:
+    server = start()
+    server.stop()
+    stuck = server.data_dir / "tokens.json"
+    os.mkfifo(stuck)  # the last thing that is copied: it waits there until somebody writes
+    arguments = ("backup", str(made(tmp_path / "second") / "data"), "--data-dir", str(server.data_dir))
+
+    with (
+        subprocess.Popen(
+            command(*arguments), cwd=tmp_path, env=environment({}), stderr=subprocess.PIPE
+        ) as running,
+        stuck.open("wb"),  # once it is opened there
+    ):
+        begun = [path.name for path in (tmp_path / "second").iterdir()]
+        running.send_signal(number)
+        code = running.wait(SOON)
+
+    assert [name.endswith(".partial") for name in begun] == [True]
+    assert code == (128 + signal.SIGTERM if number == signal.SIGTERM else 1)
+    assert list((tmp_path / "second").iterdir()) == []
 
 
 def made(directory: Path) -> Path:

@@ -318,7 +318,7 @@ def test_after_a_restart_streams_go_on_where_they_were_and_end(start: Start) -> 
         before = {task["task_id"]: client.events(task["task_id"]) for task in (done, cut)}
     first.kill()
 
-    second = start()
+    second = start(settings={"AGENTS__RECOVERY": "fail"})
 
     with Client(second.url) as client:
         for task in (done, cut):

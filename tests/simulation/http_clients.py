@@ -83,9 +83,9 @@ class HttpSide:
     def __init__(self) -> None:
         self.parts: dict[str, object] = {}
         parts: Any = {name: Current(name, self) for name in ("runtime", "ids", "clock", "log")}  # Any: stand-ins
-        access = Access(  # of a server without tokens, in which it does not use the clock or the log
+        access = Access(  # of a server without tokens, in which it does not use the clock
             tokens=Path("/nowhere/tokens.json"), host="127.0.0.1", allowed_hosts=(), cors_origins=(),
-            requests_per_minute=0, clock=SystemClock(), log=parts["log"],
+            requests_per_minute=0, clock=SystemClock(),
         )  # fmt: skip
         self.app = create_app(
             **parts, access=access, catalog=CATALOG, version="0", max_body=1_000_000, max_import=1_000_000

@@ -191,7 +191,7 @@ class WholeSystem:
             "task": decisions.choose((WORK, WORK, ONCE, PAY)),
             "session_id": decisions.choose(SESSIONS),
             "multitask_strategy": decisions.choose(STRATEGIES),
-            "timeout_seconds": decisions.choose((None, None, 1.0, 30.0, 86_400.0)),
+            "timeout_seconds": decisions.choose((None, None, 1.0, 30.0, 7_200.0)),
         }
         key = None
         if self._keyed and decisions.chance(self._keyed):

@@ -7,9 +7,13 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
+import pytest
 
+from alex_actors.copies import BroughtSession
 from alex_actors.events import AnyEvent
 from alex_actors.values import Timestamp, moment
+from alex_http.errors import BadFields, BadRequest
+from alex_http.imports import read_document
 from tests.unit.recorded_data import CREATED, WHOLE, WORK, at
 
 Json: TypeAlias = dict[str, Any]  # Any: JSON
@@ -87,3 +91,22 @@ def changed(path: str, value: object) -> Json:
 
 
 DELETED = object()
+
+
+def read(made: Json) -> BroughtSession:
+    """Return what a document brings."""
+    return read_document(json.dumps(made).encode(), NOW)
+
+
+def refused(data: bytes) -> BadRequest:
+    """Return why a document is refused."""
+    with pytest.raises(BadRequest) as caught:
+        read_document(data, NOW)
+    return caught.value
+
+
+def faults(made: Json) -> dict[str, str]:
+    """Return what is said of a document that is refused, by field."""
+    problem = refused(json.dumps(made).encode())
+    assert isinstance(problem, BadFields), problem.detail
+    return {error.field: error.reason for error in problem.errors}

@@ -121,7 +121,7 @@ class Log:
         return line
 
 
-def open_access(log: Log, clock: Clock) -> Access:
+def open_access(clock: Clock) -> Access:
     """Return the access that there is where nobody has made a token."""
     return Access(
         tokens=Path("/nowhere/tokens.json"),
@@ -130,7 +130,6 @@ def open_access(log: Log, clock: Clock) -> Access:
         cors_origins=(),
         requests_per_minute=0,
         clock=clock,
-        log=log.logger,
     )
 
 
@@ -146,7 +145,7 @@ def application(
     clock = clock or HeldClock()
     return create_app(
         runtime=runtime,
-        access=access or open_access(log, clock),
+        access=access or open_access(clock),
         catalog=CATALOG,
         ids=CountedIds(),
         clock=clock,
@@ -205,6 +204,7 @@ class FakeRuntime:
         """Who is to be woken at the end of which task."""
         self.forks: list[tuple[SessionId, SessionId | None, dict[str, str] | None]] = []
         self.fork_reply: ForkReply = UnknownSession()
+        self.export_limits: list[int] = []
         self.exported: ExportedSession | SessionTooLarge | None = None
         self.brought: list[BroughtSession] = []
         """What was imported."""
@@ -288,8 +288,11 @@ class FakeRuntime:
         self.forks.append((source, new_id, metadata))
         return self._awaited(lambda: self.fork_reply, wake)
 
-    def export(self, session_id: SessionId, *, owner: Owner) -> ExportedSession | SessionTooLarge | None:
+    def export(
+        self, session_id: SessionId, *, owner: Owner, most_bytes: int
+    ) -> ExportedSession | SessionTooLarge | None:
         self._called()
+        self.export_limits.append(most_bytes)
         return self.exported
 
     def take_in(

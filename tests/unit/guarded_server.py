@@ -53,7 +53,6 @@ class Guarded:
             cors_origins=cors_origins,
             requests_per_minute=requests_per_minute,
             clock=self.clock,
-            log=self.log.logger,
         )
         self.app = application(self.runtime, self.log, access=self.access, clock=self.clock)
 

@@ -109,7 +109,7 @@ def bind(
     """Return a server that does not serve yet."""
     return Server(
         app=app,
-        refuse=Refusals(ids=CountedIds(), log=(log or Log()).logger),
+        refuse=Refusals(ids=CountedIds(), clock=clock or HeldClock(), log=(log or Log()).logger),
         probes=PROBES,
         host=host,
         port=port,

@@ -14,7 +14,10 @@ from alex_actors.backup import BackupError, back_up
 from alex_actors.data_directory import DataDirectory
 from alex_actors.store.check import check
 from alex_actors.store.database import open_writer
+from tests.unit.deep_trees import cleared, make_deep
 from tests.unit.recorded_data import CREATED, WHOLE, WORK, add_session, add_task, make_database, run_sql
+
+__all__ = ["cleared"]
 
 
 @pytest.fixture
@@ -130,6 +133,34 @@ def test_what_is_there_is_not_touched(data: Path, target: Path, kind: str) -> No
         back_up(data, target)
 
     assert names(target.parent) == ["copy", "data"]
+
+
+@pytest.mark.parametrize("way", ["copy", "workspaces/1/copy", "../link/copy", "../link/../data/copy"])
+def test_a_target_in_the_data_directory_is_refused(data: Path, way: str) -> None:
+    (data.parent / "link").symlink_to(data / "workspaces")
+    before = sorted(data.rglob("*"))
+
+    with pytest.raises(BackupError, match="in the data directory"):
+        back_up(data, data / way)
+
+    assert sorted(data.rglob("*")) == before
+
+
+def test_a_target_beside_workspaces_that_are_elsewhere_is_refused(data: Path, tmp_path: Path) -> None:
+    (data / "workspaces").rename(tmp_path / "large-disk")
+    (data / "workspaces").symlink_to(tmp_path / "large-disk")
+
+    with pytest.raises(BackupError, match="in the data directory"):
+        back_up(data, tmp_path / "large-disk" / "1" / "copy")
+
+
+@pytest.mark.usefixtures("cleared")
+def test_workspaces_that_are_nested_deeply_are_in_it(data: Path, target: Path) -> None:
+    make_deep(data / "workspaces" / "1", 300)
+
+    made = back_up(data, target)
+
+    assert (made.files, made.left_out_count) == (2 + 300 - 1, 0)  # a.txt is at the top already
 
 
 def test_of_a_damaged_database_there_is_no_copy(data: Path, target: Path) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from alex_actors.events import TaskFailed
+from alex_actors.events import IterationComplete, TaskFailed
 from alex_actors.store.check import Checked, check
 from alex_actors.store.database import DatabaseError
 from tests.unit.recorded_data import (
-    COMPLETED,
     CREATED,
     WHOLE,
     WORK,
@@ -26,6 +26,12 @@ from tests.unit.recorded_data import (
 SECOND_END = TaskFailed(
     error="No.", termination_reason="error", stop_reason="error", total_iterations=1, total_tokens=7, duration=6.0
 )
+
+
+def lying(field: str, value: object) -> str:
+    """Return what has the end of the first task say something else."""
+    told = f"json_set(CAST(body AS TEXT), '$.{field}', json('{json.dumps(value)}'))"
+    return f"UPDATE events SET body = CAST({told} AS BLOB) WHERE event_id = 5"
 
 
 @pytest.fixture
@@ -66,6 +72,26 @@ def test_what_has_no_end_is_told_with_its_owner_and_since_when(path: Path) -> No
     assert told == [("task-b", "home", "ada", at(21), 4), ("task-c", "home", "local", None, 1)]
 
 
+def test_an_earlier_task_of_the_session_may_be_a_parent_and_the_clock_may_be_set_back(path: Path) -> None:
+    add_task(path, "task-c", 1, CREATED, start=30)
+    run_sql(
+        path,
+        "UPDATE tasks SET parent_task_id = 'task-a' WHERE task_id = 'task-c'",
+        "UPDATE tasks SET completed_at = '2026-11-22T11:00:00.000000Z' WHERE task_id = 'task-a'",
+        "UPDATE events SET timestamp = '2026-11-22T11:00:00.000000Z' WHERE event_id = 5",
+    )
+
+    assert findings(path) == []
+
+
+def test_what_an_agent_counted_wrongly_is_no_damage(path: Path) -> None:
+    # Until agents were held to it, they could say so, and what is counted stayed within its limits.
+    wrong = IterationComplete(iteration=-1, tokens_used=2**60, tools_run=-3)
+    add_task(path, "task-c", 1, CREATED, WORK[0], wrong)
+
+    assert findings(path) == []
+
+
 def test_an_empty_database_is_sound(tmp_path: Path) -> None:
     make_database(tmp_path / "alex.sqlite3")
 
@@ -102,6 +128,14 @@ def test_it_changes_nothing_and_waits_for_nobody(path: Path) -> None:
         ("UPDATE tasks SET status = 'completed' WHERE place = 2", "task-b: 'status' is 'completed'"),
         ("UPDATE tasks SET owner = 'eve' WHERE place = 2", "task-b: is of 'eve', and its session of 'ada'"),
         ("UPDATE events SET session_key = 2 WHERE event_id = 3", "task-a: event 3 is of another session"),
+        (lying("total_iterations", 9), "task-a: event 5: 'total_iterations' is 9, and the events"),
+        (lying("total_tokens", 0), "task-a: event 5: 'total_tokens' is 0, and"),
+        (lying("duration", -5), "task-a: event 5: 'duration' is negative"),
+        (lying("termination_reason", "error"), "task-a: event 5: 'termination_reason' is 'error', and it is"),
+        ("UPDATE tasks SET parent_task_id = 'task-a' WHERE place = 1", "task-a: is a part of 'task-a', which"),
+        ("UPDATE tasks SET parent_task_id = 'task-a' WHERE place = 2", "task-b: is a part of 'task-a', which"),
+        ("UPDATE tasks SET model = char(27) WHERE place = 1", "task-a: 'model' is '\\x1b', which is no name"),
+        ("UPDATE tasks SET tool_preset = '../..' WHERE place = 1", "task-a: 'tool_preset' is '../..', which"),
         ("UPDATE events SET event_type = 'thinking' WHERE event_id = 3", "task-a: event 3 is called"),
         ("UPDATE events SET body = x'7b' WHERE event_id = 3", "task-a: event 3 cannot be read"),
         ("UPDATE events SET body = x'ff' WHERE event_id = 3", "task-a: event 3 cannot be read"),
@@ -128,9 +162,9 @@ def test_a_second_end_is_found_and_the_first_counts(path: Path) -> None:
 
 
 def test_an_event_after_the_end_is_found(path: Path) -> None:
-    add_task(path, "task-c", 1, CREATED, COMPLETED, WORK[1])
+    add_task(path, "task-c", 1, *WHOLE, WORK[1])
 
-    assert findings(path) == ["task task-c: event 12 comes after its end"]
+    assert findings(path) == ["task task-c: event 15 comes after its end"]
 
 
 def test_of_a_damaged_file_is_told_what_sqlite_says(path: Path) -> None:

@@ -174,6 +174,40 @@ def test_workspaces_without_their_database_are_not_taken_for_a_new_directory(tmp
     DataDirectory(tmp_path).release()
 
 
+@pytest.mark.parametrize("noted", ["when it was made", "by a start that found it"])
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_a_database_that_is_gone_is_not_made_anew_though_there_is_no_workspace(
+    tmp_path: Path, noted: str, left: str
+) -> None:
+    data = DataDirectory(tmp_path)
+    if noted == "when it was made":
+        data.note_database()
+        data.release()
+    else:
+        data.release()
+        data.database.write_bytes(b"which is not looked into here")
+        DataDirectory(tmp_path).release()
+        data.database.unlink()
+    if left == "an empty file":
+        data.database.touch()
+
+    with pytest.raises(DirectoryError, match=r"alex.sqlite3 is missing or empty, but database-made says"):
+        DataDirectory(tmp_path)
+
+    (tmp_path / "database-made").unlink()
+    DataDirectory(tmp_path).release()
+
+
+def test_a_directory_that_has_only_tokens_and_a_log_is_a_new_one(tmp_path: Path) -> None:
+    DataDirectory(tmp_path).release()
+    (tmp_path / "tokens.json").write_text("{}")
+    (tmp_path / "logs" / "alex.jsonl").write_text("{}\n")
+
+    DataDirectory(tmp_path).release()
+
+    assert not (tmp_path / "database-made").exists()
+
+
 def test_the_same_directory_by_another_name_is_refused_as_well(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("data")
     data = DataDirectory(tmp_path / "data")

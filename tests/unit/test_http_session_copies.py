@@ -177,6 +177,28 @@ def test_what_is_not_there_or_too_large_has_no_export(runtime: FakeRuntime, clie
     assert "alex backup" in too_large.json["detail"]
 
 
+def test_what_can_be_exported_is_what_this_server_would_import(
+    runtime: FakeRuntime, client: testing.TestClient
+) -> None:
+    runtime.import_reply = SessionImported(NEW)
+    runtime.exported = ExportedSession(with_content(""), ())
+    room = MAX_IMPORT - len(client.simulate_get("/api/sessions/new/export").content)
+    runtime.exported = ExportedSession(with_content("x" * room), ())
+    most = client.simulate_get("/api/sessions/new/export")
+    again = post(client, "/api/import", most.text.replace("2026-11", "2025-11"))
+    runtime.exported = ExportedSession(with_content("x" * (room + 1)), ())
+    more = client.simulate_get("/api/sessions/new/export")
+
+    assert (len(most.content), again.status_code, more.status_code) == (MAX_IMPORT, 201, 409)
+    assert f"{MAX_IMPORT:,} bytes" in more.json["detail"]
+    assert runtime.export_limits == [MAX_IMPORT] * 3
+
+
+def with_content(text: str) -> SessionDetail:
+    """Return a session with one message from before."""
+    return SessionDetail(NEW.session, (), (Message("user", text),))
+
+
 # Import.
 
 

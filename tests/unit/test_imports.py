@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import pytest
 
-from alex_actors.copies import BroughtSession, Message
-from alex_http.errors import BadBody, BadFields, BadRequest
+from alex_actors.copies import MOST_MESSAGES, Message
+from alex_actors.executor import LONGEST_ANSWER, LONGEST_RECORDED, checked
+from alex_actors.ports import Answer
+from alex_actors.redact import NO_SECRETS
+from alex_http.errors import BadBody, BadFields
 from alex_http.imports import read_document
-from tests.unit.exported_documents import DELETED, NOW, changed, document
+from tests.unit.exported_documents import DELETED, NOW, Json, changed, document, faults, read, refused
 from tests.unit.recorded_data import at
 
 MIB = 1024 * 1024
-
-
-def read(made: Any) -> BroughtSession:  # Any: JSON
-    return read_document(json.dumps(made).encode(), NOW)
-
-
-def refused(data: bytes) -> BadRequest:
-    """Return why a document is refused."""
-    with pytest.raises(BadRequest) as caught:
-        read_document(data, NOW)
-    return caught.value
-
-
-def faults(made: Any) -> dict[str, str]:  # Any: JSON
-    """Return what is said of a document that is refused, by field."""
-    problem = refused(json.dumps(made).encode())
-    assert isinstance(problem, BadFields), problem.detail
-    return {error.field: error.reason for error in problem.errors}
 
 
 # What it brings.
@@ -103,7 +87,7 @@ WRONG: list[tuple[str, object, str]] = [
     # Messages.
     ("messages.0.role", "system", "messages[0].role"),
     ("messages.0.content", None, "messages[0].content"),
-    ("messages.0.content", "x" * 1_000_001, "messages[0].content"),
+    ("messages.0.content", "x" * (LONGEST_RECORDED + 1), "messages[0].content"),
     ("messages.1.more", "", "messages[1].more"),
     # Tasks.
     ("tasks.0.task_id", "task-b", "tasks"),
@@ -130,7 +114,15 @@ WRONG: list[tuple[str, object, str]] = [
     ("tasks.0.result.answer", "5", "tasks[0].result.answer"),
     ("tasks.0.result.session_id", "other", "tasks[0].result.session_id"),
     ("tasks.0.parent_task_id", "task-z", "tasks[0].parent_task_id"),
-    ("tasks.0.parent_task_id", "task-b", "events[0].parent_task_id"),
+    ("tasks.0.parent_task_id", "task-a", "tasks[0].parent_task_id"),
+    ("tasks.0.parent_task_id", "task-b", "tasks[0].parent_task_id"),
+    ("tasks.1.parent_task_id", "task-a", "events[5].parent_task_id"),
+    ("tasks.0.agent_preset", "../..", "tasks[0].agent_preset"),
+    ("tasks.0.agent_preset", "", "tasks[0].agent_preset"),
+    ("tasks.0.tool_preset", "safe\n", "tasks[0].tool_preset"),
+    ("tasks.0.tool_preset", "x" * 65, "tasks[0].tool_preset"),
+    ("tasks.0.model", "\x1b[31m", "tasks[0].model"),
+    ("tasks.0.model", "x" * 129, "tasks[0].model"),
     ("tasks.0.cost_usd", -0.5, "tasks[0].cost_usd"),
     ("tasks.0.timeout_seconds", 0, "tasks[0].timeout_seconds"),
     ("tasks.0.max_iterations", 1001, "tasks[0].max_iterations"),
@@ -153,10 +145,19 @@ WRONG: list[tuple[str, object, str]] = [
     ("events.1.timestamp", "2026-11-24T12:00:00.000000Z", "events[1].timestamp"),
     ("events.1.more", 1, "events[1].more"),
     ("events.2.iteration", "1", "events[2].iteration"),
-    ("events.2.iteration", 10**30, "tasks[0]"),
+    ("events.2.iteration", 10**30, "events[2].iteration"),
+    ("events.2.iteration", 2**53, "events[2].iteration"),
+    ("events.2.total_iters", -1, "events[2].total_iters"),
+    ("events.3.tokens_used", -1, "events[3].tokens_used"),
+    ("events.3.tools_run", -3, "events[3].tools_run"),
     ("events.2.iteration", DELETED, "events[2].iteration"),
     ("events.4.status", "failed", "events[4].status"),
     ("events.4.final_answer", "5", "tasks[0].result.answer"),
+    ("events.4.total_iterations", 12345, "events[4].total_iterations"),
+    ("events.4.total_tokens", 0, "events[4].total_tokens"),
+    ("events.4.duration", -5, "events[4].duration"),
+    ("events.4.termination_reason", "error", "events[4].termination_reason"),
+    ("events.4.stop_reason", "max_iterations", "tasks[0].result.stop_reason"),
 ]
 
 
@@ -237,7 +238,8 @@ def nested(what: str) -> bytes:
 def test_arguments_may_be_any_json() -> None:
     made = nested('[1, {"b": null}, "c"]')
 
-    assert faults(json.loads(made)).keys() == {"tasks[0]"}  # the iteration is counted by an event that is gone
+    # Nothing else is wrong: the iteration was counted by the event that is gone.
+    assert faults(json.loads(made)).keys() == {"events[4].total_iterations"}
 
 
 @pytest.mark.parametrize("what", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000])
@@ -275,6 +277,53 @@ def test_as_much_nonsense_as_fits_is_refused_quickly(start: bytes) -> None:
     refused(data)
 
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("count", "fits"), [(MOST_MESSAGES, True), (MOST_MESSAGES + 1, False)])
+def test_an_import_brings_at_most_so_many_messages(count: int, *, fits: bool) -> None:
+    made = document() | {"messages": [{"role": "user", "content": ""}] * count}
+
+    if fits:
+        assert len(read(made).messages) == count
+    else:
+        assert "length <= 100000" in faults(made)["messages"]
+
+
+def test_two_million_short_messages_are_refused_before_they_take_memory() -> None:
+    start, rest = json.dumps(document() | {"messages": []}).encode().split(b'"messages": []')
+    messages = b",".join([b'{"role":"user","content":""}'] * 2_000_000)
+    data = start + b'"messages": [' + messages + b"]" + rest
+    began = time.monotonic()
+
+    problem = refused(data)
+
+    assert isinstance(problem, BadFields)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("more", [1, 9_999_999])
+def test_an_answer_that_was_cut_is_exported_and_imported(more: int) -> None:
+    answer = checked(Answer("\x01" * (LONGEST_ANSWER + more)), NO_SECRETS).text
+    made = with_answer(answer)
+
+    brought = read(made)
+
+    assert "[cut: the answer had" in answer
+    assert brought.tasks[0].progress.answer == answer
+    assert brought.messages[1].content == answer
+
+
+def test_an_answer_that_is_longer_than_any_that_is_recorded_is_refused() -> None:
+    assert set(faults(with_answer("x" * (LONGEST_RECORDED + 1)))) == {"messages[1].content"}
+
+
+def with_answer(answer: str) -> Json:
+    """Return a document whose first task, and a message from before, have an answer."""
+    made = document()
+    made["messages"][1]["content"] = made["tasks"][0]["result"]["answer"] = answer
+    (completed,) = [one for one in made["events"] if one["event_type"] == "task_completed"]
+    completed["final_answer"] = answer
+    return made
 
 
 def test_a_wrong_body_says_so_as_one() -> None:

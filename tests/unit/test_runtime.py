@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alex_actors.agent_actor import RESEND_AT_LEAST_EVERY
-from alex_actors.events import IterationStart
+from alex_actors.events import IterationStart, TaskAnalysis
 from alex_actors.replies import (
     AlreadyEnded,
     Cancelled,
@@ -19,6 +19,7 @@ from alex_actors.replies import (
     Unavailable,
     UnknownTask,
 )
+from alex_actors.runtime import LARGEST_PAGE
 from alex_actors.simulation.store import disk_error
 from alex_actors.store.database import open_readers
 from alex_actors.store.reader import StoreReader
@@ -437,3 +438,20 @@ def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_configured(se
         server.runtime.submit(new_task("home"), CONTEXT)
 
     assert server.system.clock.monotonic() == ASK_TIMEOUT
+
+
+def test_a_page_of_events_ends_early_when_it_is_large(server: Server) -> None:
+    task = server.submit()
+    large = TaskAnalysis(action_name="a", goal="x" * 1_000_000)
+    for _ in range(LARGEST_PAGE // 1_000_000 + 4):
+        server.run_of(task).yields(large)
+        server.dispatcher.run()
+
+    first = server.runtime.events(task.task_id, after=0, limit=1000)
+    assert first is not None
+    rest = server.runtime.events(task.task_id, after=first[-1].event_id, limit=1000)
+
+    assert rest is not None
+    assert sum(len(event.body) for event in first[:-1]) < LARGEST_PAGE
+    assert len(first) + len(rest) == len(server.store.events(task.task_id))
+    server.finish(task)

@@ -248,6 +248,50 @@ def test_a_file_that_goes_opens_no_door(file: File) -> None:
     assert server.needed(gone)
 
 
+def test_a_file_that_has_no_tokens_any_more_opens_no_door(file: File) -> None:
+    text = file.make()
+    server = file.server()
+    server.look()
+    good = file.path.read_bytes()
+
+    file.path.write_bytes(b'{"version": 1, "tokens": []}')
+    emptied = server.look()
+    again = server.look()
+    file.path.write_bytes(good)
+
+    assert emptied.trouble == "has no tokens any more"
+    assert again is emptied
+    assert server.needed(emptied)
+    assert server.look().verified(text) is not None
+    assert server.look().trouble == ""
+
+
+def test_a_file_that_never_had_tokens_asks_for_none(file: File) -> None:
+    file.path.write_bytes(b'{"version": 1, "tokens": []}')
+    server = file.server()
+
+    found = server.look()
+
+    assert found.trouble == ""
+    assert not server.needed(found)
+
+
+@pytest.mark.parametrize("there_were_tokens", [True, False])
+def test_a_pipe_in_its_place_is_not_waited_for_and_lets_nobody_in(file: File, there_were_tokens: bool) -> None:
+    server = file.server()
+    if there_were_tokens:
+        file.make()
+        server.look()
+        file.path.unlink()
+    os.mkfifo(file.path)
+
+    found = server.look()
+
+    assert found.trouble == "cannot be read (it is no regular file)"
+    with pytest.raises(TokensError, match="no regular file"):
+        read_tokens(file.path)
+
+
 def test_a_file_that_cannot_be_opened_is_tried_again_for_each_request(file: File) -> None:
     text = file.make()
     server = file.server()

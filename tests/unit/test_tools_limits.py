@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,18 @@ from alex_actors.ports import Tool, ToolContext, ToolError
 from alex_actors.tools import Quota, Sandbox, ShellCommands, ShellLimits, Workspace
 from alex_actors.tools.files import file_write_tool
 from alex_actors.tools.shell import shell_tool
-from alex_actors.tools.supervisor import MOST, usage
+from alex_actors.tools.supervisor import MOST, Watch, least_free, usage
 from alex_actors.values import TaskId
 from tests.unit.tool_limits import MIB, QUOTA, limits, sandbox_of_this_machine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of all that a command started")
 
 LONG = f"sleep 601.{os.getpid()}"
+GIB = 1024 * MIB
+TRIMMED = (
+    "[The workspace had more than 1,048,576 bytes. The largest files that the command had made or enlarged were "
+    "removed, until it had not.]"
+)
 SMALL = Quota(file_bytes=MIB, workspace_bytes=MIB, workspace_files=20)
 
 
@@ -59,6 +66,18 @@ def write(root: Path, path: str, size: int, *, quota: Quota = SMALL) -> str:
 def sleepers() -> list[int]:
     """Return the processes of LONG that are alive."""
     return [one.pid for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == LONG.split()]
+
+
+@contextmanager
+def watched(root: Path, free: list[int]) -> Iterator[Watch]:
+    """Yield what watches a command, on a disk with so many free bytes; each look at the time is a second later."""
+    seconds = itertools.count()
+    most = {"workspace_bytes": MIB, "workspace_files": 20, "processes": 9999, "memory_bytes": 999 * GIB}
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield Watch(most, workspace=directory, free=lambda _: (free[0], 1000 * GIB), now=lambda: next(seconds))
+    finally:
+        os.close(directory)
 
 
 # Commands.
@@ -156,12 +175,87 @@ def test_a_command_that_fills_the_workspace_is_killed(tmp_path: Path, sandbox: S
 
 
 @pytest.mark.parametrize(
-    "fill", ["for i in 1 2 3; do head -c 600K /dev/zero > big$i; done", "for i in $(seq 30); do : > big$i; done"]
+    "fill",
+    [
+        "for i in 1 2 3 4; do fallocate -l 600K $i; done",
+        "mkdir a; for i in 1 2 3 4; do fallocate -l 600K a/$i; ln a/$i $i; done; chmod 0 a",
+        "fallocate -l 600K old/1; fallocate -l 600K old/2",
+    ],
 )
-def test_in_a_full_workspace_nothing_is_written_until_something_is_deleted(
+def test_what_a_command_has_made_beyond_the_quota_when_it_ends_is_removed(
     tmp_path: Path, sandbox: Sandbox | None, fill: str
 ) -> None:
-    filled = run(tmp_path, fill, sandbox=sandbox, quota=SMALL)
+    Workspace(tmp_path).write("old/large", b"x" * 700_000)
+    Workspace(tmp_path).write("old/1", b"x")
+
+    text = run(tmp_path, f"mv old/large kept; chmod 700 kept; {fill}", sandbox=sandbox, quota=SMALL)
+
+    assert text == f"(no output)\n{TRIMMED}"
+    assert (tmp_path / "kept").stat().st_size == 700_000
+    assert counted(tmp_path)[0] <= MIB
+
+
+def test_of_a_command_that_is_killed_no_more_is_left_than_the_workspace_may_have(
+    tmp_path: Path, sandbox: Sandbox | None
+) -> None:
+    command = f"for i in 1 2 3 4; do fallocate -l 600K $i; done; {LONG}"
+
+    with pytest.raises(ToolError, match="killed: the workspace had more than 1,048,576 bytes") as raised:
+        run(tmp_path, command, sandbox=sandbox, quota=SMALL)
+
+    assert str(raised.value).endswith(TRIMMED)
+    assert counted(tmp_path)[0] <= MIB
+
+
+def test_files_that_are_open_and_have_no_name_any_more_count(tmp_path: Path, sandbox: Sandbox | None) -> None:
+    one = "head -c 600K /dev/zero >&"
+    command = f"exec 3> a 4> b; rm a b; {one}3; {one}4; {LONG}"
+
+    with pytest.raises(ToolError, match="killed: the workspace had more than 1,048,576 bytes"):
+        run(tmp_path, command, sandbox=sandbox, quota=SMALL)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_is_stopped_for_the_free_space_of_the_disk(tmp_path: Path) -> None:
+    free = [100 * GIB]
+    with watched(tmp_path, free) as watch:
+        free[0] -= GIB
+        enough = watch.exceeded()
+        free[0] -= 1
+        too_little = watch.exceeded()
+
+    assert (enough, too_little) == ("", "disk")
+
+
+@pytest.mark.parametrize(
+    ("free", "disk", "least"),
+    [
+        (100 * GIB, 200 * GIB, 99 * GIB),
+        (GIB + 5, 200 * GIB, GIB),
+        (GIB - 5, 200 * GIB, GIB - 5 - MIB),
+        (GIB // 2, 10 * GIB, GIB // 2),
+    ],
+    ids=["much", "just above the reserve", "below it", "a small disk"],
+)
+def test_a_command_leaves_a_reserve_free_or_takes_little_where_there_is_none(
+    free: int, disk: int, least: int
+) -> None:
+    assert least_free(free, disk=disk, quota=MIB) == least
+
+
+def test_a_file_of_a_command_can_grow_by_what_is_left_of_the_quota(tmp_path: Path) -> None:
+    for name, size in (("a", 10), ("b", 20)):
+        Workspace(tmp_path).write(name, b"x" * size * 4096)
+
+    with watched(tmp_path, [100 * GIB]) as watch:
+        assert watch.file_bytes == MIB - 10 * 4096
+
+
+def test_in_a_full_workspace_nothing_is_written_until_something_is_deleted(
+    tmp_path: Path, sandbox: Sandbox | None
+) -> None:
+    filled = run(tmp_path, "for i in $(seq 30); do : > big$i; done", sandbox=sandbox, quota=SMALL)
     with pytest.raises(ToolError, match="There is no room for"):
         write(tmp_path, "a.txt", 1)
     more = run(tmp_path, "echo more > more.txt", sandbox=sandbox, quota=SMALL)

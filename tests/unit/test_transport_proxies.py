@@ -41,6 +41,25 @@ def test_the_client_is_the_right_most_address_that_is_not_trusted(
 
 def test_without_trusted_proxies_nobody_is_believed() -> None:
     assert Proxies([]).client("127.0.0.1", "192.0.2.1") == "127.0.0.1"
+    assert Proxies([]).scheme("127.0.0.1", "https") == "http"
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "scheme"),
+    [
+        ("10.0.0.1", "https", "https"),
+        ("10.0.0.1", " HTTPS ", "https"),
+        ("10.0.0.1", "http", "http"),
+        ("10.0.0.1", "https, http", "http"),
+        ("10.0.0.1", "http,https", "https"),
+        ("10.0.0.1", "", "http"),
+        ("10.0.0.1", None, "http"),
+        ("10.0.0.1", "javascript", "http"),
+        ("192.0.2.1", "https", "http"),
+    ],
+)
+def test_the_scheme_is_the_last_that_a_trusted_proxy_wrote(peer: str, forwarded: str | None, scheme: str) -> None:
+    assert PROXIES.scheme(peer, forwarded) == scheme
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import stat
-import tempfile
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import pytest
 
-from alex_actors.trees import TreeCopy, TreeTooLarge
+from alex_actors.trees import MOST_OPEN, TreeCopy, TreeTooLarge
+from tests.unit.deep_trees import cleared, few_open_files, make_deep, ordinary_user
 
-NOBODY = 65534
+__all__ = ["cleared", "ordinary_user"]
 
 
 @pytest.fixture
@@ -136,16 +135,49 @@ def test_names_that_are_no_unicode_are_copied(source: Path, target: Path) -> Non
     assert b"\xff\n" in os.listdir(os.fsencode(target))  # noqa: PTH208 - as above
 
 
-def test_a_tree_deeper_than_files_can_be_open_is_copied(source: Path, target: Path) -> None:
-    deepest = source
-    for _ in range(200):
-        deepest = deepest / "d"
-        deepest.mkdir()
-    (deepest / "bottom").write_text("here")
+@pytest.mark.usefixtures("cleared")
+def test_a_tree_deeper_than_files_can_be_open_or_paths_be_long_is_copied_in_linear_time(
+    source: Path, target: Path
+) -> None:
+    make_deep(source, 2500)
+    copying, began = TreeCopy(links=False), time.process_time()
+
+    with few_open_files(2 * MOST_OPEN + 20):
+        copying.copy(source, target)
+
+    assert copying.files == 2 + 2500 - 1  # a.txt is at the top already
+    assert time.process_time() - began < 5  # from the root each time it takes ten times as long
+
+
+@pytest.mark.usefixtures("cleared")
+def test_what_stands_beside_a_deep_tree_is_copied_after_it(source: Path, target: Path) -> None:
+    make_deep(source, 200)
+    for path in [source, *sorted(source.rglob("d"))]:
+        (path / "z").mkdir()
+        (path / "z" / "after.txt").write_text(str(path.relative_to(source)))
 
     TreeCopy(links=False).copy(source, target)
 
     assert content(target) == content(source)
+
+
+@pytest.mark.usefixtures("cleared")
+@pytest.mark.parametrize(("levels", "fits"), [(100, True), (101, False), (1500, False)])
+def test_a_tree_that_is_nested_deeper_than_is_allowed_is_not_copied(
+    tmp_path: Path, target: Path, levels: int, *, fits: bool
+) -> None:
+    source = tmp_path / "deep"
+    source.mkdir()
+    make_deep(source, levels)
+    copying = TreeCopy(links=False, most_levels=100)
+
+    if fits:
+        copying.copy(source, target)
+    else:
+        with pytest.raises(TreeTooLarge):
+            copying.copy(source, target)
+
+    assert copying.files == (levels if fits else 101)
 
 
 @pytest.mark.parametrize(("most_bytes", "most_entries"), [(1000, None), (None, 3)])
@@ -160,19 +192,6 @@ def test_as_much_as_is_allowed_is_copied(source: Path, target: Path) -> None:
     TreeCopy(links=False, most_bytes=1_280_005, most_entries=4).copy(source, target)
 
     assert content(target) == content(source)
-
-
-@pytest.fixture
-def ordinary_user() -> Iterator[Path]:
-    """A directory of a user whom permissions stop, who runs the test."""
-    directory = Path(tempfile.mkdtemp(prefix="alex-trees-"))  # pytest's own is closed to others
-    user = os.geteuid()
-    if user == 0:
-        os.chown(directory, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-    yield directory
-    os.seteuid(user)
-    shutil.rmtree(directory)
 
 
 def test_what_may_not_be_read_is_left_out(ordinary_user: Path) -> None:

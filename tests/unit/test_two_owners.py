@@ -19,6 +19,8 @@ from tests.unit.protocol_system import CONTEXT, new_task
 
 ADA, BOB, NOBODY = Owner("ada"), Owner("bob"), Owner("nobody")
 HOME, FORK = SessionId("home"), SessionId("fork")
+MOST = 1_000_000
+"""Bytes of an export."""
 
 
 @pytest.fixture
@@ -96,8 +98,8 @@ def test_a_session_has_ones_own_tasks_and_messages(server: Server, tasks: dict[O
 def test_an_export_has_ones_own_events_and_messages(
     server: Server, tasks: dict[Owner, Task], owner: Owner
 ) -> None:
-    home = server.runtime.export(HOME, owner=owner)
-    fork = server.runtime.export(FORK, owner=owner)
+    home = server.runtime.export(HOME, owner=owner, most_bytes=MOST)
+    fork = server.runtime.export(FORK, owner=owner, most_bytes=MOST)
 
     assert isinstance(home, ExportedSession)
     assert isinstance(fork, ExportedSession)
@@ -133,7 +135,7 @@ def test_what_another_owner_has_is_not_there(server: Server, tasks: dict[Owner, 
     assert runtime.take(following, limit=10) == ()
     assert following.missing
     assert runtime.session(HOME, owner=NOBODY) is None
-    assert runtime.export(HOME, owner=NOBODY) is None
+    assert runtime.export(HOME, owner=NOBODY, most_bytes=MOST) is None
     assert not runtime.has_session(HOME, owner=NOBODY)
     assert runtime.sessions(limit=10, offset=0, owner=NOBODY).total == 0
     assert runtime.tasks(limit=10, offset=0, session_id=HOME, status=None, owner=NOBODY).total == 0

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from alex_actors.ports import ToolError
+from alex_actors.tools.limits import Quota
 from alex_actors.tools.workspace import Workspace, shown, split_path
+
+QUOTA = Quota(file_bytes=1_000, workspace_bytes=10**6, workspace_files=1_000)
 
 
 @pytest.fixture
@@ -173,6 +176,16 @@ def test_a_write_that_fails_leaves_nothing_behind(root: Path) -> None:
         Workspace(root).write("sub", b"x")
 
     assert [path.name for path in root.iterdir()] == ["sub"]
+
+
+def test_a_file_is_in_at_most_100_directories_and_what_is_refused_makes_none(root: Path) -> None:
+    Workspace(root).write("d/" * 100 + "a.txt", b"x", quota=QUOTA)
+
+    with pytest.raises(ToolError, match=r"has 101 directories; a file can be in up to 100"):
+        Workspace(root).write("e/" * 101 + "a.txt", b"x", quota=QUOTA)
+
+    assert [path.name for path in root.iterdir()] == ["d"]
+    Workspace(root).write("still counted", b"x", quota=QUOTA)
 
 
 def test_a_name_is_shown_in_one_printable_line() -> None:

@@ -12,8 +12,11 @@ from alex_actors.store.reader import StoreReader
 from alex_actors.trees import TreeTooLarge
 from alex_actors.workspaces import WorkspaceKeeper
 from tests.unit.actor_fakes import CapturedLog
+from tests.unit.deep_trees import cleared, make_deep
 from tests.unit.store_under_test import StoreUnderTest
 from tests.unit.test_workspaces_removed import names, workspace
+
+__all__ = ["cleared"]
 
 WAIT = 30.0
 
@@ -72,6 +75,17 @@ def test_of_one_that_is_too_large_nothing_is_left(
     workspace(directory, "1")
 
     error = copied(directory, log, 1, 2, most_bytes=most_bytes, most_entries=most_entries)
+
+    assert isinstance(error, TreeTooLarge)
+    assert names(directory) == ["1"]
+
+
+@pytest.mark.usefixtures("cleared")
+def test_of_one_that_is_nested_too_deeply_nothing_is_left(directory: Path, log: CapturedLog) -> None:
+    (directory / "1").mkdir()
+    make_deep(directory / "1", 1500)
+
+    error = copied(directory, log, 1, 2, most_bytes=10**9, most_entries=10**6)
 
     assert isinstance(error, TreeTooLarge)
     assert names(directory) == ["1"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +9,13 @@ import pytest
 
 from alex_actors.simulation.store import disk_error
 from alex_actors.store.reader import StoreReader
+from alex_actors.trees import MOST_OPEN, remove_tree
 from alex_actors.workspaces import WorkspaceKeeper
 from tests.unit.actor_fakes import CapturedLog
+from tests.unit.deep_trees import cleared, few_open_files, make_deep, ordinary_user
 from tests.unit.store_under_test import StoreUnderTest
+
+__all__ = ["cleared", "ordinary_user"]
 
 WAIT = 30.0
 
@@ -140,21 +143,40 @@ def test_what_a_crash_left_is_removed_at_the_next_start(
     assert names(directory) == ["01x", "2", "3", "notes"]
 
 
-def test_a_tree_that_is_too_deep_to_be_removed_keeps_no_other(
-    under: StoreUnderTest, directory: Path, log: CapturedLog
-) -> None:
-    under.erase("two")
-    under.run()
-    workspace(directory, "2")
-    made = "d/" * 1500  # below PATH_MAX, and more levels than Python calls itself
-    subprocess.run(["mkdir", "-p", directory / "1" / made], check=True)
+@pytest.mark.usefixtures("cleared")
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_tree_of_any_depth_is_removed(directory: Path, log: CapturedLog, *, fits: bool) -> None:
+    made = directory / "1"
+    made.mkdir()
+    levels = 1500 if fits else 2500  # fits into a path, and is more than Python calls itself; does not
+    make_deep(made, levels)
 
-    swept(directory, log, under.store.reader)
-    left = names(directory)
-    subprocess.run(["rm", "-rf", directory / "1"], check=True)  # pytest could not, either
+    removed(directory, log, 1)
 
-    assert "2" not in left
-    assert {line["event"] for line in log.lines} <= {"workspace.not_removed"}
+    assert names(directory) == []
+    assert log.lines == []
+
+
+def test_directories_without_permissions_are_removed_however_deep_they_are(ordinary_user: Path) -> None:
+    made = ordinary_user / "1"
+    made.mkdir()
+    make_deep(made, 120, mode=0o000)
+
+    remove_tree(made)
+
+    assert names(ordinary_user) == []
+
+
+@pytest.mark.usefixtures("cleared")
+def test_of_a_tree_that_is_removed_few_directories_are_open_at_once(directory: Path, log: CapturedLog) -> None:
+    made = directory / "1"
+    made.mkdir()
+    make_deep(made, 500)
+
+    with few_open_files(MOST_OPEN + 20):
+        removed(directory, log, 1)
+
+    assert names(directory) == []
 
 
 def test_a_store_that_cannot_be_read_leaves_everything_and_the_next_is_removed(

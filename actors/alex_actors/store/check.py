@@ -11,7 +11,7 @@ import msgspec
 from alex_actors.events import read_back
 from alex_actors.store.looking import looking_at
 from alex_actors.store.migrations import MIGRATIONS
-from alex_actors.store.replaying import ReplayedEvent, faults_of_events
+from alex_actors.store.replaying import ReplayedEvent, faults_of_events, faults_of_names
 from alex_actors.tasks import UNFINISHED, Status
 from alex_actors.values import Timestamp, Value
 
@@ -26,6 +26,11 @@ _TASKS = """
     SELECT tasks.*, sessions.session_id, sessions.owner AS session_owner
     FROM tasks LEFT JOIN sessions USING (session_key) ORDER BY place"""
 _EVENTS = "SELECT * FROM events WHERE place = ? ORDER BY event_id"
+_ORPHANS = """
+    SELECT child.task_id, child.parent_task_id FROM tasks AS child
+    LEFT JOIN tasks AS parent ON parent.owner = child.owner AND parent.task_id = child.parent_task_id
+        AND parent.session_key = child.session_key AND parent.place < child.place
+    WHERE child.parent_task_id IS NOT NULL AND parent.place IS NULL ORDER BY child.place"""
 _UNFINISHED = f"""
     SELECT task_id, session_id, tasks.owner, status, tasks.created_at, started_at,
            (SELECT count(*) FROM events WHERE events.place = tasks.place)
@@ -99,6 +104,7 @@ class _Check:
             parts |= {
                 "keys": self._faults_of_keys(),
                 "tasks": self._faults_of_tasks(),
+                "parents": self._faults_of_parents(),
                 "messages": self._faults_of_messages(),
             }
         for name, findings in parts.items():
@@ -161,11 +167,15 @@ class _Check:
             elif task["owner"] != task["session_owner"]:
                 yield Finding(about, f"is of {task['owner']!r}, and its session of {task['session_owner']!r}")
             rows = self._connection.execute(_EVENTS, (task["place"],)).fetchall()
-            for fault in _faults_of_life(task, rows):
+            for fault in chain(faults_of_names(task), _faults_of_life(task, rows)):
                 yield Finding(about, fault)
             for row in rows:
                 if row["session_key"] != task["session_key"]:
                     yield Finding(about, f"event {row['event_id']} is of another session")
+
+    def _faults_of_parents(self) -> Iterator[Finding]:
+        for row in self._connection.execute(_ORPHANS):
+            yield Finding(f"task {row[0]}", f"is a part of {row[1]!r}, which is no earlier task of its session")
 
     def _faults_of_messages(self) -> Iterator[Finding]:
         for row in self._connection.execute(_MISPLACED_MESSAGES):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select, text
+from sqlalchemy import LargeBinary, Select, bindparam, cast, func, select, text
 
 from alex_actors.events import EVENT_TYPES, TERMINAL
 from alex_actors.store.schema import events, idempotency_keys, messages, sessions, tasks
@@ -128,6 +128,10 @@ SIZE_OF_SESSION = (
     .where(events.c.session_key == KEY_OF_SESSION.scalar_subquery())
 )
 """In bytes, of the events of its tasks: they have all that the tasks have."""
+SIZE_OF_MESSAGES = select(
+    func.count(), func.coalesce(func.sum(func.length(cast(messages.c.content, LargeBinary))), 0)
+).where(messages.c.session_key == KEY_OF_SESSION.scalar_subquery())
+"""How many messages a session has from the one that it was forked from, and their bytes."""
 
 SUBMITTED_WITH = (
     select(idempotency_keys.c.fingerprint, tasks.c.task_id)

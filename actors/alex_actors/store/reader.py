@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, Select
 
-from alex_actors.copies import Message
+from alex_actors.copies import MOST_MESSAGES, Message
 from alex_actors.events import RecordedEvent
 from alex_actors.replies import ExportedSession, SessionDetail, Sessions, SessionTooLarge, Tasks
 from alex_actors.store import queries
@@ -213,7 +213,9 @@ class StoreReader:
     def whole_session(
         self, session_id: SessionId, *, owner: Owner, most_bytes: int
     ) -> ExportedSession | SessionTooLarge | None:
-        """Return a session with all events of its tasks, or None; nothing of it if they have more bytes than that.
+        """Return a session with all events of its tasks, or None; nothing of it if there is too much.
+
+        That is ``most_bytes``, or MOST_MESSAGES. It is measured before anything is loaded.
 
         All of it as of one moment: a connection reads within one transaction.
         """
@@ -222,7 +224,9 @@ class StoreReader:
             row = connection.execute(queries.ONE_SESSION, wanted).one_or_none()
             if row is None:
                 return None
-            if connection.execute(queries.SIZE_OF_SESSION, wanted).scalar_one() > most_bytes:
+            count, size = connection.execute(queries.SIZE_OF_MESSAGES, wanted).one()
+            size += connection.execute(queries.SIZE_OF_SESSION, wanted).scalar_one()
+            if size > most_bytes or count > MOST_MESSAGES:
                 return SessionTooLarge(most_bytes)
             detail = self._detail(connection, row, wanted)
             found = connection.execute(queries.ALL_EVENTS_OF_SESSION, {**wanted, "after": 0})

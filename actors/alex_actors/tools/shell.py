@@ -12,8 +12,10 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from alex_actors.cores import Cores
@@ -21,7 +23,6 @@ from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
 from alex_actors.tools.excerpts import MAX_TEXT, head
 from alex_actors.tools.limits import Quota, ShellLimits
 from alex_actors.tools.sandbox import WORKSPACE, Sandbox
-from alex_actors.tools.supervisor import PROGRAM
 from alex_actors.tools.tool import FunctionTool, in_thread, parameters, to_its_end
 from alex_actors.tools.workspace import Workspace
 
@@ -32,6 +33,17 @@ _LAST_OUTPUT_SECONDS = 1.0
 """To wait for output that is still in the pipe when the command has ended.
 
 All of it is there at once, unless a process that could not be killed holds the pipe open.
+"""
+
+_SUPERVISOR = (
+    *(sys.executable, "-I", "-S", "-c"),
+    "import sys; sys.path.append(sys.argv[1]); from supervisor import main; sys.exit(main(sys.argv[2:]))",
+    str(Path(__file__).parent),
+)
+"""How one is started.
+
+-I and -S: neither the environment nor what is in the workspace has a say in what is imported. As a module, and not
+as a script, because Python keeps only modules compiled: 10 ms.
 """
 
 _SUPERVISOR_SECONDS = 10.0
@@ -121,7 +133,7 @@ class _Shell:
         self._sandbox = sandbox
         self._commands = commands
         self._supervisor = (
-            *PROGRAM,
+            *_SUPERVISOR,
             f"processes={limits.processes}", f"memory_bytes={limits.memory_bytes}",
             f"cpu_seconds={limits.cpu_seconds}", f"open_files={limits.open_files}",
             f"workspace_bytes={quota.workspace_bytes}", f"workspace_files={quota.workspace_files}",
@@ -135,7 +147,12 @@ class _Shell:
                 f"the workspace had more than {quota.workspace_bytes:,} bytes, or more than "
                 f"{quota.workspace_files:,} files and directories"
             ),
+            "disk": "the disk lost too much of its free space while it ran, or has hardly any left",
         }
+        self._trimmed = (
+            f"\n[The workspace had more than {quota.workspace_bytes:,} bytes. The largest files that the command "
+            "had made or enlarged were removed, until it had not.]"
+        )
         self._full = (
             f"\n[The workspace has more than {quota.workspace_bytes:,} bytes, or more than "
             f"{quota.workspace_files:,} files and directories. Delete some: nothing more can be written.]"
@@ -162,9 +179,10 @@ class _Shell:
                     await output.ended.wait()
         if timed_out:
             raise ToolError(f"The command was killed after {self._limits.seconds:g} seconds. {_so_far(output)}")
-        if said in self._killed_for:
-            raise ToolError(f"The command was killed: {self._killed_for[said]}. {_so_far(output)}")
-        return _result(output, process.returncode or 0) + (self._full if said == "full" else "")
+        notes = (self._trimmed if "trimmed" in said else "") + (self._full if "full" in said else "")
+        if killed_for := [self._killed_for[word] for word in said if word in self._killed_for]:
+            raise ToolError(f"The command was killed: {killed_for[0]}. {_so_far(output)}{notes}")
+        return _result(output, process.returncode or 0) + notes
 
     async def _spawn(
         self, command: str, context: ToolContext, leash: socket.socket, held: socket.socket, write_end: int
@@ -235,13 +253,13 @@ def cut(leash: socket.socket) -> None:
         leash.shutdown(socket.SHUT_WR)
 
 
-def _said(leash: socket.socket) -> str:
-    """Return which limit a supervisor that has ended found exceeded; nothing if none."""
+def _said(leash: socket.socket) -> list[str]:
+    """Return what a supervisor that has ended said of the limits (see supervisor.py)."""
     leash.settimeout(0)
     try:
-        return leash.recv(100).decode()
+        return leash.recv(100).decode().split()
     except OSError:  # it was killed itself
-        return ""
+        return []
 
 
 async def _end(process: asyncio.subprocess.Process, leash: socket.socket) -> None:

@@ -17,14 +17,11 @@ from pathlib import Path
 
 from alex_actors.ports import ToolError
 from alex_actors.tools.limits import Quota
-from alex_actors.tools.supervisor import MOST, usage
+from alex_actors.tools.supervisor import DEEPEST, MOST, usage
 from alex_actors.values import Value
 
 _LONGEST_PATH = 4096
 """Bytes, as Linux has it."""
-
-_DEEPEST = 100
-"""Levels below the root that a walk goes down: each directory is opened from the root on."""
 
 _ON_DISK = 4096
 """Bytes that a file takes the multiple of, with nearly all file systems."""
@@ -111,6 +108,10 @@ class Workspace:
         do not see each other, and may together exceed the ``quota`` by what they write.
         """
         parts = _file_parts(path)
+        if len(parts) > DEEPEST + 1:
+            raise ToolError(
+                f"The path has {len(parts) - 1:,} directories; a file can be in up to {DEEPEST}, one in the other."
+            )
         self.make()
         if quota is not None:
             self._refuse_beyond(quota, parts, len(data))
@@ -135,7 +136,7 @@ class Workspace:
         while pending:
             at, entry = pending.pop()
             yield at, entry
-            if entry.is_directory and at.count("/") < _DEEPEST:
+            if entry.is_directory and at.count("/") < DEEPEST:
                 with suppress(ToolError):
                     pending += [(f"{at}/{child.name}", child) for child in reversed(self.entries(at))]
 

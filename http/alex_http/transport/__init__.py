@@ -13,9 +13,22 @@ out.
 
 from alex_http.transport.feed import Feed, Reason
 from alex_http.transport.holds import HOLD, Hold
-from alex_http.transport.limits import Limits
+from alex_http.transport.limits import Head, Limits
+from alex_http.transport.proxies import counted_as
 from alex_http.transport.replies import Refusal, RefusedRequest
 from alex_http.transport.server import Server
 from alex_http.transport.sockets import CannotListen
 
-__all__ = ["HOLD", "CannotListen", "Feed", "Hold", "Limits", "Reason", "Refusal", "RefusedRequest", "Server"]
+__all__ = [
+    "HOLD",
+    "CannotListen",
+    "Feed",
+    "Head",
+    "Hold",
+    "Limits",
+    "Reason",
+    "Refusal",
+    "RefusedRequest",
+    "Server",
+    "counted_as",
+]

@@ -17,7 +17,7 @@ from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # 
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]  # waitress has no types
 
 from alex_http.transport.holds import Hold
-from alex_http.transport.limits import KEPT_ALIVE, LEAST_RATE, LINGER
+from alex_http.transport.limits import KEPT_ALIVE, LEAST_RATE, LINGER, LONGEST_BODY
 from alex_http.transport.parser import Parser
 from alex_http.transport.proxies import counted_as
 from alex_http.transport.replies import Parked, RefusalTask, RequestTask
@@ -68,6 +68,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     ) -> None:
         self.peer = self.client = str(addr[0]) if addr else ""  # macOS has none of a client that is gone already
         """Who is at the other end, and for whom that asks, if it is a proxy that is trusted to tell."""
+        self.scheme = "http"
+        """As which the client sees it: ``https`` if such a proxy says so."""
         self._quiet_since = server.clock.monotonic()
         self._may_be_quiet = server.limits.header_seconds
         self._asked_since: float | None = None  # when the first byte came that is not answered
@@ -79,7 +81,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     def parser_class(self, adj: Adjustments) -> Parser:
         """Return what reads the next request. waitress calls it as the class that it is there."""
         server = self.server
-        return Parser(adj, limits=server.limits, max_body=server.max_body, memory=server.memory)
+        return Parser(
+            adj, limits=server.limits, max_body=server.max_body,
+            memory=server.memory, large_memory=server.large_memory,
+        )  # fmt: skip
 
     def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - as above
         """Take it out of what is waited for."""
@@ -132,7 +137,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             self.parked = False
             self.requests[0].get_body_stream().seek(0)  # the application may read it again
         else:
-            self.client = self.server.proxies.client(self.peer, self.requests[0].headers.get("X_FORWARDED_FOR"))
+            headers, proxies = self.requests[0].headers, self.server.proxies
+            self.client = proxies.client(self.peer, headers.get("X_FORWARDED_FOR"))
+            self.scheme = proxies.scheme(self.peer, headers.get("X_FORWARDED_PROTO"))
             self.hold = hold = Hold(self)
         try:
             super().service()
@@ -361,7 +368,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         if request is None or not request.headers_finished:  # empty lines are no request, nor a sign of life
             return float((self._asked_since or quiet) + limits.header_seconds)
         begun = self._sending_body_since or quiet
-        return float(begun + limits.body_seconds + request.body_bytes_received / LEAST_RATE)
+        within = limits.body_seconds + request.body_bytes_received / LEAST_RATE
+        return float(begun + min(within, max(limits.body_seconds, LONGEST_BODY)))
 
     def overdue(self) -> None:
         """Close it; say why first, if there is half a request that can be answered."""

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-BodyLimit: TypeAlias = Callable[[str, str], int]
-"""The largest body, in bytes, of a request: its method, and its path as WSGI has it."""
+
+class Head(NamedTuple):
+    """A request of which nothing has come but its headers."""
+
+    method: str
+    path: str
+    """As WSGI has it."""
+    headers: Mapping[str, str]
+    """By names as WSGI has them, without ``HTTP_``."""
+
+
+BodyLimit: TypeAlias = Callable[[Head], int]
+"""The largest body, in bytes, that a request may have. Asked on the loop's thread, which nothing may hold up."""
 
 LEAST_RATE = 8 * 1024
 """Bytes a second that a client has to send or take at least, beyond the time that it has anyhow: 64 kbit/s, which
@@ -17,6 +28,9 @@ KEPT_ALIVE = 120.0
 keep one that they do not use, so that they close first."""
 LINGER = 5.0
 """Seconds for which what a refused client still sends is read and dropped, so that it gets to read its reply."""
+LONGEST_BODY = 600.0
+"""Seconds that a body may take in all, however large it is: 64 MiB at a megabit a second. ``body_seconds`` may say
+more."""
 FREE = 8 * 1024
 """Bytes of each request that are not counted: most requests are smaller, and are taken whatever others send."""
 STEP = 16 * 1024
@@ -34,16 +48,19 @@ class Limits(NamedTuple):
     """Which body is too large, where that is not ``max_body`` for all."""
     memory_bytes: int = 128 * 1024 * 1024
     """Of requests that are being received or answered, in all: who comes with more is told to come again."""
+    large_memory_bytes: int = 128 * 1024 * 1024
+    """The same of those whose body is, or may be, larger than ``max_body``: they take no room from the others."""
     header_seconds: float = 20.0
     """From a request's first byte to the end of its headers; and until that byte, on a new connection."""
     body_seconds: float = 60.0
-    """From there to the end of its body, and a second more for each ``LEAST_RATE`` bytes; the same for a reply."""
+    """From there to the end of its body, and a second more for each ``LEAST_RATE`` bytes; the same for a reply.
+    A body has ``LONGEST_BODY`` seconds in all."""
     connections_per_address: int = 1_000
     """More are answered at once that they are too many, and closed."""
     uncounted: tuple[str, ...] = ("127.0.0.0/8", "::1")
     """Addresses and networks that may have any number of connections: whoever is here needs none to do harm."""
     trusted_proxies: tuple[str, ...] = ()
-    """Those whose ``X-Forwarded-For`` is believed; nor are their connections counted."""
+    """Those whose ``X-Forwarded-For`` and ``-Proto`` are believed; nor are their connections counted."""
 
 
 class Memory:

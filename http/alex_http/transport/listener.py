@@ -63,6 +63,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         self.limits = limits
         self.max_body = max_body
         self.memory = Memory(limits.memory_bytes)
+        self.large_memory = Memory(limits.large_memory_bytes)
         self.proxies = Proxies(limits.trusted_proxies)
         self.patience = patience
         self.streams = streams
@@ -215,7 +216,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             self._turned_away_until = now + PAUSE
             self._log.warning("http.too_many_connections", address=address, limit=most)
             why = "Its client has too many connections"
-            status, headers, body = self.refuse(RefusedRequest(503, why, {}, most))
+            status, headers, body = self.refuse(RefusedRequest(503, why, {}, most, address))
             headers = [*headers, ("Content-Length", str(len(body))), ("Connection", "close")]
             lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "", ""]
             self._turned_away = "\r\n".join(lines).encode("latin-1") + body

@@ -12,7 +12,7 @@ from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # 
 from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]  # waitress has no types
 from waitress.utilities import Error  # type: ignore[import-untyped]  # waitress has no types
 
-from alex_http.transport.limits import FREE, STEP, Limits, Memory
+from alex_http.transport.limits import FREE, STEP, Head, Limits, Memory
 
 LONGEST_CONTROL_LINE = 4096
 """Bytes of a chunk's size and extensions. waitress searches all that it has of one anew with each piece."""
@@ -42,13 +42,20 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     body_rcv: Any  # as above
 
     def __init__(
-        self, adj: Adjustments, *, limits: Limits | None = None, max_body: int = 0, memory: Memory | None = None
+        self,
+        adj: Adjustments,
+        *,
+        limits: Limits | None = None,
+        max_body: int = 0,
+        memory: Memory | None = None,
+        large_memory: Memory | None = None,
     ) -> None:
         """Without ``limits``, it is hardly stricter than waitress, and those of the adjustments alone hold."""
         super().__init__(adj)
         self._limits = limits
         self._max_body = max_body
         self._memory = memory
+        self._large_memory = large_memory
         self._counted = 0
         self._refused: Unread | None = None
 
@@ -90,9 +97,16 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         if len(self.request_uri) > limits.url_bytes:
             self._too_large(414, "Its target is too long", limits.url_bytes)
         if limits.body_of is not None:
-            self._max_body = limits.body_of(self.command, self.path)
+            self._may_be_as_large_as(limits.body_of(Head(self.command, self.path, self.headers)))
         if self.content_length > self._max_body:
             self._too_large(413, "Its Content-Length is too large", self._max_body)
+
+    def _may_be_as_large_as(self, most: int) -> None:
+        """Take notice of its own limit, and have it take from the memory for large ones if it may be one."""
+        if most > self._max_body and (self.chunked or self.content_length > self._max_body):
+            self.release()
+            self._memory = self._large_memory
+        self._max_body = most
 
     def _check_framing(self, header_plus: bytes) -> None:
         """Refuse what another reader may take for two requests, or half of one. Raises ParsingError."""

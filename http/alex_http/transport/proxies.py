@@ -1,4 +1,4 @@
-"""Who asks, where a proxy asks for somebody: X-Forwarded-For, as far as those are trusted who wrote it."""
+"""Who asks, and how, where a proxy asks for somebody: X-Forwarded-For and -Proto, of those who are trusted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Proxies:
         What stands left of that may have been sent by anybody. What is no address, and what is left of it, counts
         as if it were not there.
         """
-        if not forwarded or not self._trusted or not self._trusted.have(address_of(peer)):
+        if not forwarded or not self._is_trusted(peer):
             return peer
         client = peer
         for hop in reversed(forwarded.rsplit(",", MOST_HOPS)[-MOST_HOPS:]):
@@ -54,6 +54,18 @@ class Proxies:
             if not self._trusted.have(address):
                 break
         return client
+
+    def scheme(self, peer: str, forwarded: str | None) -> str:
+        """Return the scheme by which the client came to a proxy, on a connection from ``peer``.
+
+        Of several the last one, which that proxy wrote. ``http`` unless it says ``https``.
+        """
+        if not forwarded or not self._is_trusted(peer):
+            return "http"
+        return "https" if forwarded.rpartition(",")[2].strip(" \t").lower() == "https" else "http"
+
+    def _is_trusted(self, peer: str) -> bool:
+        return bool(self._trusted) and self._trusted.have(address_of(peer))
 
 
 def address_of(text: str) -> Address | None:

@@ -23,10 +23,11 @@ class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
     def get_environment(self) -> dict[str, Any]:  # a WSGI environment has values of many types
         """Return the WSGI environment, with the path as it was sent: waitress makes one slash of several.
 
-        ``REMOTE_ADDR`` is the client for whom a trusted proxy asks.
+        ``REMOTE_ADDR`` is the client for whom a trusted proxy asks, ``wsgi.url_scheme`` how that came to it.
         """
         environ: dict[str, Any] = super().get_environment()
         environ["PATH_INFO"] = self.request.path
+        environ["wsgi.url_scheme"] = self.channel.scheme
         client = self.channel.client
         if client != self.channel.addr[0]:
             environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = client
@@ -94,6 +95,8 @@ class RefusedRequest(NamedTuple):
     """As far as they were read, by names as WSGI has them, without ``HTTP_``."""
     limit: int | None = None
     """The limit that it exceeds: the bytes of 413, 414 and 431, the connections of 503; None if there is none."""
+    address: str = ""
+    """From which it came."""
 
 
 Refuse: TypeAlias = Callable[[RefusedRequest], Refusal]
@@ -107,7 +110,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
         error = self.request.error
         limit = getattr(error, "limit", None)  # waitress' own errors have none
         refusal = self.channel.server.refuse(
-            RefusedRequest(error.code, str(error.body), self.request.headers, limit)
+            RefusedRequest(error.code, str(error.body), self.request.headers, limit, self.channel.client)
         )
         self.status = refusal.status
         self.response_headers += refusal.headers

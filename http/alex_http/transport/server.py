@@ -76,9 +76,7 @@ class Server:
         keep_alive: KeepAlive = KEEP_ALIVE,
         patience: float = PATIENCE,
     ) -> None:
-        self._clock = clock
-        self._log = log
-        self._grace = grace
+        self._clock, self._log, self._grace = clock, log, grace
         self._stopping = self._closed = False
         self._waking = RLock()
         """Held to use or close the trigger. A signal handler may come while its own thread holds it."""
