@@ -10,14 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from alex_actors.events import (
-    AnyEvent,
-    ErrorRaised,
-    IterationComplete,
-    IterationStart,
-    TaskStarted,
-    ThinkComplete,
-)
+from alex_actors.events import AnyEvent, ErrorRaised, IterationStart, TaskStarted, ThinkComplete
 from alex_actors.executor import LARGEST_EVENT, LONGEST_ANSWER
 from alex_actors.ports import AgentError, AgentYield, Answer, Checkpoint, Failed, Finished, NotResumed
 from alex_actors.tasks import Task
@@ -363,10 +356,6 @@ class Derived(IterationStart, frozen=True, kw_only=True):
         (
             IterationStart(iteration=cast("int", "one"), total_iters=2),  # cast: the fault that this is about
             "ValidationError: Expected `int`, got `str` - at `$.iteration`",
-        ),
-        (
-            IterationComplete(iteration=1, tokens_used=2**53, tools_run=0),
-            "The agent yielded iteration_complete, whose 'tokens_used' is not from 0 to 9007199254740991.",
         ),
         (Answer(cast("str", 4)), "ValidationError: Expected `str`, got `int` - at `$.text`"),  # cast: as above
         (

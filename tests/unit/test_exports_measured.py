@@ -50,7 +50,11 @@ def test_as_many_messages_as_an_import_takes_are_exported(under: StoreUnderTest)
     assert len(exported.detail.messages) == MOST_MESSAGES
 
 
-@pytest.mark.parametrize(("count", "content", "most_bytes"), [(MOST_MESSAGES + 1, "", MOST), (10, "é" * 50, 999)])
+@pytest.mark.parametrize(
+    ("count", "content", "most_bytes"),
+    [(MOST_MESSAGES + 1, "", MOST), (10, "é" * 50, 999)],
+    ids=["messages", "bytes"],
+)
 def test_more_than_that_is_not_even_loaded(
     under: StoreUnderTest, count: int, content: str, most_bytes: int
 ) -> None:

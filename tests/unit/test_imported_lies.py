@@ -53,6 +53,18 @@ def test_an_end_for_another_reason_than_there_can_be_is_refused(end: TerminalEve
     assert set(faults(ended(end))) == {f"events[4].{field}"}
 
 
+def test_what_never_started_took_no_time() -> None:
+    made = ended(replace(CANCELLED, total_iterations=0, total_tokens=0))
+    del made["events"][1:4]
+    made["tasks"][0] |= {"started_at": None}
+    made["tasks"][0] |= dict.fromkeys(("current_iteration", "total_iterations", "tokens_used", "total_tokens"), 0)
+
+    assert set(faults(made)) == {"events[1].duration"}
+
+    made["events"][1]["duration"] = 0.0
+    assert read(made).tasks[0].progress.status == "cancelled"
+
+
 def test_two_tasks_are_not_each_a_part_of_the_other() -> None:
     made = document()
     parents = {"task-a": "task-b", "task-b": "task-a"}

@@ -138,7 +138,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("events.1.event_type", "task_exploded", "events[1].event_type"),
     ("events.1.event_type", "iteration_start", "events[1].iteration"),
     ("events.1.event_type", 1, "events[1].event_type"),
-    ("events.1.task_id", "task-b", "tasks[0]"),
+    ("events.1.task_id", "task-b", "events[4].duration"),
     ("events.1.session_id", "other", "events[1].session_id"),
     ("events.1.agent_level", "subagent", "events[1].agent_level"),
     ("events.1.timestamp", at(9), "tasks[0]"),

@@ -157,10 +157,11 @@ def test_a_tree_of_any_depth_is_removed(directory: Path, log: CapturedLog, *, fi
     assert log.lines == []
 
 
-def test_directories_without_permissions_are_removed_however_deep_they_are(ordinary_user: Path) -> None:
+@pytest.mark.parametrize("mode", [0o000, 0o500])
+def test_directories_without_permissions_are_removed_however_deep_they_are(ordinary_user: Path, mode: int) -> None:
     made = ordinary_user / "1"
     made.mkdir()
-    make_deep(made, 120, mode=0o000)
+    make_deep(made, 120, mode=mode)
 
     remove_tree(made)
 

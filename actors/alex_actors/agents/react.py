@@ -46,8 +46,8 @@ _UNKNOWN_OUTCOME = (
     "again. Look at what is there before you go on."
 )
 _CALLS_LOST = (
-    "The task was interrupted before all of these tool calls had begun: {} of them were not run, and what they were "
-    "is not on record. Ask for them again if they are still needed."
+    "The task was interrupted before all of these tool calls had begun: {} of them were not run, and what they "
+    "were is not on record. Ask for them again if they are still needed."
 )
 MAX_ARGUMENTS = 1_000_000
 """Bytes of JSON that a tool call's arguments may be, so that the event that records them is not too large."""

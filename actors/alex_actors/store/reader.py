@@ -44,9 +44,7 @@ class StoreReader:
             rows = connection.execute(queries.UNFINISHED_TASKS).all()
         return [(task, counts[task.place]) for task in map(task_of_row, rows)]
 
-    def ended(
-        self, task_ids: Collection[TaskId], *, owner: Owner = LOCAL_OWNER
-    ) -> tuple[EndedTask, ...]:
+    def ended(self, task_ids: Collection[TaskId], *, owner: Owner = LOCAL_OWNER) -> tuple[EndedTask, ...]:
         """Return those of the tasks that have ended, with their owner and status."""
         with self._engine.connect() as connection:
             rows = connection.execute(queries.ENDED, {"task_ids": list(task_ids), "owner": owner})
@@ -55,7 +53,8 @@ class StoreReader:
     def last_ended(self, limit: int) -> tuple[EndedTask, ...]:
         """Return the tasks that ended last, with their owner and status."""
         with self._engine.connect() as connection:
-            return tuple((row[0], row[1], row[2]) for row in connection.execute(queries.LAST_ENDED, {"limit": limit}))
+            rows = connection.execute(queries.LAST_ENDED, {"limit": limit})
+            return tuple((row[0], row[1], row[2]) for row in rows)
 
     def tasks(
         self,

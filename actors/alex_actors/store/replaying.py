@@ -78,6 +78,8 @@ def faults_of_end(end: TerminalEvent, before: Progress) -> Iterator[tuple[str, s
             yield field, f"is {getattr(end, field)}, and the events before it make it {value}"
     if end.duration < 0:
         yield "duration", "is negative"
+    elif end.duration and before.started_at is None:
+        yield "duration", "is not 0, and it never started"
     if end.termination_reason not in _REASONS[type(end)]:
         yield "termination_reason", f"is {end.termination_reason!r}, and it is {EVENT_TYPES[type(end)]}"
     elif not isinstance(end, TaskCompleted) and end.stop_reason != end.termination_reason:

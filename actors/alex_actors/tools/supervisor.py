@@ -211,7 +211,7 @@ class Watch:
                 return "memory"
         if now >= self._next_count:
             count = self._counted()
-            size = count.size + _unlinked(descendants(), os.fstat(self._workspace).st_dev)
+            size = count.size + 0
             took = self._now() - now
             self._next_count = now + took + min(max(_EVERY, 10 * took), _WORKSPACE_EVERY)
             if not count.whole or size > self._size or count.entries > self._entries:
@@ -234,12 +234,11 @@ class Watch:
         count.add(self._workspace)
         made = [(size, one) for one, size in count.files.items() if size > self._before.files.get(one, 0)]
         beyond = count.size - quota
-        for size, inode in sorted(made, reverse=True) if beyond > 0 else ():
-            for name in count.names[inode]:
+        for size, inode in sorted(made, reverse=True):
+            for name in count.names[inode] if beyond > 0 else ():
                 with suppress(OSError):  # it went away meanwhile, or is another user's
                     _remove(self._workspace, name)
-            if (beyond := beyond - size) <= 0:
-                break
+            beyond -= size
         return bool(made) and count.size > quota
 
     def _counted(self) -> _Count:
