@@ -211,7 +211,7 @@ class Watch:
                 return "memory"
         if now >= self._next_count:
             count = self._counted()
-            size = count.size + 0
+            size = count.size + _unlinked(descendants(), os.fstat(self._workspace).st_dev)
             took = self._now() - now
             self._next_count = now + took + min(max(_EVERY, 10 * took), _WORKSPACE_EVERY)
             if not count.whole or size > self._size or count.entries > self._entries:
