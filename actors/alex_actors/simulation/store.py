@@ -257,9 +257,7 @@ class SimulatedReader(StoreReader):
         self._look_at(STORE)
         return super().session_key(session_id, owner=owner)
 
-    def ended(
-        self, task_ids: Collection[TaskId], *, owner: Owner = LOCAL_OWNER
-    ) -> tuple[EndedTask, ...]:
+    def ended(self, task_ids: Collection[TaskId], *, owner: Owner = LOCAL_OWNER) -> tuple[EndedTask, ...]:
         """Return those of the tasks that have ended."""
         self._look_at(*map(task_resource, task_ids))
         return super().ended(task_ids, owner=owner)
