@@ -257,7 +257,8 @@ class TaskStoreActor(PooledActor):
 
     def _committed(self, staging: Staging) -> None:
         """Make the transaction's state this actor's, log its facts, publish its events; in this order."""
-        self._condition.failure = None
+        if staging.batch:  # that nothing was written says nothing of whether writing works
+            self._condition.failure = None
         for task in staging.live.values():
             if task.progress.ended:
                 self._live.pop(task.task_id, None)
@@ -362,7 +363,8 @@ class TaskStoreActor(PooledActor):
         except (SQLAlchemyError, Superseded) as error:
             self._answers.erase_failed(message, self._troubles.note_failed_commit(message, error))
             return
-        condition.failure = None
+        if condition.erasing is not None:
+            condition.failure = None
         self._tell_of_erasure()
         self._answers.erased(message)
 

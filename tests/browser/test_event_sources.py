@@ -187,6 +187,6 @@ def test_a_page_of_another_origin_cannot_follow_anything(server: RestartedServer
         source.wait_until_closed()
         seen = source.seen()
 
-    asked = until(lambda: [line for line in server.process.log("http.request") if line["path"] == path], "a reply")
-    assert [line["status"] for line in asked] == [403]
+    denied = until(lambda: [line for line in server.process.log("http.denied") if line["path"] == path], "a reply")
+    assert [(line["status"], line["reason"]) for line in denied] == [(403, "origin")]
     assert [one.what for one in seen] == ["error"]

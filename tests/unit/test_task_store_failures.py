@@ -408,6 +408,23 @@ def test_an_agent_that_goes_on_is_told_its_history(under: StoreUnderTest) -> Non
     assert [type(read_back(body)) for body in history.bodies] == [TaskCreated, TaskStarted]
 
 
+def test_a_transaction_that_wrote_nothing_does_not_say_that_the_store_works(under: StoreUnderTest) -> None:
+    under.created("a")
+    under.store.writer.fails = disk_error
+    under.record("a", 1, TaskStarted())
+    under.run()
+    under.store.writer.fails = lambda: None  # for what is empty, as a disk that is full lets it through
+
+    under.record("a", 2, IterationStart(iteration=1, total_iters=5))  # behind a gap: nothing is recorded
+    under.run()
+    after_nothing = under.condition.failure
+    under.record("a", 1, TaskStarted())
+    under.run()
+
+    assert after_nothing == "disk I/O error"
+    assert under.condition.failure is None
+
+
 def test_a_history_that_cannot_be_read_is_told_when_it_can(under: StoreUnderTest) -> None:
     under.created("a")
     under.store.actors_reader.fails = disk_error

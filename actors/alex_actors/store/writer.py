@@ -131,6 +131,10 @@ class Batch:
         self.keys_until: Timestamp | None = None
         """Those that are as old as this, or older, are forgotten."""
 
+    def __bool__(self) -> bool:
+        """Return whether there is anything to write."""
+        return any((self.new_sessions, self.touched, self.new_tasks, self.progress, self.events))
+
 
 class Transaction:
     """What can be done within one transaction."""
