@@ -67,7 +67,7 @@ class Crashes:
     def _kill_while_it_starts(self) -> None:
         self.kills_at_start += 1
         server = ServerProcess(self._directory)
-        time.sleep(self._random.uniform(0.2, START))
+        time.sleep(self._random.uniform(0.2, START))  # so that the kill comes somewhere in its start
         server.kill()
 
     async def _run_once(self, number: int) -> None:

@@ -102,7 +102,7 @@ def looks_at(server: ServerProcess, tasks: int, *, settle: float = SETTLE) -> li
             wait_until_at_rest(server, actors)
             ended += wave
         rate = (ended - first) / (time.perf_counter() - started)
-        time.sleep(settle)
+        time.sleep(settle)  # what has ended closes its files and gives back its memory a moment later
         looks.append(Look.at(server, ended))
         print(f"{looks[-1]}{rate:10,.0f}", flush=True)
     return looks
@@ -146,7 +146,7 @@ def wait_until_at_rest(server: ServerProcess, actors: int) -> None:
         if time.perf_counter() > deadline:
             msg = f"{unfinished} tasks unfinished and {left} actors left, {PATIENCE:g} s after the submits"
             raise TimeoutError(msg)
-        time.sleep(GLANCE)
+        time.sleep(GLANCE)  # looking takes time from the server that is looked at
 
 
 def _submits() -> Iterator[bytes]:
