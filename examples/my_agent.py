@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from alex_actors.events import AnyEvent, IterationComplete, IterationStart, TaskAnalysis, ThinkComplete
+from alex_actors.models.conversation import whole_reply
 from alex_actors.ports import (
     AgentError,
     AgentYield,
@@ -63,9 +64,10 @@ class ResearchAgent:
             if not known:
                 raise AgentError("None of the sources answered.")  # the task fails, with this text
             yield Checkpoint()  # the model costs money: before it is asked, what came before is on record
-            reply = await self._model.complete([Message(role="user", content="\n".join(known))], ())
-            yield ThinkComplete(iteration=1, content=reply.content, tool_call_count=0)
-            yield IterationComplete(iteration=1, tokens_used=reply.tokens, tools_run=len(known))
+            reply = await whole_reply(self._model, [Message(role="user", content="\n".join(known))])
+            yield ThinkComplete(iteration=1, content=reply.content, tool_call_count=0, usage=reply.usage)
+            tokens = 0 if reply.usage is None else reply.usage.tokens
+            yield IterationComplete(iteration=1, tokens_used=tokens, tools_run=len(known))
         finally:  # also when the task is cancelled, or its time is over, wherever it stands
             await self.give_back(desk)
         yield Answer(reply.content)

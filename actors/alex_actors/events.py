@@ -105,12 +105,29 @@ class AssistantDelta(Event, frozen=True, kw_only=True, tag="assistant_delta"):
     delta: str
 
 
-class ThinkComplete(Event, frozen=True, kw_only=True, tag="think_complete"):
-    """What the model said."""
+class Usage(Value, frozen=True, kw_only=True):
+    """What one call of a model took."""
+
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None = None
+    """None: the model's price is not known."""
+    estimated: bool = False
+    """The provider did not count the tokens: they are an estimate."""
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of both directions."""
+        return self.input_tokens + self.output_tokens
+
+
+class ThinkComplete(Event, frozen=True, kw_only=True, omit_defaults=True, tag="think_complete"):
+    """What the model said, and what that took if somebody counted it: it adds to what the whole task used."""
 
     iteration: int
     content: str
     tool_call_count: int
+    usage: Usage | None = None
 
 
 class ToolCallStart(Event, frozen=True, kw_only=True, tag="tool_call_start"):
@@ -140,6 +157,26 @@ class ToolCallComplete(Event, frozen=True, kw_only=True, tag="tool_call_complete
     duration: float
 
 
+class ApprovalRequested(Event, frozen=True, kw_only=True, omit_defaults=True, tag="approval_requested"):
+    """A tool call waits for a person's word. Secrets in its arguments are redacted."""
+
+    iteration: int
+    call_id: str
+    tool_name: str
+    arguments: dict[str, Any]  # JSON, as the model wrote it
+    expires_at: Timestamp | None = None
+    """When it counts as denied, if nobody has answered by then."""
+
+
+class ApprovalResolved(Event, frozen=True, kw_only=True, omit_defaults=True, tag="approval_resolved"):
+    """A person, or the lapse of time, has decided on a tool call that waited."""
+
+    call_id: str
+    approved: bool
+    reason: str | None
+    arguments: dict[str, Any] | None = None  # JSON, in place of the model's, if the person changed them
+
+
 class ContextCompressed(Event, frozen=True, kw_only=True, tag="context_compressed"):
     """The conversation was shortened to fit the model. Counts are of messages."""
 
@@ -147,12 +184,13 @@ class ContextCompressed(Event, frozen=True, kw_only=True, tag="context_compresse
     compressed_count: int
 
 
-class IterationComplete(Event, frozen=True, kw_only=True, tag="iteration_complete"):
-    """A turn is over. ``tokens_used`` so far, over the whole task."""
+class IterationComplete(Event, frozen=True, kw_only=True, omit_defaults=True, tag="iteration_complete"):
+    """A turn is over. ``tokens_used`` and ``cost_usd`` so far, over the whole task."""
 
     iteration: int
     tokens_used: int
     tools_run: int
+    cost_usd: float = 0.0
 
 
 class ErrorRaised(Event, frozen=True, kw_only=True, tag="error"):
@@ -163,6 +201,9 @@ class ErrorRaised(Event, frozen=True, kw_only=True, tag="error"):
     error: str
     recoverable: bool
 
+
+Approval: TypeAlias = ApprovalRequested | ApprovalResolved
+"""Recorded by what runs an agent, when the agent waits for a person's word."""
 
 AgentEvent: TypeAlias = (
     TaskAnalysis
@@ -184,7 +225,7 @@ AGENT_EVENTS: tuple[type[AgentEvent], ...] = get_args(AgentEvent)
 TerminalEvent: TypeAlias = TaskCompleted | TaskFailed | TaskCancelled
 TERMINAL = (TaskCompleted, TaskFailed, TaskCancelled)
 
-AnyEvent: TypeAlias = TaskCreated | TaskStarted | TaskResumed | TerminalEvent | AgentEvent
+AnyEvent: TypeAlias = TaskCreated | TaskStarted | TaskResumed | TerminalEvent | AgentEvent | Approval
 
 
 class Stamped(Value, frozen=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
-from alex_actors.events import AgentEvent, AnswerReason, AnyEvent, Stamped
+from alex_actors.events import AgentEvent, AnswerReason, AnyEvent, ApprovalRequested, Stamped, Usage
 from alex_actors.values import SessionId, TaskId, Value
 
 if TYPE_CHECKING:
@@ -86,6 +87,26 @@ class Checkpoint(Value, frozen=True):
     """
 
 
+class Decision(Value, frozen=True, kw_only=True):
+    """A person's word on a tool call that waits for it."""
+
+    approved: bool
+    reason: str | None = None
+    arguments: dict[str, Any] | None = None  # JSON, to run the tool with in place of the model's
+
+
+@dataclass(slots=True)
+class AwaitApprovals:
+    """An agent yields it to ask for a person's word, on any number of tool calls at once.
+
+    The requests are recorded, but for those that are on record, and the agent is resumed once all are decided and
+    the decisions are committed. It finds them in ``decisions``, by ``call_id``.
+    """
+
+    requests: tuple[ApprovalRequested, ...]
+    decisions: dict[str, Decision] = field(default_factory=dict)
+
+
 class Answer(Value, frozen=True):
     """The last thing that an agent yields: its task is completed with it."""
 
@@ -97,7 +118,7 @@ class AgentError(Exception):
     """Raised by an agent to fail its task with a text that a person can act on."""
 
 
-AgentYield: TypeAlias = AgentEvent | Checkpoint | Answer
+AgentYield: TypeAlias = AgentEvent | Checkpoint | AwaitApprovals | Answer
 
 
 class Agent(Protocol):
@@ -147,6 +168,9 @@ class Run(Protocol):
 
     def committed(self, count: int) -> None:
         """Tell the run that its first ``count`` events are committed: it may go further ahead."""
+
+    def decide(self, call_id: str, decision: Decision) -> None:
+        """Tell the run a person's word on a call that it waits for. The first counts."""
 
     def cancel(self, then: Callable[[], None] | None = None) -> None:
         """Interrupt what the agent awaits. The outcome is reported when it has really stopped.
@@ -202,6 +226,20 @@ class ToolSpec(Value, frozen=True, kw_only=True):
     parameters: dict[str, Any]  # a JSON Schema
     repeatable: bool
     """Running it again after an interruption changes nothing more."""
+    alone: bool = False
+    """It changes what other tools of the same turn may look at: calls before it end first, those after it wait."""
+
+
+class TextDelta(Value, frozen=True):
+    """A piece of a model's text, as it comes."""
+
+    text: str
+
+
+class ModelTrouble(Value, frozen=True):
+    """A model did not answer, and is asked again: what it said so far of this turn counts for nothing."""
+
+    error: str
 
 
 class ModelReply(Value, frozen=True, kw_only=True):
@@ -209,16 +247,30 @@ class ModelReply(Value, frozen=True, kw_only=True):
 
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
-    tokens: int
+    usage: Usage | None = None
+    """None: nobody counted, and it costs nothing."""
+
+
+ModelEvent: TypeAlias = TextDelta | ModelTrouble | ModelReply
+
+
+class ContextOverflow(AgentError):
+    """Raised by a model for a conversation that is longer than it takes."""
 
 
 class Model(Protocol):
-    """A language model, or something that acts as one."""
+    """A language model, or something that acts as one. One object serves many tasks at once."""
 
-    async def complete(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> ModelReply:
-        """Return the model's next turn in a conversation in which it may call ``tools``.
+    @property
+    def context_tokens(self) -> int | None:
+        """Return how many tokens a conversation may have, with the reply; None: nobody knows."""
 
-        Raises AgentError if it cannot.
+    def complete(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> AsyncGenerator[ModelEvent, None]:
+        """Yield the model's next turn in a conversation in which it may call ``tools``, as it comes.
+
+        The last that it yields is the whole of it, a ModelReply. Raises AgentError if the model cannot, and
+        ContextOverflow if that is since the conversation is too long. Closing the iterator, or cancelling what
+        waits for it, ends the call at the model's side too.
         """
 
 
@@ -232,6 +284,10 @@ class ToolContext(Value, frozen=True):
     task_id: TaskId
     workspace: Path
     """The session's directory; may not exist yet. No tool reads or writes outside of it."""
+    call_id: str = ""
+    """The call's name, unique in its task; the same when the call is repeated after an interruption."""
+    task: Task | None = None
+    """The task as its agent was given it; None where a tool is called outside of one."""
 
 
 class Tool(Protocol):

@@ -17,6 +17,8 @@ from alex_actors.events import (
     TaskFailed,
     TaskStarted,
     TerminationReason,
+    ThinkComplete,
+    Usage,
 )
 from alex_actors.tasks import Status, Task
 from alex_actors.values import Timestamp, Value
@@ -27,9 +29,12 @@ if TYPE_CHECKING:
 MOST_COUNTED = 2**53 - 1
 """The largest whole number that every reader of JSON gets right (RFC 8259, section 6); a database holds it too."""
 
+MOST_PAID = 1e9
+"""US dollars that a task may be said to have cost: enough, and still exact to a ten-millionth."""
+
 _counts = {
-    event: tuple(field.name for field in msgspec.structs.fields(event) if field.type is int)
-    for event in EVENT_TYPES
+    kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.type is int)
+    for kind in (*EVENT_TYPES, Usage)
 }
 
 
@@ -43,6 +48,7 @@ class Progress(Value, frozen=True):
     total_iterations: int = 0
     tokens_used: int = 0
     total_tokens: int = 0
+    cost_usd: float = 0.0
     error: str | None = None
     termination_reason: TerminationReason | None = None
     answer: str | None = None
@@ -61,6 +67,7 @@ def progress_of(task: Task) -> Progress:
         started_at=task.started_at,
         current_iteration=task.current_iteration,
         tokens_used=task.tokens_used,
+        cost_usd=task.cost_usd,
     )
 
 
@@ -77,8 +84,18 @@ def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
             return msgspec.structs.replace(
                 progress, current_iteration=_counted(progress.current_iteration, iteration)
             )
-        case IterationComplete(tokens_used=tokens):
-            return msgspec.structs.replace(progress, tokens_used=_counted(progress.tokens_used, tokens))
+        case ThinkComplete(usage=Usage() as usage):
+            return msgspec.structs.replace(
+                progress,
+                tokens_used=min(progress.tokens_used + usage.tokens, MOST_COUNTED),
+                cost_usd=min(progress.cost_usd + (usage.cost_usd or 0.0), MOST_PAID),
+            )
+        case IterationComplete(tokens_used=tokens, cost_usd=cost):
+            return msgspec.structs.replace(
+                progress,
+                tokens_used=_counted(progress.tokens_used, tokens),
+                cost_usd=max(progress.cost_usd, min(cost, MOST_PAID)),
+            )
         case TaskStarted() if progress.started_at is None:
             return msgspec.structs.replace(progress, status="running", started_at=at)
         case TaskCompleted() | TaskFailed() | TaskCancelled():
@@ -98,8 +115,14 @@ def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
 
 
 def miscounted(event: AnyEvent) -> Iterator[str]:
-    """Yield the fields of an event that count something, and are not from 0 to ``MOST_COUNTED``."""
-    return (name for name in _counts[type(event)] if not 0 <= getattr(event, name) <= MOST_COUNTED)
+    """Yield the fields of an event that count something, and are not from 0 to the most that is counted or paid."""
+    yield from (name for name in _counts[type(event)] if not 0 <= getattr(event, name) <= MOST_COUNTED)
+    if isinstance(event, IterationComplete) and not 0 <= event.cost_usd <= MOST_PAID:
+        yield "cost_usd"
+    if isinstance(event, ThinkComplete) and (usage := event.usage) is not None:
+        yield from (f"usage.{name}" for name in _counts[Usage] if not 0 <= getattr(usage, name) <= MOST_COUNTED)
+        if usage.cost_usd is not None and not 0 <= usage.cost_usd <= MOST_PAID:
+            yield "usage.cost_usd"
 
 
 def _counted(before: int, said: int) -> int:

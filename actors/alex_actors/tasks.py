@@ -27,6 +27,8 @@ class NewTask(Value, frozen=True, kw_only=True):
     timeout_seconds: float | None
     max_iterations: int
     metadata: dict[str, str]
+    parent_task_id: TaskId | None = None
+    """Of a sub-agent's task: the one whose agent asked for it."""
 
 
 class Result(Value, frozen=True, kw_only=True):

@@ -289,7 +289,6 @@ def _task(given: TaskIn) -> Task:
         model=given.model,
         parent_task_id=None if given.parent_task_id is None else TaskId(given.parent_task_id),
         created_at=Timestamp(given.created_at),
-        cost_usd=given.cost_usd,
         strategy=given.multitask_strategy,
         timeout_seconds=given.timeout_seconds,
         max_iterations=given.max_iterations,

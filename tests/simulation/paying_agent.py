@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from alex_actors.ports import Message, ModelReply, ToolContext, ToolError, ToolSpec
+from alex_actors.events import Usage
+from alex_actors.ports import Message, ModelEvent, ModelReply, ToolContext, ToolError, ToolSpec
 from alex_actors.simulation.fakes import react_agent, tool_call
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 EFFECT_ONCE = "What must not be done twice is begun once, and when it is recorded that it is to be done."
 
 MOST_PAYMENTS = 4
+USAGE = Usage(input_tokens=6, output_tokens=4)
 CALLS = (
     "SELECT body FROM events JOIN tasks USING (place) WHERE task_id = ? AND event_type = 'tool_call_start' "
     "ORDER BY event_id"
@@ -31,15 +33,23 @@ class PayingModel:
     def __init__(self, simulation: Simulation) -> None:
         self._decisions = simulation.decisions
 
-    async def complete(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> ModelReply:
-        """Return the next turn."""
+    @property
+    def context_tokens(self) -> None:
+        """Return None."""
+        return
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Yield the next turn."""
         decisions = self._decisions
         await asyncio.sleep(decisions.choose((0.0, 0.1, 3.0)))
         paid = sum(message.role == "tool" for message in messages)
         if paid >= MOST_PAYMENTS or decisions.chance(0.3):
-            return ModelReply(content="All is paid.", tokens=10)
+            yield ModelReply(content="All is paid.", usage=USAGE)
+            return
         calls = tuple(tool_call("pay", number=paid + one) for one in range(1, decisions.choose((1, 1, 2)) + 1))
-        return ModelReply(content="", tool_calls=calls, tokens=10)
+        yield ModelReply(content="", tool_calls=calls, usage=USAGE)
 
 
 class Payments:

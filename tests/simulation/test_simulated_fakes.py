@@ -11,11 +11,12 @@ import pytest
 
 from alex_actors.broadcaster_protocol import TaskTopic
 from alex_actors.events import IterationStart
+from alex_actors.models.conversation import whole_reply
 from alex_actors.ports import AgentError, Answer, Message, ModelReply, ToolContext, ToolError
 from alex_actors.simulation import Decisions, Simulation
 from alex_actors.simulation.fakes import (
     FOREVER,
-    TOKENS,
+    USAGE,
     Delay,
     FakeTool,
     ScriptedAgent,
@@ -56,15 +57,15 @@ def question(text: str) -> list[Message]:
 
 
 def test_a_model_takes_one_turn_after_the_other_and_keeps_what_it_was_asked() -> None:
-    spelled_out = ModelReply(content="Well,", tool_calls=(tool_call("a"),), tokens=7)
+    spelled_out = ModelReply(content="Well,", tool_calls=(tool_call("a"),), usage=USAGE)
     model = ScriptedModel(["4", tool_call("b", x=1), (tool_call("c"), tool_call("d")), spelled_out])
 
     async def work(_sim: Simulation) -> list[ModelReply]:
-        return [await model.complete(question(text), ()) for text in "1234"]
+        return [await whole_reply(model, question(text), ()) for text in "1234"]
 
     replies = outcome(work)
 
-    assert replies[0] == ModelReply(content="4", tokens=TOKENS)
+    assert replies[0] == ModelReply(content="4", usage=USAGE)
     assert replies[1].tool_calls == (tool_call("b", x=1),)
     assert [call.tool_name for call in replies[2].tool_calls] == ["c", "d"]
     assert replies[3] is spelled_out
@@ -76,7 +77,7 @@ def test_a_delay_takes_virtual_time_before_the_next_turn() -> None:
     model = ScriptedModel([Delay(1800), Delay(60), "4"])
 
     async def work(sim: Simulation) -> float:
-        await model.complete(question("?"), ())
+        await whole_reply(model, question("?"), ())
         return sim.clock.monotonic()
 
     assert model.left == 1
@@ -88,8 +89,8 @@ def test_an_exception_is_raised_and_the_script_goes_on() -> None:
 
     async def work(_sim: Simulation) -> str:
         with pytest.raises(AgentError, match="Over quota"):
-            await model.complete(question("?"), ())
-        return (await model.complete(question("?"), ())).content
+            await whole_reply(model, question("?"), ())
+        return (await whole_reply(model, question("?"), ())).content
 
     assert outcome(work) == "4"
 
@@ -98,8 +99,8 @@ def test_a_model_whose_script_is_used_up_says_so_and_what_it_was_asked() -> None
     model = ScriptedModel(["4"])
 
     async def work(_sim: Simulation) -> None:
-        await model.complete(question("?"), ())
-        await model.complete(question("And 3 + 3?"), ())
+        await whole_reply(model, question("?"), ())
+        await whole_reply(model, question("And 3 + 3?"), ())
 
     with pytest.raises(ScriptEndedError, match=r"model had 1 turn, .*: And 3 \+ 3\?"):
         outcome(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from alex_actors.agents import OfflineAgent, ReActAgent
-from alex_actors.events import AnyEvent
+from alex_actors.events import AnyEvent, Usage
 from alex_actors.models import OfflineModel
 from alex_actors.ports import (
     Agent,
@@ -21,6 +21,7 @@ from alex_actors.ports import (
     Checkpoint,
     Message,
     Model,
+    ModelEvent,
     ModelReply,
     ToolCall,
     ToolContext,
@@ -70,10 +71,16 @@ class ScriptedModel:
         self._script = script
         self.seen: list[tuple[tuple[Message, ...], tuple[str, ...]]] = []
 
-    async def complete(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> ModelReply:
+    @property
+    def context_tokens(self) -> None:
+        return
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+    ) -> AsyncGenerator[ModelEvent, None]:
         self.seen.append((tuple(messages), tuple(tool.name for tool in tools)))
         await asyncio.sleep(0)
-        return self._script(messages)
+        yield self._script(messages)
 
 
 class RecordingTool:
@@ -101,7 +108,9 @@ class RecordingTool:
 def reply(content: str, *calls: tuple[str, dict[str, Any]], tokens: int = 10) -> ModelReply:  # JSON
     """Return a turn that calls tools; without any, it is the final answer."""
     return ModelReply(
-        content=content, tool_calls=tuple(ToolCall("same", name, args) for name, args in calls), tokens=tokens
+        content=content,
+        tool_calls=tuple(ToolCall("same", name, args) for name, args in calls),
+        usage=Usage(input_tokens=0, output_tokens=tokens),
     )
 
 

@@ -23,7 +23,7 @@ from alex_actors.events import (
     ToolCallComplete,
     ToolCallStart,
 )
-from alex_actors.models.conversation import estimated_tokens, tool_message
+from alex_actors.models.conversation import estimated_tokens, tool_message, whole_reply
 from alex_actors.ports import (
     AgentError,
     AgentYield,
@@ -139,7 +139,7 @@ class ReActAgent:
             yield Thinking(iteration=turn.iteration, message_count=len(conversation))
         yield Checkpoint()
         try:
-            reply = await self._model.complete(conversation, self._toolbox.offered(task.tool_preset))
+            reply = await whole_reply(self._model, conversation, self._toolbox.offered(task.tool_preset))
         except Exception as error:
             reason = self._told(error)
             yield ErrorRaised(iteration=turn.iteration, phase="think", error=reason, recoverable=False)
@@ -156,7 +156,7 @@ class ReActAgent:
             CallState(ToolCall(f"call-{turn.iteration}-{number}", call.tool_name, call.arguments))
             for number, call in enumerate(reply.tool_calls, start=1)
         ]
-        turn.tokens = reply.tokens
+        turn.tokens = None if reply.usage is None else reply.usage.tokens
 
     async def _act(self, turn: Turn, state: CallState, task: Task) -> AsyncGenerator[AgentYield, None]:
         """Run a tool, and keep its outcome in ``state``."""

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 
 import msgspec
 
 from alex_actors.events import ToolCallComplete
-from alex_actors.ports import Message, ToolCall
+from alex_actors.ports import AgentError, Message, Model, ModelReply, ToolCall, ToolSpec
 
 _FAILED = "The tool call failed: "
+
+
+async def whole_reply(model: Model, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> ModelReply:
+    """Return a model's next turn, for those who have no use for it as it comes. Raises what the model raises."""
+    async with aclosing(model.complete(messages, tools)) as said:
+        async for one in said:
+            if isinstance(one, ModelReply):
+                return one
+    raise AgentError("The model ended without a reply.")
 
 
 def tool_message(outcome: ToolCallComplete) -> Message:

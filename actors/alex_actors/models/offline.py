@@ -6,10 +6,10 @@ nothing between calls: what it has done already follows from the conversation.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import assert_never
 
-from alex_actors.models.conversation import estimated_tokens, failure_of
+from alex_actors.models.conversation import failure_of
 from alex_actors.models.offline_intents import (
     Calculate,
     Count,
@@ -24,7 +24,7 @@ from alex_actors.models.offline_intents import (
     WriteFile,
 )
 from alex_actors.models.offline_language import understand
-from alex_actors.ports import Message, ModelReply, ToolCall, ToolSpec
+from alex_actors.ports import Message, ModelEvent, ModelReply, ToolCall, ToolSpec
 from alex_actors.text import shortened
 from alex_actors.values import Value
 
@@ -78,15 +78,17 @@ class OfflineModel:
     def __init__(self, *, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._sleep = sleep
 
+    @property
+    def context_tokens(self) -> None:
+        """Return None: rules take a conversation of any length."""
+        return
+
     async def complete(
         self,
         messages: Sequence[Message],
         tools: Sequence[ToolSpec],  # noqa: ARG002 - it calls also what is not offered: the refusal says which preset would allow it
-    ) -> ModelReply:
-        """Return the next tool call, or the answer to all parts. Never raises.
-
-        ``tokens`` is an estimate: one for every four characters of the reply.
-        """
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Yield the next tool call, or the answer to all parts. Never raises."""
         parts = _read(messages)
         made = sum(len(part.outcomes) for part in parts)
         current = next((part for part in parts if not part.is_done), None)
@@ -95,9 +97,10 @@ class OfflineModel:
         if latest is not None and _says_another_number(latest):
             await self._sleep(COUNT_SECONDS)
         if current is None:
-            return _reply(joined([_answer(part) for part in parts]))
+            yield _reply(joined([_answer(part) for part in parts]))
+            return
         name, arguments, announcement = _call(current.intent, len(current.outcomes))
-        return _reply(announcement, ToolCall(f"call-{made + 1}", name, arguments))
+        yield _reply(announcement, ToolCall(f"call-{made + 1}", name, arguments))
 
 
 def joined(answers: Sequence[str]) -> str:
@@ -228,4 +231,4 @@ def _excerpt(text: str) -> str:
 
 
 def _reply(content: str, *calls: ToolCall) -> ModelReply:
-    return ModelReply(content=content, tool_calls=calls, tokens=estimated_tokens(content, calls))
+    return ModelReply(content=content, tool_calls=calls)

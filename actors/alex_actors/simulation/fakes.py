@@ -6,12 +6,13 @@ import asyncio
 import inspect
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from alex_actors.agents.react import ReActAgent
-from alex_actors.ports import AgentYield, Message, ModelReply, ToolCall, ToolContext, ToolSpec
+from alex_actors.events import Usage
+from alex_actors.ports import AgentYield, Message, ModelEvent, ModelReply, ToolCall, ToolContext, ToolSpec
 from alex_actors.text import shortened
 from alex_actors.tools.toolbox import Toolbox
 from alex_actors.values import Value
@@ -29,8 +30,8 @@ FOREVER: Final = math.inf
 TOOL_PRESET = "safe"
 """What the tasks of a SimulatedRuntime have."""
 
-TOKENS = 10
-"""What a turn of a scripted model is said to cost, unless the script says otherwise."""
+USAGE: Final = Usage(input_tokens=6, output_tokens=4)
+"""What a turn of a scripted model is said to take, unless the script says otherwise."""
 
 LONGEST_QUOTE = 200
 """Characters of what a fake was asked that an error shows."""
@@ -90,17 +91,25 @@ class ScriptedModel:
         """How many turns it has not taken yet: 0 when the agent asked as often as it should."""
         return self._script.left
 
-    async def complete(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> ModelReply:
-        """Return the next turn of the script, or raise it. Raises ScriptEndedError when it is used up."""
+    @property
+    def context_tokens(self) -> None:
+        """Return None: it takes a conversation of any length."""
+        return
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Yield the next turn of the script, or raise it. Raises ScriptEndedError when it is used up."""
         self.asked.append(Asked(tuple(messages), tuple(tools)))
         turn = await self._script.take("the model", messages[-1].content if messages else "nothing")
         if isinstance(turn, str):
-            return ModelReply(content=turn, tokens=TOKENS)
-        if isinstance(turn, ToolCall):
-            return ModelReply(content="", tool_calls=(turn,), tokens=TOKENS)
-        if isinstance(turn, tuple):
-            return ModelReply(content="", tool_calls=turn, tokens=TOKENS)
-        return turn
+            yield ModelReply(content=turn, usage=USAGE)
+        elif isinstance(turn, ToolCall):
+            yield ModelReply(content="", tool_calls=(turn,), usage=USAGE)
+        elif isinstance(turn, tuple):
+            yield ModelReply(content="", tool_calls=turn, usage=USAGE)
+        else:
+            yield turn
 
 
 class FakeTool:

@@ -62,7 +62,7 @@ ALWAYS_LOGGED = {"session.confirmed", "task.created", "task.ended"}
 
 STATE = (
     "status", "started_at", "completed_at", "current_iteration", "total_iterations", "tokens_used", "total_tokens",
-    "error", "termination_reason", "answer", "stop_reason",
+    "cost_usd", "error", "termination_reason", "answer", "stop_reason",
 )  # fmt: skip
 """The columns of a task that its events change."""
 
