@@ -115,7 +115,7 @@ def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
 
 
 def miscounted(event: AnyEvent) -> Iterator[str]:
-    """Yield the fields of an event that count something, and are not from 0 to the most that is counted or paid."""
+    """Yield the fields of an event that count something, and are below 0 or above what is counted or paid."""
     yield from (name for name in _counts[type(event)] if not 0 <= getattr(event, name) <= MOST_COUNTED)
     if isinstance(event, IterationComplete) and not 0 <= event.cost_usd <= MOST_PAID:
         yield "cost_usd"
