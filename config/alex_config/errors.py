@@ -55,6 +55,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def expected(schema: Mapping[str, Any]) -> str:  # Any: JSON Schema nests as it likes
     """Put a setting's JSON Schema into words that follow "must be"."""
     match schema:
+        case {"description": str(words)}:
+            return words
         case {"enum": [*values]}:
             return f"one of {', '.join(map(repr, values))}"
         case {"type": "integer"}:
@@ -65,6 +67,8 @@ def expected(schema: Mapping[str, Any]) -> str:  # Any: JSON Schema nests as it 
             return "true or false"
         case {"type": "array", "items": items}:
             return f"a list, and each item {expected(items)}"
+        case {"type": "object"}:
+            return "a table of texts"
         case {"type": "string", "minLength": _}:
             return "a text that is not empty"
         case _:

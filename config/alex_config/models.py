@@ -10,29 +10,18 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     field_validator,
 )
 
-Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-def _as_tuple(value: object) -> object:
-    """Take a list, as TOML has it, for the tuple that nobody can change."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-Texts: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
-"""A list of texts; in the environment with commas between them."""
+from alex_config.tables import McpTable, ModelTable, Price, Provider, Text, Texts, ToolPatterns
 
 _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 _ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://(?:{_HOST_NAME.pattern})(?::([0-9]{{1,5}}))?")
@@ -128,15 +117,39 @@ class AgentsSettings(_Section):
     """What agents may take."""
 
     max_iterations: Annotated[int, Field(ge=1, le=1000)]
+    max_tokens: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    max_cost_usd: Annotated[float, Field(ge=0, le=1_000_000)]
+    task_timeout_seconds: Annotated[float, Field(ge=0, le=604_800)]
+    max_depth: Annotated[int, Field(ge=0, le=10)]
+    max_sub_agents: Annotated[int, Field(ge=1, le=1000)]
     cancel_grace_seconds: Annotated[float, Field(ge=0, le=600)]
     max_events_ahead: Annotated[int, Field(ge=1, le=10_000)]
     recovery: Literal["resume", "fail"]
+
+
+class ModelSettings(_Section):
+    """The model of tasks that name none, and what all models have in common."""
+
+    name: Text
+    provider: Provider
+    base_url: str
+    api_key: Annotated[str, Field(repr=False)]
+    api_version: str
+    choices: Texts
+    context_tokens: Annotated[int, Field(ge=0, le=100_000_000)]
+    max_output_tokens: Annotated[int, Field(ge=0, le=100_000_000)]
+    timeout_seconds: Annotated[float, Field(ge=1, le=3600)]
+    attempts: Annotated[int, Field(ge=1, le=20)]
 
 
 class ToolsSettings(_Section):
     """Which tools agents have by default, and what those may take."""
 
     preset: Text
+    always: ToolPatterns
+    approve: ToolPatterns
+    approval_timeout_seconds: Annotated[float, Field(ge=0, le=31_536_000)]
+    functions: Texts
     max_file_bytes: Annotated[int, Field(ge=1024, le=1_048_576)]
     max_workspace_bytes: Annotated[int, Field(ge=1_048_576, le=1_099_511_627_776)]
     max_workspace_files: Annotated[int, Field(ge=10, le=1_000_000)]
@@ -169,11 +182,27 @@ class Presets(_Section):
     agents: Annotated[Mapping[str, str], AfterValidator(MappingProxyType)]
     """System prompts by name."""
     tools: Annotated[Mapping[str, tuple[str, ...]], AfterValidator(MappingProxyType)]
-    """Names of tools, each once, by name."""
+    """Names of tools and patterns of names, each once, by name."""
+    models: Mapping[str, str]
+    """Of agent presets that have one of their own: the model of their tasks."""
+    approve: Mapping[str, tuple[str, ...]]
+    """Of tool presets: the tools that wait for a person's word."""
+
+
+class Definitions(_Section):
+    """What files define by name. ``own_agents`` has agents as ``package.module:Name``."""
+
+    presets: Presets
+    models: Mapping[str, ModelTable]
+    prices: Mapping[str, Price]
+    mcp: Mapping[str, McpTable]
+    own_agents: Mapping[str, str]
 
 
 class Settings(_Section):
     """All settings, checked. Immutable."""
+
+    model: ModelSettings
 
     server: ServerSettings
     store: StoreSettings
@@ -182,7 +211,12 @@ class Settings(_Section):
     tools: ToolsSettings
     log: LogSettings
     timeouts: TimeoutsSettings
-    presets: Presets
+    defined: Definitions
+
+    @property
+    def presets(self) -> Presets:
+        """Return the presets that a task can name."""
+        return self.defined.presets
 
 
 SECTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
@@ -190,6 +224,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
         "server": ServerSettings,
         "store": StoreSettings,
         "limits": LimitsSettings,
+        "model": ModelSettings,
         "agents": AgentsSettings,
         "tools": ToolsSettings,
         "log": LogSettings,

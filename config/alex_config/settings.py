@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from alex_config.definitions import checked_definitions
 from alex_config.errors import Given, SettingsError, expected, suggestion, wrong
 from alex_config.models import SECTIONS, Settings
-from alex_config.preset_definitions import checked_presets
 from alex_config.sources import (
     BUILT_IN,
     Name,
@@ -47,14 +47,14 @@ def load(
     file = from_file(cwd / (config_file or CONFIG_FILE), required=config_file is not None)
     sources = [shipped(), file, from_environ(environ), from_command_line(overrides)]
     given = {name: value for source in sources for name, value in source.settings.items()}
-    definitions = {name: value for source in sources for name, value in source.presets.items()}
+    definitions = {name: value for source in sources for name, value in source.definitions.items()}
 
-    presets, wrong_presets = checked_presets(definitions)
+    defined, wrong_definitions = checked_definitions(definitions, environ)
     problems = [problem for source in sources for problem in source.problems]
-    problems += [*_wrong_values(given), *wrong_presets, *_unknown_preset(given, definitions)]
+    problems += [*_wrong_values(given), *wrong_definitions, *_unknown_preset(given, definitions)]
     if problems:
         raise SettingsError(problems)
-    return Settings.model_validate({**_nested(given), "presets": presets})
+    return Settings.model_validate({**_nested(given), "defined": defined})
 
 
 def shipped() -> Source:
@@ -90,7 +90,7 @@ def _wrong_values(given: Mapping[Name, Given]) -> Iterable[str]:
 
 def _unknown_preset(given: Mapping[Name, Given], definitions: Iterable[Name]) -> Iterable[str]:
     preset = given["tools", "preset"]
-    known = [name for kind, name in definitions if kind == "tools"]
+    known = [name for kind, name in definitions if kind == "presets.tools"]
     if isinstance(preset.value, str) and preset.value.strip() not in ("", *known):
         right = f"the name of a tool preset ({', '.join(known)}); {suggestion(preset.value, known)}"
         yield wrong("tools.preset", preset, right)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ from alex_config.models import SECTIONS
 
 PREFIX = "ALEX_"
 BUILT_IN = "built in"
+NAMED = ("models", "prices", "mcp")
+"""Sections of named tables: ``[models.NAME]``."""
+OWN_AGENT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""How an agent of one's own is named: its module and what it is called there."""
 
 Name: TypeAlias = tuple[str, str]
 """Section and key."""
@@ -24,8 +29,8 @@ class Source:
     """What one source gives: values of known settings, definitions of presets, and what was wrong."""
 
     settings: Mapping[Name, Given] = field(default_factory=dict)
-    presets: Mapping[Name, Given] = field(default_factory=dict)
-    """By kind (``agents``, ``tools``) and name, as they were written."""
+    definitions: Mapping[Name, Given] = field(default_factory=dict)
+    """By kind (``presets.agents``, ``models``, …) and name, as they were written."""
     problems: tuple[str, ...] = ()
 
 
@@ -48,18 +53,28 @@ def from_file(path: Path, *, required: bool) -> Source:
 def from_table(table: Mapping[str, object], *, origin: str) -> Source:
     """Take settings and presets from nested tables: ``{section: {key: value}}``."""
     settings: dict[Name, Given] = {}
-    presets: dict[Name, Given] = {}
+    definitions: dict[Name, Given] = {}
     problems: list[str] = []
     for section, content in table.items():
-        if section != "presets" and section not in SECTIONS:
-            problems.append(unknown(section, origin, [*SECTIONS, "presets"], what="section"))
+        if section not in (*SECTIONS, "presets", *NAMED):
+            problems.append(unknown(section, origin, [*SECTIONS, "presets", *NAMED], what="section"))
         elif not isinstance(content, Mapping):
             problems.append(wrong(section, Given(content, origin), f"a section: [{section}] on its own line"))
         elif section == "presets":
-            problems += _take_presets(content, presets, origin)
+            problems += _take_presets(content, definitions, origin)
+        elif section in NAMED:
+            definitions |= {(section, name): Given(value, origin) for name, value in content.items()}
         else:
-            problems += _take_settings(section, content, settings, origin)
-    return Source(settings, presets, tuple(problems))
+            own = {key: value for key, value in content.items() if section == "agents" and _is_agent(key, value)}
+            definitions |= {(section, name): Given(value, origin) for name, value in own.items()}
+            rest = {key: value for key, value in content.items() if key not in own}
+            problems += _take_settings(section, rest, settings, origin)
+    return Source(settings, definitions, tuple(problems))
+
+
+def _is_agent(key: str, value: object) -> bool:
+    """Return whether an entry of ``[agents]`` names an agent of one's own: ``package.module:Name``."""
+    return ("agents", key) not in schemas() and isinstance(value, str) and OWN_AGENT.fullmatch(value) is not None
 
 
 def _take_settings(
@@ -86,7 +101,7 @@ def _take_presets(content: Mapping[str, object], presets: dict[Name, Given], ori
                 wrong(f"presets.{kind}", Given(definitions, origin), f"a section: [presets.{kind}.NAME]")
             )
         else:
-            presets |= {(kind, name): Given(definition, origin) for name, definition in definitions.items()}
+            presets |= {(f"presets.{kind}", name): Given(value, origin) for name, value in definitions.items()}
     return problems
 
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from alex_actors.events import TaskCancelled, TaskFailed, TerminalEvent
 from alex_actors.store.replaying import PRESET_PATTERN
-from alex_config.preset_definitions import PRESET_NAME
+from alex_config.definitions import PRESET_NAME
 from tests.unit.exported_documents import Json, changed, document, event, faults, read
 
 

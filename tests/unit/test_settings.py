@@ -63,7 +63,7 @@ def test_default_toml_has_exactly_the_keys_of_the_models_which_have_no_defaults_
 
     assert {section: set(values) for section, values in shipped.items()} == keys
     assert all(field.is_required() for model in SECTIONS.values() for field in model.model_fields.values())
-    assert {*Settings.model_fields} == {*SECTIONS, "presets"}
+    assert {*Settings.model_fields} == {*SECTIONS, "defined"}
 
 
 def test_each_key_of_default_toml_has_a_comment() -> None:
@@ -326,7 +326,9 @@ def test_a_name_like_no_other_is_told_with_all_that_there_are(sources: Sources) 
 
     (problem,) = sources.problems()
 
-    assert problem.endswith("there are server, store, limits, agents, tools, log, timeouts, presets")
+    assert problem.endswith(
+        "there are server, store, limits, model, agents, tools, log, timeouts, presets, models, prices, mcp"
+    )
 
 
 @pytest.mark.parametrize(
@@ -348,12 +350,12 @@ def test_an_unknown_variable_is_told_with_the_closest_known_one(
 
 
 def test_secrets_are_not_shown(sources: Sources) -> None:
-    sources.environ = {"ALEX_MODEL__API_KEY": "abcdefghijklmnop"}
+    sources.environ = {"ALEX_MODEL__API_KY": "abcdefghijklmnop"}
     sources.overrides = {"server": {"port": "sk-abcdefghijklmnopqrstuvwxyz", "host": {"password": "hunter2"}}}
 
     problems = "\n".join(sources.problems())
 
-    assert "ALEX_MODEL__API_KEY" in problems
+    assert "did you mean ALEX_MODEL__API_KEY?" in problems
     assert not any(secret in problems for secret in ("abcdefgh", "hunter2"))
 
 

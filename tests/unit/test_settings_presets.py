@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from alex_config import Settings, SettingsError, load
-from alex_config.preset_definitions import PRESET_NAME, ToolName
+from alex_config.definitions import PRESET_NAME
+
+TOOL = "the name of a tool, or a pattern of names such as 'github__*'"
 
 
 def load_from(directory: Path, text: str = "") -> Settings:
@@ -36,7 +37,6 @@ def test_the_shipped_tool_presets_are_the_table_of_the_contract(tmp_path: Path) 
         "read-only": (*thinking, *looking, "web_fetch"),
         "web-only": (*thinking, "web_fetch"),
     }
-    assert set(tools["full"]) == set(get_args(ToolName))
 
 
 def test_the_shipped_agent_presets_are_those_of_the_contract_each_in_words_of_its_own(tmp_path: Path) -> None:
@@ -78,14 +78,12 @@ def test_a_users_preset_replaces_a_shipped_one_of_its_name(tmp_path: Path) -> No
     ("text", "problem"),
     [
         (
-            '[presets.tools.x]\ntools = ["calculator", "teleport"]',
-            "presets.tools.x.tools[1] = 'teleport', {}: must be one of "
-            + ", ".join(map(repr, get_args(ToolName))),
+            '[presets.tools.x]\ntools = ["calculator", "tele port"]',
+            "presets.tools.x.tools[1] = 'tele port', {}: must be " + TOOL,
         ),
         (
             '[presets.tools.x]\ntools = "shell"',
-            "presets.tools.x.tools = 'shell', {}: must be a list, and each item one of "
-            + ", ".join(map(repr, get_args(ToolName))),
+            "presets.tools.x.tools = 'shell', {}: must be a list, and each item " + TOOL,
         ),
         ("[presets.agents.x]", "presets.agents.x, {}: system_prompt is missing; must be a text that is not empty"),
         (
