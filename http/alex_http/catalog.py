@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from alex_actors.tasks import NewTask
@@ -22,8 +24,12 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """The tools of a task that names none."""
     model: str
     """The model of a task that names none."""
+    models_of_presets: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Of agent presets that have one of their own: the model of a task that names none."""
     max_iterations: int
     """The limit of a task that gives none. An iteration is one turn of the model with its tool calls."""
+    timeout_seconds: float | None = None
+    """The limit of a task that gives none; None: as long as it takes."""
 
     def new_task(self, body: SubmitIn) -> NewTask:
         """Return what is asked for, with every default filled in.
@@ -41,14 +47,15 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
         ]
         if faults:
             raise BadFields(faults)
+        agent_preset = body.agent_preset or self.agent_preset
         return NewTask(
             task=body.task,
             session_id=SessionId(body.session_id) if body.session_id else None,
-            agent_preset=body.agent_preset or self.agent_preset,
+            agent_preset=agent_preset,
             tool_preset=body.tool_preset or self.tool_preset,
-            model=body.model or self.model,
+            model=body.model or self.models_of_presets.get(agent_preset, self.model),
             strategy=body.multitask_strategy or "enqueue",
-            timeout_seconds=body.timeout_seconds,
+            timeout_seconds=self.timeout_seconds if body.timeout_seconds is None else body.timeout_seconds,
             max_iterations=self.max_iterations if body.max_iterations is None else body.max_iterations,
             metadata=body.metadata or {},
         )

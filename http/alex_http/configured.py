@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alex_actors.models import OFFLINE
 from alex_actors.ports import Clock
 from alex_config import Settings
 from alex_http.access import Access
@@ -46,12 +45,15 @@ def limits_of(settings: Settings, access: Access) -> Limits:
 
 
 def catalog_of(settings: Settings) -> Catalog:
-    """Return the presets and models that there are."""
+    """Return the presets, agents and models that there are."""
+    presets, defined, model = settings.presets, settings.defined, settings.model
     return Catalog(
-        agent_presets=tuple(settings.presets.agents),
-        tool_presets=tuple(settings.presets.tools),
-        models=(OFFLINE,),
+        agent_presets=tuple(dict.fromkeys((*presets.agents, *defined.own_agents))),
+        tool_presets=tuple(presets.tools),
+        models=tuple(dict.fromkeys((model.name, *model.choices, *defined.models))),
         tool_preset=settings.tools.preset,
-        model=OFFLINE,
+        model=model.name,
+        models_of_presets=presets.models,
         max_iterations=settings.agents.max_iterations,
+        timeout_seconds=settings.agents.task_timeout_seconds or None,
     )
