@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from alex_actors.models import OFFLINE
 from alex_config.definitions import checked_definitions
 from alex_config.errors import Given, SettingsError, expected, suggestion, wrong
 from alex_config.models import SECTIONS, Settings
@@ -54,7 +55,10 @@ def load(
     problems += [*_wrong_values(given), *wrong_definitions, *_unknown_preset(given, definitions)]
     if problems:
         raise SettingsError(problems)
-    return Settings.model_validate({**_nested(given), "defined": defined})
+    settings = Settings.model_validate({**_nested(given), "defined": defined})
+    if problems := [*_contradictions(settings)]:
+        raise SettingsError(problems)
+    return settings
 
 
 def shipped() -> Source:
@@ -66,6 +70,22 @@ def shipped() -> Source:
 
     presets = {"agents": read("presets/agents.toml"), "tools": read("presets/tools.toml")}
     return from_table({**read("default.toml"), "presets": presets}, origin=BUILT_IN)
+
+
+def _contradictions(settings: Settings) -> Iterable[str]:
+    """Say what does not go together, though each by itself may be."""
+    model, defined = settings.model, settings.defined
+    if model.name == OFFLINE:
+        for key in ("base_url", "api_key", "api_version"):
+            if getattr(model, key):
+                yield f"model.{key} is set, and model.name is {OFFLINE!r}: name the model that is to be used"
+    if OFFLINE in defined.models:
+        yield f"models.{OFFLINE}: that is the name of the built-in rules; choose another one"
+    known = (model.name, *model.choices, *defined.models)
+    for preset, name in defined.presets.models.items():
+        if name not in known:
+            problem = f"there is no model {name!r}; {suggestion(name, known)}"
+            yield f"presets.agents.{preset}.model: {problem}"
 
 
 def _nested(given: Mapping[Name, Given]) -> dict[str, dict[str, object]]:

@@ -148,3 +148,28 @@ def test_what_is_wrong_in_a_table_is_told_with_what_would_be_right(
 
     (told,) = caught.value.problems
     assert told.startswith(problem.format(f"in {tmp_path / 'alex.toml'}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            '[model]\nbase_url = "http://127.0.0.1:1/v1"',
+            "model.base_url is set, and model.name is 'offline': name the model that is to be used",
+        ),
+        (
+            '[model]\napi_key = "x"',
+            "model.api_key is set, and model.name is 'offline': name the model that is to be used",
+        ),
+        ("[models.offline]", "models.offline: that is the name of the built-in rules; choose another one"),
+        (
+            '[presets.agents.x]\nsystem_prompt = "y"\nmodel = "ofline"',
+            "presets.agents.x.model: there is no model 'ofline'; did you mean offline?",
+        ),
+    ],
+)
+def test_what_does_not_go_together_stops_the_start(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_from(tmp_path, text)
+
+    assert caught.value.problems == (problem,)
