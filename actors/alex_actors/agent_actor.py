@@ -13,28 +13,23 @@ from alex_actors.agent_protocol import (
     AgentMessage,
     Announce,
     CancelTask,
+    Decide,
     History,
     Recorded,
     RecordRefused,
     RecordsMissing,
     Start,
     TurnGranted,
+    _ApprovalLapsed,
     _DeadlineReached,
     _ResendDue,
     _RunReported,
     _StopOverdue,
 )
-from alex_actors.events import (
-    AnyEvent,
-    Stamped,
-    TaskResumed,
-    TaskStarted,
-    TerminalEvent,
-    read_back,
-    stamp,
-)
+from alex_actors.approvals import Approvals
+from alex_actors.events import AnyEvent, Stamped, TaskResumed, TaskStarted, TerminalEvent, read_back, stamp
 from alex_actors.messages import tell
-from alex_actors.ports import Aborted, Failed, Finished, NotResumed, Outcome, Yielded
+from alex_actors.ports import Outcome, Yielded
 from alex_actors.projection import advance, progress_of
 from alex_actors.session_protocol import AgentPresent, RequestTurn, TaskEnded, TurnEnded
 from alex_actors.task_store_protocol import Record, TellHistory
@@ -105,6 +100,7 @@ class AgentActor(PooledActor):
         self._told_end: Status | None = None  # of which the session was told
         self._refused = False  # by the store: the task has its end, and not from here
         self._pending_timers: list[Timer] = []
+        self._approvals = Approvals(clock=clock, lapse_in=self._lapse_in, goes_on=recorded > 1)
         # What was sent to the store and not answered yet, from the event at index _answered on. What was recorded
         # before this actor is task_created, which is recorded with the task, and more if the task goes on.
         self._recorded_before = self._answered = recorded
@@ -120,7 +116,7 @@ class AgentActor(PooledActor):
         """What traces call it."""
         return f"AgentActor({self._task.task_id})"
 
-    def on_receive(self, message: AgentMessage) -> None:
+    def on_receive(self, message: AgentMessage) -> object:
         """Handle a message."""
         match message:
             case Start():
@@ -131,10 +127,10 @@ class AgentActor(PooledActor):
                 self._take_turn()
             case History():
                 self._resume(message.bodies)
-            case CancelTask():
-                self._interrupt("cancelled")
-            case _DeadlineReached():
-                self._interrupt("timeout")
+            case CancelTask() | _DeadlineReached():
+                self._interrupt("cancelled" if isinstance(message, CancelTask) else "timeout")
+            case Decide() | _ApprovalLapsed():
+                return self._approvals.receive(message)
             case _RunReported():
                 self._take_news(message.news)
             case _StopOverdue():
@@ -150,6 +146,7 @@ class AgentActor(PooledActor):
                 self._resend_unanswered()
             case _:
                 assert_never(message)
+        return None
 
     def on_failure(
         self,
@@ -160,6 +157,7 @@ class AgentActor(PooledActor):
         """Stop the agent. Its end is recorded by the supervision; the turn is over when it has stopped."""
         del exception_type, exception_value, traceback
         self._cancel_timers()
+        self._approvals.end()
         if self._run is None or self._run_stopped:
             self._tell_turn_ended()
         else:
@@ -220,6 +218,7 @@ class AgentActor(PooledActor):
             uncommitted=1,
             report=lambda news: tell(ref, _RunReported(context=context, news=news)),
         )
+        self._approvals.begin(self._run, history)
 
     def _take_news(self, news: Yielded) -> None:
         if self._interruption is None and not self._end_decided:
@@ -236,21 +235,9 @@ class AgentActor(PooledActor):
         elif self._interruption is not None:
             self._end_as_interrupted()
         else:
-            self._add(self._stamp(self._event_of(outcome)))  # sent with what the agent yielded last
-
-    def _event_of(self, outcome: Outcome) -> TerminalEvent:
-        match outcome:
-            case Finished(answer=answer):
-                return ends.completed(self._progress, self._now(), answer)
-            case Failed(error=error):
-                return self._failure(error, "error")
-            case Aborted():
-                return self._failure("The agent stopped without an answer.", "error")
-            case NotResumed():
-                error = "The server went down while the task ran, and its agent does not go on from there."
-                return self._failure(error, "interrupted")
-            case _:
-                assert_never(outcome)
+            self._add(
+                self._stamp(ends.of(outcome, self._progress, self._now()))
+            )  # sent with what the agent yielded last
 
     # Cancel and timeout.
 
@@ -275,7 +262,7 @@ class AgentActor(PooledActor):
             return
         if self._interruption == "timeout":
             error = f"The task ran longer than its timeout of {self._task.timeout_seconds} seconds."
-            end: TerminalEvent = self._failure(error, "timeout")
+            end: TerminalEvent = ends.failed(self._progress, self._now(), error, "timeout")
         else:
             end = ends.cancelled(self._progress, self._now())
         self._add(self._stamp(end))
@@ -287,9 +274,6 @@ class AgentActor(PooledActor):
     def _end_decided(self) -> bool:
         """Whether there is an end, here or elsewhere: what the agent still says is discarded."""
         return self._progress.ended or self._refused
-
-    def _failure(self, error: str, reason: ends.FailureReason) -> TerminalEvent:
-        return ends.failed(self._progress, self._now(), error, reason)
 
     def _ended_elsewhere(self, status: Status) -> None:
         """Stop, since the task has an end that was not this actor's to decide."""
@@ -311,6 +295,7 @@ class AgentActor(PooledActor):
 
     def _tell_task_ended(self, status: Status) -> None:
         self._told_end = status
+        self._approvals.end()
         tell(self._session, TaskEnded(context=self._context, task_id=self._task.task_id, status=status))
 
     def _tell_turn_ended(self) -> None:
@@ -330,6 +315,7 @@ class AgentActor(PooledActor):
         for one in events:
             self._unanswered.append(one)
             self._progress = advance(self._progress, one.at, one.event)
+            self._approvals.take(one.event, self._answered + len(self._unanswered))
         self._added += events
 
     def _send_added(self) -> None:
@@ -349,6 +335,7 @@ class AgentActor(PooledActor):
         for _ in range(count - self._answered):
             self._unanswered.popleft()
         self._answered = max(self._answered, count)
+        self._approvals.committed(self._answered)
         end_answered = self._progress.ended and not self._unanswered
         if self._run is not None:
             # The run knows of neither what was recorded before it nor the end. With the end counted, an agent
@@ -382,6 +369,10 @@ class AgentActor(PooledActor):
         self._look_again()
 
     # Timers.
+
+    def _lapse_in(self, seconds: float, call_id: str) -> Timer:
+        lapsed = _ApprovalLapsed(context=self._context, call_id=call_id)
+        return self._timers.after(seconds, self.actor_ref, lapsed)
 
     def _after(self, seconds: float, message: _DeadlineReached | _StopOverdue) -> None:
         self._pending_timers.append(self._timers.after(seconds, self.actor_ref, message))

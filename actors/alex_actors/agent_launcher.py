@@ -93,6 +93,11 @@ class AgentLauncher:
         """Return all agents that hold a place, in the order in which they were launched."""
         return tuple(self._launched.values())
 
+    def agent_of(self, task_id: TaskId) -> pykka.ActorRef[AgentActor] | None:
+        """Return a task's actor; None if it has none yet, or none any more."""
+        launched = self._launched.get(task_id)
+        return None if launched is None else launched.agent
+
     def forget(self, task_id: TaskId) -> None:
         """Forget a task's agent: its end is recorded, and it has stopped."""
         self._launched.pop(task_id, None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from alex_actors.messages import Tell
-from alex_actors.ports import Yielded
+from alex_actors.messages import Ask, Tell
+from alex_actors.ports import Decision, Yielded
+from alex_actors.replies import DecideReply
 from alex_actors.tasks import Status
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ class TurnGranted(Tell["AgentActor"], frozen=True, kw_only=True):
 
 class CancelTask(Tell["AgentActor"], frozen=True, kw_only=True):
     """End as cancelled, in whatever phase. Changes nothing once an end is decided."""
+
+
+class Decide(Ask["AgentActor", DecideReply], frozen=True, kw_only=True):
+    """Take a person's word on a tool call that waits for it. Answered when it is recorded; the first counts."""
+
+    call_id: str
+    decision: Decision
 
 
 class Recorded(Tell["AgentActor"], frozen=True, kw_only=True):
@@ -62,6 +70,12 @@ class _DeadlineReached(Tell["AgentActor"], frozen=True, kw_only=True):
     """The task has run for as long as it may."""
 
 
+class _ApprovalLapsed(Tell["AgentActor"], frozen=True, kw_only=True):
+    """Nobody has answered a request for approval within its time."""
+
+    call_id: str
+
+
 class _StopOverdue(Tell["AgentActor"], frozen=True, kw_only=True):
     """The agent was interrupted, and has not stopped within the grace."""
 
@@ -76,11 +90,13 @@ AgentMessage: TypeAlias = (
     | TurnGranted
     | History
     | CancelTask
+    | Decide
     | Recorded
     | RecordsMissing
     | RecordRefused
     | _RunReported
     | _DeadlineReached
+    | _ApprovalLapsed
     | _StopOverdue
     | _ResendDue
 )

@@ -19,6 +19,7 @@ from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import StoreRestarted
 from alex_actors.store.condition import StoreCondition
 from alex_actors.store.retention import Retention
+from alex_actors.sub_agents import SubAgents
 from alex_actors.supervision import RestartPolicy
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Recover
@@ -56,6 +57,7 @@ class Core:
     launcher_class = AgentLauncher
     runtime_class = ActorRuntime
     followings_class = Followings
+    sub_agents_class = SubAgents
 
     broadcaster: pykka.ActorRef[BroadcasterActor]
     store: pykka.ActorRef[TaskStoreActor]
@@ -63,6 +65,8 @@ class Core:
     launcher: AgentLauncher
     followings: Followings
     retention: Retention
+    sub_agents: SubAgents
+    """There before any agent runs."""
 
     def __init__(
         self,
@@ -135,10 +139,7 @@ class Core:
         )
         self.recover()
         self.launcher = self.make_launcher()
-        self.session = self._acting.spawn(
-            self.make_session, supervisor=self._failed, restart=self.restarts["sessions"]
-        )
-        self._sessions_started = True
+        self._acting.spawn(self._make_sessions, supervisor=self._failed, restart=self.restarts["sessions"])
 
     def recover(self) -> None:
         """Have the store take up what a previous run left unfinished, or end it."""
@@ -153,6 +154,7 @@ class Core:
             reader=self._reader,
             followings=self.followings,
             launch_agent=self.launcher.launch,
+            agent_of=self.launcher.agent_of,
             ids=self._ids,
             clock=self._clock,
             log=self._log,
@@ -220,6 +222,21 @@ class Core:
             max_unfinished=self._max_unfinished,
             max_running=self._max_running,
         )
+
+    def _make_sessions(self) -> SessionActor:
+        """Make a session actor, and with the first what others need of it: agents that go on run at once."""
+        session = self.make_session()
+        if not self._sessions_started:
+            self._sessions_started = True
+            self.session = session.actor_ref
+            self.sub_agents = self.sub_agents_class(
+                session=self.session,
+                store=self.store,
+                reader=self._reader,
+                followings=self.followings,
+                launch=self.launcher.launch,
+            )
+        return session
 
     def _store_restarted(self) -> None:
         if self._sessions_started:  # else there is nobody yet whose question could be lost

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
-from alex_actors.events import TaskCancelled, TaskCompleted, TaskFailed
+from alex_actors.events import TaskCancelled, TaskCompleted, TaskFailed, TerminalEvent
+from alex_actors.ports import Aborted, Failed, Finished, NotResumed, Outcome
 from alex_actors.values import milliseconds_between
 
 if TYPE_CHECKING:
@@ -13,6 +14,22 @@ if TYPE_CHECKING:
     from alex_actors.values import Timestamp
 
 FailureReason: TypeAlias = Literal["error", "timeout", "interrupted"]
+
+
+def of(outcome: Outcome, progress: Progress, at: Timestamp) -> TerminalEvent:
+    """Return the end of a task that nobody interrupted, by what came of its agent."""
+    match outcome:
+        case Finished(answer=answer):
+            return completed(progress, at, answer)
+        case Failed(error=error):
+            return failed(progress, at, error, "error")
+        case Aborted():
+            return failed(progress, at, "The agent stopped without an answer.", "error")
+        case NotResumed():
+            error = "The server went down while the task ran, and its agent does not go on from there."
+            return failed(progress, at, error, "interrupted")
+        case _:
+            assert_never(outcome)
 
 
 def completed(progress: Progress, at: Timestamp, answer: Answer) -> TaskCompleted:

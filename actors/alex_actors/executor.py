@@ -10,19 +10,31 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from alex_actors.events import AGENT_EVENTS, AgentEvent, AnyEvent, Stamped, read_back, stamp_checked
+from alex_actors.approvals import Decisions
+from alex_actors.events import (
+    AGENT_EVENTS,
+    AgentEvent,
+    AnyEvent,
+    Approval,
+    ApprovalRequested,
+    Stamped,
+    read_back,
+    stamp_checked,
+)
 from alex_actors.ports import (
     Aborted,
     AgentError,
     Answer,
+    AwaitApprovals,
     Checkpoint,
+    Decision,
     Failed,
     Finished,
     NotResumed,
     Outcome,
     Yielded,
 )
-from alex_actors.projection import MOST_COUNTED, miscounted
+from alex_actors.projection import MOST_COUNTED, MOST_PAID, miscounted
 from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.text import failure_line, one_line, text_of
 from alex_actors.values import timestamp
@@ -60,6 +72,7 @@ class AsyncioRun:
         self._agent = agent
         self._task = task
         self._history = history
+        self._decisions = Decisions(history, redactor=executor.redactor)
         self._report = report
         self._produced = uncommitted
         self._committed = 0
@@ -82,6 +95,10 @@ class AsyncioRun:
         self._committed = count
         if 0 < self._awaits_commit_of <= count:
             self._executor.call(self._go_on.set)
+
+    def decide(self, call_id: str, decision: Decision) -> None:
+        """Record a person's word on a call that was asked about, and hand it to the agent. The first counts."""
+        self._executor.call(lambda: self._decide(call_id, decision))
 
     def cancel(self, then: Callable[[], None] | None = None) -> None:
         """Interrupt what the agent awaits; with ``then``, report no more, and call it when the agent stopped."""
@@ -137,7 +154,11 @@ class AsyncioRun:
                     break
                 if isinstance(item, Checkpoint):
                     await self._until_committed(self._produced)
+                elif isinstance(item, AwaitApprovals):
+                    await self._until_decided(item)
                 else:
+                    if type(item) not in AGENT_EVENTS:  # nor is a subclass one: nobody could read it back
+                        raise AgentError(_no_event(item))
                     self._take(item)
                     await self._until_committed(self._produced - self._executor.max_ahead + 1)
         finally:
@@ -149,14 +170,26 @@ class AsyncioRun:
             return Failed("The agent ended without an answer.")
         return Finished(answer)
 
-    def _take(self, event: AgentEvent) -> None:
-        if type(event) not in AGENT_EVENTS:  # a subclass is no event either: nobody could read it back
-            msg = f"The agent yielded {type(event).__name__}, which is no event that an agent may yield."
-            raise AgentError(msg)
+    async def _until_decided(self, asked: AwaitApprovals) -> None:
+        for request in asked.requests:
+            if type(request) is not ApprovalRequested:
+                raise AgentError(_no_event(request))
+            if self._decisions.is_new(request):
+                self._take(self._decisions.request(request))
+        decisions = await self._decisions.of([request.call_id for request in asked.requests])
+        await self._until_committed(self._produced)
+        asked.decisions.update(decisions)
+
+    def _decide(self, call_id: str, decision: Decision) -> None:
+        if not self._stopped and not self._cancelled and self._decisions.awaits(call_id):
+            self._take(self._decisions.resolve(call_id, decision))
+
+    def _take(self, event: AgentEvent | Approval) -> None:
         stamped = stamp_checked(timestamp(self._executor.clock.now()), event)
         wrong = next(miscounted(event), None)
         if wrong is not None:
-            msg = f"The agent yielded {stamped.event_type}, whose {wrong!r} is not from 0 to {MOST_COUNTED}."
+            most = MOST_PAID if wrong.endswith("cost_usd") else MOST_COUNTED
+            msg = f"The agent yielded {stamped.event_type}, whose {wrong!r} is not from 0 to {most:.0f}."
             raise AgentError(msg)
         body = self._executor.redactor.body(stamped.body)
         if body is not stamped.body:
@@ -297,6 +330,10 @@ class AsyncioExecutor:
     def _note_stopped(self) -> None:
         if not self._runs and self._when_stopped is not None:
             self._when_stopped()
+
+
+def _no_event(item: object) -> str:
+    return f"The agent yielded {type(item).__name__}, which is no event that an agent may yield."
 
 
 def checked(answer: Answer, redactor: Redactor) -> Answer:

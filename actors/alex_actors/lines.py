@@ -29,9 +29,12 @@ class Place:
         "agent",
         "cancelling",
         "cancels",
+        "children",
         "context",
         "crash",
         "granted",
+        "parent",
+        "parent_task_id",
         "settling",
         "status",
         "strategy",
@@ -39,10 +42,16 @@ class Place:
         "turn_ended",
     )
 
-    def __init__(self, task_id: TaskId, strategy: Strategy, context: Context) -> None:
+    def __init__(
+        self, task_id: TaskId, strategy: Strategy, context: Context, parent_task_id: TaskId | None = None
+    ) -> None:
         self.task_id = task_id
         self.strategy = strategy
         self.context = context
+        self.parent_task_id = parent_task_id
+        # Of a sub-agent's task: whose it is, unless that has left the line; and the sub-agents' tasks of this one.
+        self.parent: Place | None = None
+        self.children: dict[TaskId, Place] = {}
         self.agent: pykka.ActorRef[AgentActor] | None = None  # none yet while its task is being recorded
         self.granted = False
         self.status: Status | None = None  # the terminal one, once it is recorded
@@ -53,13 +62,34 @@ class Place:
         self.settling = False
         self.crash: str | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether its agent's work is over, or about to be: no sub-agent may begin any more."""
+        return self.status is not None or self.cancelling or self.crash is not None
+
+    @property
+    def stray(self) -> bool:
+        """Whether it is of a sub-agent whose parent's work is over: it is to end with it."""
+        return self.parent_task_id is not None and (self.parent is None or self.parent.over)
+
+    @property
+    def done(self) -> bool:
+        """Whether its task's end is recorded, and nothing of its agent or of its sub-agents runs any more."""
+        return self.status is not None and self.turn_ended and not self.children
+
     def start_cancelling(self) -> None:
-        """Have its agent cancelled; once there is one, if there is none yet."""
+        """Have its agent cancelled; once there is one, if there is none yet. Its sub-agents' with it."""
         if self.cancelling or self.status is not None:
             return
         self.cancelling = True
         if self.agent is not None:
             tell(self.agent, CancelTask(context=self.context))
+        self.cancel_children()
+
+    def cancel_children(self) -> None:
+        """Have its sub-agents cancelled: none outlives it."""
+        for child in self.children.values():
+            child.start_cancelling()
 
     def answer_cancels(self, answer: CancelReply) -> None:
         """Answer all who asked to cancel its task."""
@@ -112,6 +142,9 @@ class Lines:
     def enter(self, place: Place) -> None:
         """Add a place at the end of its line."""
         self.places[place.task_id] = place
+        if place.parent_task_id is not None and (parent := self.places.get(place.parent_task_id)) is not None:
+            place.parent = parent
+            parent.children[place.task_id] = place
         self.by_session.setdefault(place.session, OrderedDict())[place.task_id] = place
         self.unfinished += 1
 
@@ -129,17 +162,23 @@ class Lines:
         return before
 
     def end(self, place: Place, status: Status) -> None:
-        """Take notice that a place's task has ended, and tell who wanted it cancelled; its agent may still run."""
+        """Take notice that a place's task has ended, and tell who wanted it cancelled; its agent may still run.
+
+        Its sub-agents are cancelled.
+        """
         if place.status is None:
             self.unfinished -= 1
         place.status = status
         place.answer_cancels(Cancelled() if status == "cancelled" else AlreadyEnded(status))
+        place.cancel_children()
 
     def leave(self, place: Place) -> Place | None:
         """Free a place. Returns who is first in its line now, if there is somebody."""
         if place.status is None:
             self.unfinished -= 1
         del self.places[place.task_id]
+        if place.parent is not None:
+            del place.parent.children[place.task_id]
         line = self.by_session[place.session]
         del line[place.task_id]
         if not line:

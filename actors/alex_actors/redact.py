@@ -23,7 +23,7 @@ _LONGEST_KEY = 100
 """Characters of a key that are looked at; also bounds what the cache below can hold."""
 
 _SHORTEST_SECRET = 12
-"""Characters; in shorter strings no shape is looked for."""
+"""Characters; in shorter strings no shape is looked for, but that of a URL's password, which may be of one."""
 
 _SHORTEST_OWN = 8
 """Characters of a variable's value that is taken for a secret."""
@@ -75,8 +75,8 @@ _JWT = re.compile(
     r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]++\.[A-Za-z0-9_-]{8})((?:[A-Za-z0-9]*+[_-])*?)"
     r"eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?"
 )
-_PEM_BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
-_PEM_END = re.compile(r"-----END (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+PEM_BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+PEM_END = re.compile(r"-----END (?:[A-Z0-9]++ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 _URL_PASSWORD = re.compile(r"(://[^\s/@:?#]{0,256}:)[^\s/@?#]{1,1024}+@")
 
 
@@ -87,6 +87,11 @@ class Redactor:
         # The longest first: one may be a part of another.
         self._secrets = tuple(sorted({*secrets}, key=len, reverse=True))
         self._in_json = tuple(msgspec.json.encode(secret)[1:-1] for secret in self._secrets)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return those that it knows, in the order in which it replaces them."""
+        return self._secrets
 
     @classmethod
     def of_environment(cls, environ: Mapping[str, str]) -> Redactor:
@@ -114,7 +119,7 @@ class Redactor:
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, REDACTED)
-        return _redact_text(text) if len(text) >= _SHORTEST_SECRET else text
+        return _redact_text(text) if len(text) >= _SHORTEST_SECRET or "@" in text else text
 
     def body(self, body: bytes) -> bytes:
         """Return JSON without the secrets that are known; the same object if it has none. Shapes and keys stay."""
@@ -195,7 +200,7 @@ def _redact_text(text: str) -> str:
     """Replace secrets by their shapes. ``in`` is ten times as fast as a regex, so it decides which ones run."""
     if "-" in text:
         text = _redact_dashed(text)
-    if "_" in text and ("gh" in text or "k_" in text or "hf_" in text or "alex_" in text):
+    if "_" in text and ("gh" in text or "k_" in text or "hf_" in text or "pat_" in text or "alex_" in text):
         text = _UNDERSCORED.sub(REDACTED, text)
     if "IA" in text:
         text = _AWS.sub(REDACTED, text)
@@ -205,10 +210,9 @@ def _redact_text(text: str) -> str:
         text = _JWT.sub(rf"\1{REDACTED}", text)
     if "@" in text and "://" in text:
         text = _URL_PASSWORD.sub(rf"\1{REDACTED}@", text)
-    if " " in text:
-        lower = text.lower()
-        if "bearer" in lower or "basic" in lower:
-            text = _BEARER.sub(rf"\1\2{REDACTED}", text)
+    lower = text.lower()
+    if "bearer" in lower or "basic" in lower:
+        text = _BEARER.sub(rf"\1\2{REDACTED}", text)
     return text
 
 
@@ -223,8 +227,8 @@ def _redact_private_keys(text: str) -> str:
     """Replace PEM private keys; one without an end reaches to the end of the text."""
     pieces: list[str] = []
     position = 0
-    while begin := _PEM_BEGIN.search(text, position):
-        end = _PEM_END.search(text, begin.end())
+    while begin := PEM_BEGIN.search(text, position):
+        end = PEM_END.search(text, begin.end())
         pieces += (text[position : begin.start()], REDACTED)
         position = end.end() if end else len(text)
     return "".join((*pieces, text[position:]))

@@ -15,6 +15,7 @@ from alex_actors.values import Context, Owner, SessionId, TaskId, Value
 if TYPE_CHECKING:
     from alex_actors.broadcaster_protocol import TaskTopic, Topic
     from alex_actors.following import Following
+    from alex_actors.ports import Decision
 
 R = TypeVar("R")
 
@@ -93,6 +94,28 @@ class UnknownTask(Value, frozen=True):
 
 
 CancelReply: TypeAlias = Cancelled | AlreadyEnded | UnknownTask
+
+
+class DecisionRecorded(Value, frozen=True):
+    """A person's word on a tool call is recorded, and its agent has it."""
+
+
+class NothingWaits(Value, frozen=True):
+    """No call of that ID waits for a person's word: there was none, it was decided on, or its task has ended."""
+
+    why: Literal["unknown", "decided", "ended"]
+
+
+DecideReply: TypeAlias = DecisionRecorded | NothingWaits
+
+
+class Decided(Value, frozen=True):
+    """A person's word on a tool call is recorded: the task, as it is since."""
+
+    task: Task
+
+
+ApproveReply: TypeAlias = Decided | NothingWaits | UnknownTask
 
 
 class SessionMade(Value, frozen=True):
@@ -202,6 +225,14 @@ class Runtime(Protocol):
         """Ask a task's agent to stop. The reply comes when the cancellation is recorded.
 
         ``wake`` is called once it is there, on whatever thread and perhaps at once: it must not block, nor raise.
+        """
+
+    def approve(
+        self, task_id: TaskId, call_id: str, decision: Decision, context: Context, *, wake: Callable[[], None]
+    ) -> Awaited[ApproveReply]:
+        """Take a person's word on a tool call that waits for it; the first counts.
+
+        The reply comes when it is recorded. ``wake`` as in ``cancel``.
         """
 
     def make_session(

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class Room:
-    """Room for at most so many places to run at once; those that find none wait, and get it in their order."""
+    """Room for at most so many places to run at once; those that find none wait, and get it in their order.
+
+    The places of sub-agents take none: they run in that of their parent, which waits for them.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -21,7 +24,7 @@ class Room:
 
     def has_some(self, place: Place) -> bool:
         """Return whether a place may run now. If it may not, it waits."""
-        if self.running < self._most:
+        if self.running < self._most or place.parent_task_id is not None:
             return True
         self.waiting[place.task_id] = place
         return False
@@ -29,12 +32,12 @@ class Room:
     def take(self, place: Place) -> None:
         """Count a place among those that run: also one whose actor crashed and may have left its agent running."""
         place.granted = True
-        self.running += 1
+        self.running += int(place.parent_task_id is None)
 
     def leave(self, place: Place) -> None:
         """Count a place no more: neither among those that run nor among those that wait."""
         self.waiting.pop(place.task_id, None)
-        self.running -= int(place.granted)
+        self.running -= int(place.granted and place.parent_task_id is None)
 
     def next(self) -> Place | None:
         """Return who is to run next, and waits no more; None if there is nobody, or no room."""

@@ -14,14 +14,18 @@ import msgspec
 import pykka
 from sqlalchemy.exc import SQLAlchemyError
 
+from alex_actors.agent_protocol import Decide
 from alex_actors.messages import ask, ask_later, tell
 from alex_actors.replies import (
     AlreadyEnded,
+    ApproveReply,
     Awaited,
     CancelReply,
     Component,
+    Decided,
     Deleted,
     KeyReused,
+    NothingWaits,
     Repeated,
     SessionBusy,
     SessionDeleting,
@@ -56,10 +60,11 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from alex_actors.agent_actor import AgentActor
     from alex_actors.broadcaster_protocol import TaskTopic, Topic
     from alex_actors.events import RecordedEvent
     from alex_actors.following import Following, Followings
-    from alex_actors.ports import Clock, Ids
+    from alex_actors.ports import Clock, Decision, Ids
     from alex_actors.replies import SessionDetail, Sessions, Tasks
     from alex_actors.session_actor import SessionActor
     from alex_actors.store.reader import StoreReader
@@ -69,6 +74,9 @@ if TYPE_CHECKING:
 LaunchAgent: TypeAlias = Callable[["Task", "pykka.ActorRef[SessionActor]"], None]
 """Starts the AgentActor of a recorded task in the care of a session actor, and tells it to start."""
 
+AgentOf: TypeAlias = Callable[[TaskId], "pykka.ActorRef[AgentActor] | None"]
+"""Returns the AgentActor of a task that has one."""
+
 MANY = 1000
 """Ends that the session actor may at most not have heard of yet. It hears of one a moment after the commit."""
 
@@ -77,6 +85,10 @@ LARGEST_PAGE = 8 * 1024 * 1024
 
 CANCEL_MARGIN = 5.0
 """Seconds that a cancel is waited for beyond the grace that its agent has: for the commit of its end."""
+
+
+APPROVAL_PATIENCE = 5.0
+"""Seconds that an approval is waited for: for a commit."""
 
 
 class ActorRuntime:
@@ -90,6 +102,7 @@ class ActorRuntime:
         reader: StoreReader,
         followings: Followings,
         launch_agent: LaunchAgent,
+        agent_of: AgentOf,
         ids: Ids,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -103,6 +116,7 @@ class ActorRuntime:
         self._reader = reader
         self._followings = followings
         self._launch_agent = launch_agent
+        self._agent_of = agent_of
         self._ids = ids
         self._clock = clock
         self._log = log
@@ -207,6 +221,43 @@ class ActorRuntime:
 
         late = "The task was asked to stop, and its end is not recorded yet. Look at its status."
         return Awaited(poll, within=self._cancel_timeout, late=late)
+
+    def approve(
+        self, task_id: TaskId, call_id: str, decision: Decision, context: Context, *, wake: Callable[[], None]
+    ) -> Awaited[ApproveReply]:
+        """Take a person's word on a tool call to the task's own actor. The reply comes when it is recorded."""
+        owner = context.owner
+        task = self.task(task_id, owner=owner)
+        agent = None if task is None else self._agent_of(task_id)
+        if task is None or agent is None:
+            known = self._without_agent(self.task(task_id, owner=owner))
+            return Awaited(lambda: known)
+        decide = Decide(context=context.about(task_id, task.session_id), call_id=call_id, decision=decision)
+        answer = ask_later(agent, decide, wake=wake)
+
+        def poll() -> ApproveReply | None:
+            try:
+                reply = answer.poll()
+            except pykka.ActorDeadError:  # with its task's end, or by a crash
+                return self._without_agent(self.task(task_id, owner=owner))
+            if reply is None or isinstance(reply, NothingWaits):
+                return reply
+            decided = self.task(task_id, owner=owner)
+            return UnknownTask() if decided is None else Decided(decided)
+
+        late = "The decision is not recorded yet. Look at the task's events."
+        return Awaited(poll, within=APPROVAL_PATIENCE, late=late)
+
+    def _without_agent(self, task: Task | None) -> NothingWaits | UnknownTask:
+        """Return what to answer about a task that has no actor, as it was read after that was seen."""
+        if task is None:
+            return UnknownTask()
+        if task.status not in UNFINISHED:
+            return NothingWaits("ended")
+        if task.started_at is None:
+            return NothingWaits("unknown")
+        msg = "The server has not taken the task up again, after it was down or a part of it failed. Try again."
+        raise Unavailable(msg)
 
     def make_session(
         self, session_id: SessionId | None, metadata: dict[str, str], context: Context

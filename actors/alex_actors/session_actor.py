@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, assert_never
 from alex_actors.actor import PooledActor
 from alex_actors.agent_protocol import Announce, CancelTask, TurnGranted
 from alex_actors.claims import Claims
+from alex_actors.confirming import Confirming
 from alex_actors.deletions import Deletions
 from alex_actors.lines import Lines, Place
 from alex_actors.messages import Ask, Promise, R, tell
-from alex_actors.replies import AlreadyEnded, SessionBusy, SessionDeleting, TooManyTasks, UnknownTask
+from alex_actors.replies import AlreadyEnded, UnknownTask
 from alex_actors.room import Room
 from alex_actors.session_protocol import (
     AdmitSession,
-    Admitted,
     AgentCrashed,
     AgentPresent,
     Cancel,
+    ChildReply,
     ClaimKey,
-    ClaimLost,
     Confirm,
-    Confirmed,
+    ConfirmChild,
     ConfirmReply,
     DeleteSession,
     EraseFailed,
@@ -38,8 +38,9 @@ from alex_actors.session_protocol import (
     TurnEnded,
     UnfinishedTask,
 )
+from alex_actors.stock_taking import in_order
 from alex_actors.task_store_protocol import RecordCrash, Revoke, TakeStock
-from alex_actors.values import Context, TaskId, timestamp
+from alex_actors.values import Context, TaskId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,12 +85,8 @@ class SessionActor(PooledActor):
         super().__init__()
         self._store = store
         self._launcher = launcher
-        self._ids = ids
-        self._clock = clock
         self._log = log
         self._incarnation = incarnation
-        self._max_unfinished = max_unfinished
-        self._next_place = 0  # the stock says
         # What was asked before there was the stock, to be done then, in its order; None since then.
         self._kept: list[Callable[[], None]] | None = []
         self._unheard: set[TaskId] = set()  # agents that were told to announce themselves, and have not yet
@@ -97,6 +94,10 @@ class SessionActor(PooledActor):
         self._room = Room(max_running)
         self._claims = Claims()
         self._deletions = Deletions(store=store)
+        self._confirming = Confirming(
+            lines=self._lines, claims=self._claims, deletions=self._deletions, ids=ids, clock=clock, log=log,
+            incarnation=incarnation, max_unfinished=max_unfinished,
+        )  # fmt: skip
 
     def on_start(self) -> None:
         """Find out what is unfinished."""
@@ -105,7 +106,7 @@ class SessionActor(PooledActor):
     def on_receive(self, message: SessionMessage) -> object:
         """Handle a message."""
         match message:
-            case ClaimKey() | Confirm() | AdmitSession() | Cancel() | DeleteSession():
+            case ClaimKey() | Confirm() | ConfirmChild() | AdmitSession() | Cancel() | DeleteSession():
                 return self._asked(message)
             case ReleaseKey():
                 self._with_stock(lambda: self._claims.release(message.task_id))
@@ -139,8 +140,10 @@ class SessionActor(PooledActor):
                 return self._later(message, lambda promise: self._claims.claim(message, promise))
             case Confirm():
                 return self._later(message, lambda promise: promise.fulfil(self._confirm(message)))
+            case ConfirmChild():
+                return self._later(message, lambda promise: promise.fulfil(self._confirm_child(message)))
             case AdmitSession():
-                return self._later(message, lambda promise: promise.fulfil(self._admit(message)))
+                return self._later(message, lambda promise: promise.fulfil(self._confirming.admit(message)))
             case Cancel():
                 return self._later(message, lambda promise: self._cancel(message, promise))
             case DeleteSession():
@@ -170,25 +173,23 @@ class SessionActor(PooledActor):
         if self._kept is None or stock.incarnation != self._incarnation:
             return
         kept, self._kept = self._kept, None
-        self._next_place = stock.last_place + 1
-        launched = {one.task.task_id: one for one in self._launcher.launched()}
-        unfinished = {one.task.task_id: one for one in stock.unfinished}
-        tasks = {one.task.task_id: one.task for one in launched.values()}
-        tasks |= {one.task.task_id: one.task for one in stock.unfinished}
-        for task in sorted(tasks.values(), key=lambda task: task.place):
-            self._take_up(task, launched.get(task.task_id), unfinished.get(task.task_id))
+        self._confirming.next_place = stock.last_place + 1
+        for one in in_order(stock.unfinished, self._launcher.launched()):
+            if one.gone:
+                self._launcher.forget(one.task.task_id)
+            else:
+                self._take_up(one.task, one.launched, one.unfinished)
         for do in kept:
             do()
 
     def _take_up(self, task: Task, launched: LaunchedAgent | None, unfinished: UnfinishedTask | None) -> None:
         """Give a task its place again, if it is unfinished or its agent still runs."""
-        if unfinished is None and launched is not None and launched.stopped:
-            self._launcher.forget(task.task_id)
-            return
         context = task.context("SessionActor")
-        place = Place(task.task_id, task.strategy, context)
+        place = Place(task.task_id, task.strategy, context, task.parent_task_id)
         self._lines.enter(place)
         if launched is None:
+            if place.stray:
+                place.start_cancelling()
             if unfinished is not None:  # if it had begun, that was before the server was started: it goes on
                 self._launcher.launch(task, self.actor_ref, recorded=unfinished.recorded)
             return
@@ -199,7 +200,7 @@ class SessionActor(PooledActor):
                 self._room.take(place)
             return
         place.agent = launched.agent
-        if unfinished is None:  # it has an end: its agent is to stop, also if it was launched after it
+        if unfinished is None or place.stray:  # its agent is to stop, also if it was launched after the end
             place.start_cancelling()
         if place.agent is not None:  # else it will ask for its turn
             self._unheard.add(place.task_id)
@@ -236,31 +237,11 @@ class SessionActor(PooledActor):
 
     # Confirming.
 
-    def _admit(self, message: AdmitSession) -> Admitted | SessionDeleting:
-        session_id = message.session_id or self._ids.session()
-        deleting = (message.context.owner, session_id) in self._deletions
-        first, self._next_place = self._next_place, self._next_place + message.places
-        return SessionDeleting(session_id) if deleting else Admitted(session_id, first, self._incarnation)
-
     def _confirm(self, message: Confirm) -> ConfirmReply:
-        for owner, task_id, status in message.known_ended:
-            if (place := self._lines.find(task_id)) is not None and place.context.owner == owner:
-                self._lines.end(place, status)
-        session_id = message.session_id or self._ids.session()
-        context = message.context.about(message.task_id, session_id)
-        if message.claimed and not self._claims.has(message.task_id):
-            return ClaimLost()
-        if context.session in self._deletions:
-            return SessionDeleting(session_id)
-        if self._lines.unfinished >= self._max_unfinished:
-            return TooManyTasks(self._max_unfinished)
-        if message.strategy == "reject" and (unfinished := self._lines.unfinished_of(context.session)):
-            return SessionBusy(session_id, unfinished)
-        self._lines.enter(Place(message.task_id, message.strategy, context.sent_by("SessionActor")))
-        number, self._next_place = self._next_place, self._next_place + 1
-        ahead = self._lines.length(context.session) - 1
-        self._note("session.confirmed", context, place=number, ahead=ahead, strategy=message.strategy)
-        return Confirmed(session_id, number, timestamp(self._clock.now()), self._incarnation)
+        return self._confirming.confirm(message)
+
+    def _confirm_child(self, message: ConfirmChild) -> ChildReply:
+        return self._confirming.confirm_child(message)
 
     def _settle(self, message: Settle) -> None:
         place = self._lines.find(message.task_id)
@@ -351,6 +332,7 @@ class SessionActor(PooledActor):
 
     def _record_crash(self, place: Place, error: str) -> None:
         place.crash = error
+        place.cancel_children()
         crash = RecordCrash(context=place.context, task_id=place.task_id, error=error, session=self.actor_ref)
         tell(self._store, crash)
 
@@ -383,7 +365,12 @@ class SessionActor(PooledActor):
     # Places.
 
     def _leave(self, place: Place, answer: CancelReply) -> None:
-        """Free a place: its task has ended and its agent has stopped, or it was never recorded."""
+        """Free a place: its task has ended and its agent has stopped, or it was never recorded.
+
+        With sub-agents it is kept until they have stopped, too: only then is its turn over.
+        """
+        if place.children:
+            return
         place.answer_cancels(answer)
         self._launcher.forget(place.task_id)
         if (first := self._lines.leave(place)) is not None:
@@ -393,6 +380,8 @@ class SessionActor(PooledActor):
         self._room.leave(place)
         while (waiting := self._room.next()) is not None:
             self._grant(waiting)
+        if (parent := place.parent) is not None and parent.done and parent.status is not None:
+            self._leave(parent, AlreadyEnded(parent.status))
 
     def _note(self, fact: str, context: Context, **more: object) -> None:
         ids = {"task_id": context.task_id} if context.task_id else {}

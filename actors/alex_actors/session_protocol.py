@@ -38,6 +38,14 @@ class ClaimLost(Value, frozen=True):
     """The key was claimed before a crash of the session actor: another submit may have claimed it since."""
 
 
+class ParentEnded(Value, frozen=True):
+    """The task that a sub-agent was to work for has ended, or is about to, or is not in the session."""
+
+    parent_task_id: TaskId
+
+
+ChildReply: TypeAlias = Confirmed | ParentEnded | TooManyTasks
+
 ConfirmReply: TypeAlias = Confirmed | SessionBusy | SessionDeleting | TooManyTasks | ClaimLost
 
 
@@ -64,6 +72,13 @@ class Confirm(Ask["SessionActor", ConfirmReply], frozen=True, kw_only=True):
     """What the asker has read in the store: a task that a reader may see as ended keeps no session busy."""
     claimed: bool = False
     """Whether the asker has claimed an idempotency key: to be refused if that claim is forgotten."""
+
+
+class ConfirmChild(Ask["SessionActor", ChildReply], frozen=True, kw_only=True):
+    """Confirm a sub-agent's task, in the line of its parent's session. It waits neither in line nor for room."""
+
+    task_id: TaskId
+    parent_task_id: TaskId
 
 
 class Admitted(Value, frozen=True):
@@ -187,7 +202,7 @@ class EraseFailed(Tell["SessionActor"], frozen=True, kw_only=True):
     error: str
 
 
-SessionQuestion: TypeAlias = ClaimKey | Confirm | AdmitSession | Cancel | DeleteSession
+SessionQuestion: TypeAlias = ClaimKey | Confirm | ConfirmChild | AdmitSession | Cancel | DeleteSession
 
 SessionMessage: TypeAlias = (
     SessionQuestion

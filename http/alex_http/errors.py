@@ -29,6 +29,7 @@ Problem
 │   ├── TaskIsThere          no import that brings another one of its ID
 │   ├── SessionTooLarge      to be exported
 │   ├── WorkspaceTooLarge    to be copied for a fork
+│   ├── NoSuchCallWaits      for approval; in approvals.py
 │   └── TaskHasEnded         too late to cancel it
 ├── BodyTooLarge 413
 ├── UrlTooLong 414           in refusals.py

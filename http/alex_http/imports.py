@@ -14,7 +14,7 @@ from alex_actors import ends
 from alex_actors.copies import BroughtSession, BroughtTask, ExportedEvent, Message
 from alex_actors.events import EVENT_TYPES, TERMINAL, AnyEvent, Stamped, stamp
 from alex_actors.executor import LARGEST_EVENT
-from alex_actors.projection import MOST_COUNTED, Progress, advance, miscounted
+from alex_actors.projection import MOST_COUNTED, MOST_PAID, Progress, advance, miscounted
 from alex_actors.store.replaying import ReplayedEvent, faults_of_end, faults_of_events
 from alex_actors.tasks import Session, Task
 from alex_actors.values import SessionId, TaskId, Timestamp, moment, timestamp
@@ -183,10 +183,7 @@ class _Reading:
             self._refuse(self._faults_of_event(head, where, last))
             last = head.event_id
             stamped = self._stamped(self._parts.events[number], head, where)
-            self._refuse(
-                FieldError(f"{where}.{name}", f"is not an integer from 0 to {MOST_COUNTED}")
-                for name in miscounted(stamped.event)
-            )
+            self._refuse(FieldError(f"{where}.{name}", _must_count(name)) for name in miscounted(stamped.event))
             task = self._numbers[head.task_id]
             self._events.append(ExportedEvent(task, stamped))
             self._of_task[task].append(ReplayedEvent(where, head.event_type, stamped.at, stamped.event))
@@ -257,6 +254,12 @@ class _Reading:
         event = ends.failed(progress, at, NOT_FOLLOWED, "interrupted")
         self._events.append(ExportedEvent(number, stamp(at, event)))
         return advance(progress, at, event)
+
+
+def _must_count(field: str) -> str:
+    if field.endswith("cost_usd"):
+        return f"is not a number from 0 to {MOST_PAID:.0f}"
+    return f"is not an integer from 0 to {MOST_COUNTED}"
 
 
 def _faults_of_result(given: TaskIn, progress: Progress, where: str) -> Iterator[FieldError]:

@@ -7,7 +7,7 @@ These structs are the HTTP contract: their fields, in their order. They are sepa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -72,6 +72,20 @@ class SubmitIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     model: Annotated[str | None, Meta(description="the name of a model, or null")] = None
     metadata: MetadataIn = None
+
+
+class ApprovalIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's word on a tool call. With ``arguments`` it is run with those instead of the model's."""
+
+    approved: Annotated[bool, Meta(description="true or false")]
+    reason: Annotated[
+        Annotated[str, Meta(max_length=2000)] | None,
+        Meta(description="a string of at most 2,000 characters, or null"),
+    ] = None
+    arguments: Annotated[
+        dict[str, Any] | None,  # Any: JSON, of what the tool takes
+        Meta(description="an object of at most 262,144 bytes, or null for those of the model"),
+    ] = None
 
 
 class SessionIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -270,9 +284,14 @@ def session_detail_out(detail: SessionDetail) -> SessionDetailOut:
 
 
 def _conversation(detail: SessionDetail) -> list[MessageOut]:
-    """Return what was said: what it has inherited, then each task, followed by its answer if it came to one."""
+    """Return what was said: what it has inherited, then each task, followed by its answer if it came to one.
+
+    What a task told its sub-agents is none of it.
+    """
     messages = [MessageOut(role=one.role, content=one.content) for one in detail.messages]
     for task in detail.tasks:
+        if task.parent_task_id is not None:
+            continue
         messages.append(MessageOut(role="user", content=task.task))
         if task.result is not None:
             messages.append(MessageOut(role="assistant", content=task.result.answer))

@@ -10,7 +10,9 @@ from typing import IO, Protocol
 import pytest
 
 from tests.live.client import Client
+from tests.live.model_server import ModelServer, models_of, settings_of
 from tests.live.process import ServerProcess
+from tests.peers.node import MissingPeer, skip_without
 
 
 class Start(Protocol):
@@ -45,6 +47,33 @@ def client(server: ServerProcess) -> Iterator[Client]:
     """A client of the shared server."""
     with Client(server.url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
+    """A model server that tests share: each scripts it for words of its own."""
+    try:
+        server = ModelServer(tmp_path_factory.mktemp("model"))
+    except MissingPeer as missing:
+        skip_without(missing)
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def model_client(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServer) -> Iterator[Client]:
+    """A client of a server that tests share, whose tasks may choose among models of that server."""
+    directory = tmp_path_factory.mktemp("modelled")
+    (directory / "alex.toml").write_text(models_of(model_server))
+    server = ServerProcess(directory, settings=settings_of(model_server))
+    try:
+        server.wait_until_listening()
+        with Client(server.url) as client:
+            yield client
+        assert server.stop() == 0
+        assert server.troubles() == []
+    finally:
+        server.kill()
 
 
 @pytest.fixture

@@ -61,10 +61,10 @@ class BrokenBroadcaster(BroadcasterActor):
 
 
 class BrokenAgent(AgentActor):
-    def on_receive(self, message: AgentMessage) -> None:
+    def on_receive(self, message: AgentMessage) -> object:
         if isinstance(message, TurnGranted):
             Crashes.crash(message)
-        super().on_receive(message)
+        return super().on_receive(message)
 
 
 class BrokenServer(Server):

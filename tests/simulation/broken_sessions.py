@@ -177,7 +177,7 @@ class TakesAnyNumber(SessionActor):
     """Refuses no task because there are too many."""
 
     def _confirm(self, message: Confirm) -> ConfirmReply:
-        self._max_unfinished = sys.maxsize
+        self._confirming.max_unfinished = sys.maxsize
         return super()._confirm(message)
 
 

@@ -19,6 +19,7 @@ from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId
 from alex_http.errors import TaskHasEnded
 from tests.simulation.after_the_run import AfterTheRun
 from tests.simulation.chancy_agent import ChancyAgent, ForgetfulAgent
+from tests.simulation.delegating_agent import DelegatingAgent, LookAtFamilies
 from tests.simulation.deleting_clients import DeletingClients
 from tests.simulation.http_clients import HttpSide, SimulatedServer, User
 from tests.simulation.keyed_clients import KeyedClients
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from alex_actors.simulation.world import Client
     from tests.simulation.keyed_clients import Key
 
-WORK, ONCE, PAY = "What is 2 + 2?", "Say it once.", "Pay what is due."
-"""What tasks are about: what an agent does that goes on after a restart, one that cannot, and the server's own."""
+WORK, ONCE, PAY, SHARE = "What is 2 + 2?", "Say it once.", "Pay what is due.", "Have others do it."
+"""What tasks are about: what an agent does that goes on after a restart, one that cannot, the server's own, and
+one that has sub-agents."""
 
 OTHER_OWNER = Owner("bea")
 BOTH_OWNERS = (LOCAL_OWNER, OTHER_OWNER)
@@ -86,6 +88,10 @@ class WholeSystem:
         agents: dict[str, Agent] = {
             WORK: ChancyAgent(simulation, store), ONCE: ForgetfulAgent(simulation, store),
             PAY: paying_agent(simulation, store),
+            SHARE: DelegatingAgent(
+                simulation, store, sub_agents=lambda: self.server.system.core.sub_agents,
+                parts=(WORK, WORK, ONCE, PAY, SHARE),
+            ),
         }  # fmt: skip
         self.server = SimulatedServer(
             simulation, store=store, agent_for=lambda task: agents.get(task.task, agents[WORK]), core=core,
@@ -102,7 +108,8 @@ class WholeSystem:
         self._deleting = decisions.chance(0.35)  # whether clients delete sessions in this run
         self._keyed = decisions.choose((0.0, 0.0, 0.2, 0.8))  # how often they submit with an idempotency key
         self._owners = decisions.choose(((LOCAL_OWNER,), (LOCAL_OWNER,), (LOCAL_OWNER,), BOTH_OWNERS))
-        simulation.always(NOT_TOO_MANY, lambda: len(runs) <= most)
+        self._texts = (WORK, WORK, ONCE, PAY) if decisions.chance(0.7) else (WORK, ONCE, PAY, SHARE, SHARE, SHARE)
+        simulation.always(NOT_TOO_MANY, lambda: sum(task.parent_task_id is None for task in runs.values()) <= most)
 
     # What clients do.
 
@@ -139,7 +146,12 @@ class WholeSystem:
         look.look_at_turns()
         look.look_at_crashes()
         self._keys.look_at_all()
+        families = LookAtFamilies(self.simulation, self.store)
+        families.look_at_calls()
+        if not trouble.hurries and not trouble.disk_fails:
+            families.look_at_ends(within=GRACE + trouble.downtime)
         if not trouble.killed:
+            families.look_at_turns()
             look.look_at_promptness(room=self._most >= MANY)
             look.look_at_deletions()
         if not trouble.hurries and not (trouble.killed and trouble.disk_fails):
@@ -188,7 +200,7 @@ class WholeSystem:
     def _submit(self, user: User) -> str | None:
         decisions = self.decisions
         body: Mapping[str, Any] = {  # Any: JSON
-            "task": decisions.choose((WORK, WORK, ONCE, PAY)),
+            "task": decisions.choose(self._texts),
             "session_id": decisions.choose(SESSIONS),
             "multitask_strategy": decisions.choose(STRATEGIES),
             "timeout_seconds": decisions.choose((None, None, 1.0, 30.0, 7_200.0)),

@@ -19,18 +19,21 @@ from alex_actors.broadcaster_protocol import TaskTopic, Topic
 from alex_actors.copies import BroughtSession
 from alex_actors.events import RecordedEvent
 from alex_actors.following import Following
-from alex_actors.ports import Clock
+from alex_actors.ports import Clock, Decision
 from alex_actors.replies import (
     AlreadyEnded,
+    ApproveReply,
     Awaited,
     Cancelled,
     CancelReply,
     Component,
+    Decided,
     Deleted,
     ExportedSession,
     ForkReply,
     ImportReply,
     KeyReused,
+    NothingWaits,
     Repeated,
     SessionBusy,
     SessionDeleting,
@@ -209,6 +212,10 @@ class FakeRuntime:
         self.brought: list[BroughtSession] = []
         """What was imported."""
         self.import_reply: ImportReply = SessionDeleting(SessionId("gone"))
+        self.waiting: set[str] = set()
+        """Tool calls of any task that wait for approval."""
+        self.decisions: dict[str, Decision] = {}
+        """What was said of which."""
         self.delayed: list[Callable[[], None]] | None = None
         """Not None: replies to cancels and deletions come when these are called."""
 
@@ -246,6 +253,25 @@ class FakeRuntime:
             return AlreadyEnded(task.status)
         self.records[task_id] = msgspec.structs.replace(task, status="cancelled")
         return Cancelled()
+
+    def approve(
+        self, task_id: TaskId, call_id: str, decision: Decision, context: Context, *, wake: Callable[[], None]
+    ) -> Awaited[ApproveReply]:
+        self._called(context)
+        return self._awaited(lambda: self._approve(task_id, call_id, decision), wake)
+
+    def _approve(self, task_id: TaskId, call_id: str, decision: Decision) -> ApproveReply:
+        task = self.records.get(task_id)
+        if task is None:
+            return UnknownTask()
+        if task.status not in UNFINISHED:
+            return NothingWaits("ended")
+        if call_id in self.decisions:
+            return NothingWaits("decided")
+        if call_id not in self.waiting:
+            return NothingWaits("unknown")
+        self.decisions[call_id] = decision
+        return Decided(task)
 
     def make_session(
         self, session_id: SessionId | None, metadata: dict[str, str], context: Context

@@ -44,6 +44,7 @@ class OneTask:
             started_at=progress.started_at,
             current_iteration=progress.current_iteration,
             tokens_used=progress.tokens_used,
+            cost_usd=progress.cost_usd,
         )
         launcher = AgentLauncher(
             spawner=self.dispatcher, store=self.store.ref, executor=self.executor, timers=self.timers,

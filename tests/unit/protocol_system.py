@@ -231,6 +231,7 @@ class ProtocolSystem:
         return ActorRuntime(
             session=self.session_ref, store=self.store_ref, reader=reader, followings=self.core.followings,
             launch_agent=self.launcher.launch,
+            agent_of=self.launcher.agent_of,
             ids=self.ids, clock=self.clock, log=self.log.logger, ask_timeout=ASK_TIMEOUT, cancel_grace=GRACE,
             health=dict, ready=lambda: True,
         )  # fmt: skip

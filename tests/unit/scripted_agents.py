@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from alex_actors.events import AgentEvent, AnyEvent, stamp
-from alex_actors.ports import Aborted, Answer, Clock, Failed, Finished, Outcome, Yielded
+from alex_actors.events import AgentEvent, AnyEvent, Approval, stamp
+from alex_actors.ports import Aborted, Answer, Clock, Decision, Failed, Finished, Outcome, Yielded
 from alex_actors.tasks import Task
 from alex_actors.values import TaskId, timestamp
 
@@ -27,6 +27,8 @@ class ScriptedRun:
         self.cancelled = 0
         """How often it was interrupted."""
         self.stopped = False
+        self.decisions: list[tuple[str, Decision]] = []
+        """What it was told of calls that wait for a person's word."""
         self.committed_count = 0
         self.produced = uncommitted
         self._report = report
@@ -40,6 +42,10 @@ class ScriptedRun:
         assert self.committed_count <= count <= self.produced, f"{count} of {self.produced} are committed"
         self.committed_count = count
 
+    def decide(self, call_id: str, decision: Decision) -> None:
+        """Take notice of a person's word. The test decides when it is recorded."""
+        self.decisions.append((call_id, decision))
+
     def cancel(self, then: Callable[[], None] | None = None) -> None:
         """Take notice of the interruption. The test decides when the agent stops."""
         self.cancelled += 1
@@ -49,7 +55,7 @@ class ScriptedRun:
 
     # Called by the test.
 
-    def yields(self, *events: AgentEvent) -> None:
+    def yields(self, *events: AgentEvent | Approval) -> None:
         """Report events."""
         self._tell(events, None)
 
@@ -75,7 +81,7 @@ class ScriptedRun:
         if self._then is not None:
             self._then()
 
-    def _tell(self, events: Sequence[AgentEvent], outcome: Outcome | None) -> None:
+    def _tell(self, events: Sequence[AgentEvent | Approval], outcome: Outcome | None) -> None:
         assert not self.stopped, "it has stopped"
         self.produced += len(events)
         at = timestamp(self._clock.now())

@@ -8,6 +8,7 @@ from alex_actors.events import read_back
 from alex_actors.projection import Progress, advance
 from alex_actors.simulation.confirmations import Confirmation, Confirmations
 from alex_actors.simulation.deleted_sessions import DeletedSessions
+from alex_actors.simulation.families import Families
 from alex_actors.simulation.resumptions import (
     ALL_LOGGED,
     NOTHING_LOST,
@@ -100,6 +101,7 @@ class Invariants:
         self._confirmed = Confirmations(simulation=simulation, store=store, ended=self._ended)
         self.deleted = DeletedSessions(simulation=simulation, store=store, runs=self.runs)
         self.resumptions = Resumptions(simulation=simulation, store=store, deleted=self.deleted.tasks)
+        self.families = Families(simulation=simulation, store=store, runs=self.runs)
 
     # While it runs.
 
@@ -124,6 +126,7 @@ class Invariants:
         self._check(not twice, ONE_END, f"{task.task_id} runs twice at once.", about=about)
         self.resumptions.agent_starts(task, history)
         self.deleted.agent_starts(task)
+        self.families.agent_starts(task)
         for other in self.runs.values():
             late = other.session_key == key and other.place > place and other.strategy != "parallel"
             seen = f"{task.task_id} starts while {other.task_id} runs, which was confirmed later."
@@ -162,6 +165,7 @@ class Invariants:
             self._told.append(event.event_id)
         for event in events:
             self._steps.touch(event_resource(event.event_id), write=False)
+            self.families.told(event)
             about = (event.task_id,)
             row = self._raw.execute(
                 "SELECT task_id, session_id, body FROM events JOIN tasks USING (place) "
@@ -218,6 +222,7 @@ class Invariants:
             self._look_at_state(task_id)
         self.deleted.at_the_end(process_ended=self._process_ended)
         self.resumptions.at_the_end()
+        self.families.at_the_end()
         for (_, task_id), task in self._seen.items():
             if task_id in self.deleted.tasks:
                 continue
@@ -314,6 +319,7 @@ class Invariants:
         }
         cancelled = self._raw.execute(
             "SELECT task_id, session_id FROM tasks JOIN sessions USING (session_key) WHERE status = 'cancelled' "
+            "AND parent_task_id IS NULL "  # else it may be since its parent has ended
             "AND NOT EXISTS (SELECT 1 FROM tasks AS later WHERE later.session_key = tasks.session_key "
             "AND later.place > tasks.place AND later.strategy = 'interrupt')"
         )

@@ -35,9 +35,11 @@ _copy_conversation = text(
     """
     INSERT INTO messages (session_key, position, role, content)
     SELECT :new_key, :inherited + row_number() OVER (ORDER BY place, turn) - 1, role, content FROM (
-        SELECT place, 0 AS turn, 'user' AS role, task AS content FROM tasks WHERE session_key = :key
+        SELECT place, 0 AS turn, 'user' AS role, task AS content FROM tasks
+        WHERE session_key = :key AND parent_task_id IS NULL
         UNION ALL
-        SELECT place, 1, 'assistant', answer FROM tasks WHERE session_key = :key AND status = 'completed'
+        SELECT place, 1, 'assistant', answer FROM tasks
+        WHERE session_key = :key AND parent_task_id IS NULL AND status = 'completed'
     )"""
 )
 _count_messages = text("SELECT count(*) FROM messages WHERE session_key = :key")
@@ -60,7 +62,10 @@ class Fork(Value, frozen=True, kw_only=True):
 
 
 def fork(connection: Connection, fork: Fork, at: Timestamp) -> None:
-    """Record a session with the conversation of another one so far: what that one inherited, and its own tasks."""
+    """Record a session with the conversation of another one so far: what that one inherited, and its own tasks.
+
+    What sub-agents said among themselves is no part of it.
+    """
     keys = {"key": fork.source_key, "new_key": fork.new_key}
     metadata = fork.metadata
     if metadata is None:

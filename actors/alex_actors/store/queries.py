@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import LargeBinary, Select, bindparam, cast, func, select, text
+from sqlalchemy import LargeBinary, Select, String, bindparam, cast, func, select, text
 
 from alex_actors.events import EVENT_TYPES, TERMINAL
 from alex_actors.store.schema import events, idempotency_keys, messages, sessions, tasks
@@ -119,6 +119,24 @@ EVENTS_OF_SESSION = _events.where(events.c.session_key == bindparam("key"))
 
 MESSAGES_OF_SESSION = (
     select(messages.c.role, messages.c.content).join(sessions).where(*_this_session).order_by(messages.c.position)
+)
+
+EARLIER_TASKS = (
+    select(tasks.c.task, tasks.c.status, tasks.c.answer, tasks.c.error)
+    .where(
+        tasks.c.session_key == bindparam("key"),
+        tasks.c.place < bindparam("place"),
+        tasks.c.parent_task_id.is_(None),
+        tasks.c.completed_at.is_not(None),
+        func.coalesce(bindparam("ended_by", type_=String), tasks.c.completed_at) >= tasks.c.completed_at,
+    )
+    .order_by(tasks.c.place.desc())
+)
+"""Those of a session that had ended by a moment, the last first; whatever has ended if that is null."""
+LAST_MESSAGES_OF_SESSION = (
+    select(messages.c.role, messages.c.content)
+    .where(messages.c.session_key == bindparam("key"))
+    .order_by(messages.c.position.desc())
 )
 
 ALL_EVENTS_OF_SESSION = EVENTS_AFTER.where(*_this_session)

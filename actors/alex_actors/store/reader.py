@@ -11,7 +11,8 @@ from alex_actors.events import RecordedEvent
 from alex_actors.replies import ExportedSession, SessionDetail, Sessions, SessionTooLarge, Tasks
 from alex_actors.store import queries
 from alex_actors.store.rows import session_of_row, task_of_row
-from alex_actors.values import LOCAL_OWNER, Owner
+from alex_actors.tasks import Status
+from alex_actors.values import LOCAL_OWNER, Owner, Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -19,10 +20,24 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from alex_actors.session_protocol import EndedTask
-    from alex_actors.tasks import Status, Task
+    from alex_actors.tasks import Task
     from alex_actors.values import SessionId, TaskId, Timestamp
 
     _Parameters = Mapping[str, str | int | None]
+
+
+class EarlierTask(Value, frozen=True):
+    """A task that has ended, as a conversation has it."""
+
+    task: str
+    status: Status
+    answer: str | None
+    error: str | None
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of its text."""
+        return sum(len(text.encode()) for text in (self.task, self.answer, self.error) if text is not None)
 
 
 class StoreReader:
@@ -208,6 +223,35 @@ class StoreReader:
             tuple(task_of_row(task) for task in rows),
             tuple(Message(message.role, message.content) for message in inherited),
         )
+
+    def said_before(
+        self, *, session_key: int, place: int, ended_by: Timestamp | None, most_bytes: int
+    ) -> tuple[list[Message], list[EarlierTask]]:
+        """Return what a session was forked with, and its tasks of smaller places that had ended, both in order.
+
+        Tasks of sub-agents are left out. With ``ended_by``, so are those that ended after that moment. No more
+        than ``most_bytes`` of text, the newest: nothing before the first that is too much.
+        """
+        inherited: list[Message] = []
+        tasks: list[EarlierTask] = []
+        left = most_bytes
+        with self._engine.connect() as connection:
+            wanted = {"key": session_key, "place": place, "ended_by": ended_by}
+            rows = connection.execute(queries.EARLIER_TASKS, wanted)
+            while (row := rows.fetchone()) is not None and left >= 0:  # SQLite reads what is fetched
+                tasks.append(EarlierTask(*row))
+                left -= tasks[-1].size
+            if left < 0:
+                tasks.pop()
+            rows.close()
+            rows = connection.execute(queries.LAST_MESSAGES_OF_SESSION, {"key": session_key})
+            while left >= 0 and (row := rows.fetchone()) is not None:
+                inherited.append(Message(*row))
+                left -= len(inherited[-1].content.encode())
+            if left < 0 and inherited:
+                inherited.pop()
+            rows.close()
+        return inherited[::-1], tasks[::-1]
 
     def whole_session(
         self, session_id: SessionId, *, owner: Owner, most_bytes: int

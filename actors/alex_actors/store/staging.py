@@ -119,6 +119,7 @@ class Staging:
             agent_preset=new.agent_preset,
             tool_preset=new.tool_preset,
             model=new.model,
+            parent_task_id=new.parent_task_id,
             created_at=at,
             strategy=new.strategy,
             timeout_seconds=new.timeout_seconds,

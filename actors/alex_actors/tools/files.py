@@ -84,6 +84,7 @@ def file_write_tool(*, quota: Quota) -> Tool:
                 required=("path", "content"),
             ),
             repeatable=True,
+            alone=True,
         ),
         run=run,
     )

@@ -100,6 +100,7 @@ def shell_tool(
                 {"command": {"type": "string", "description": "For example: ls -l"}}, required=("command",)
             ),
             repeatable=False,
+            alone=True,
         ),
         run=_Shell(limits=limits, quota=quota, path=path, sandbox=sandbox, commands=commands).run,
     )

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from math import inf
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -25,6 +25,7 @@ from alex_http.client.errors import (
     AlexError,
     ConnectionFailed,
     CopyRefused,
+    NothingWaits,
     SessionIsBusy,
     TaskHasEnded,
     Unavailable,
@@ -63,6 +64,7 @@ T = TypeVar("T")
 Call: TypeAlias = Generator[Request, Reply, T]
 
 _TASK = Refusals(not_found=UnknownTask, conflict=TaskHasEnded)
+_APPROVAL = Refusals(not_found=UnknownTask, conflict=NothingWaits)
 _OTHER = Refusals()
 _SESSION = Refusals(not_found=UnknownSession, conflict=SessionIsBusy)
 _COPY = Refusals(not_found=UnknownSession, conflict=CopyRefused)
@@ -82,6 +84,14 @@ class _Submit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_iterations: int | None = None
     model: str | None = None
     metadata: Mapping[str, str] | None = None
+
+
+class _Decide(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of an approval."""
+
+    approved: bool
+    reason: str | None = None
+    arguments: Mapping[str, Any] | None = None  # Any: JSON
 
 
 class _MakeSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -202,6 +212,20 @@ class Calls:
         """Cancel a task."""
         reply = yield Request(method="POST", path=f"{_task(task_id)}/cancel")
         check(reply, _TASK)
+
+    def decide(
+        self,
+        task_id: str,
+        call_id: str,
+        *,
+        approved: bool,
+        reason: str | None,
+        arguments: Mapping[str, Any] | None = None,  # Any: JSON
+    ) -> Call[Task]:
+        """Approve or deny a tool call."""
+        body = _Decide(approved=approved, reason=reason, arguments=arguments)
+        reply = yield _post(f"{_task(task_id)}/approvals/{quote(call_id, safe='')}", body)
+        return read(reply, Task, _APPROVAL)
 
     def recorded_events(self, task_id: str, after: int, limit: int) -> Call[EventPage]:
         """Read a page of a task's events."""

@@ -14,6 +14,7 @@ AlexError
     │   └── UnknownSession
     ├── Conflict 409
     │   ├── TaskHasEnded         too late to cancel it
+    │   ├── NothingWaits         no tool call of that ID for approval; or somebody was faster
     │   ├── SessionIsBusy        and the strategy is `reject`; or it is being deleted
     │   └── CopyRefused          no fork, export or import: it is there already, or too large
     ├── KeyReused 422            the idempotency key was used for another submit
@@ -141,6 +142,10 @@ class Conflict(ApiError):
 
 class TaskHasEnded(Conflict):
     """There is nothing left to cancel."""
+
+
+class NothingWaits(Conflict):
+    """No tool call of that ID waits for approval: there was none, it was decided on, or the task has ended."""
 
 
 class SessionIsBusy(Conflict):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from types import TracebackType
-from typing import Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 from uuid import uuid4
 
 import httpx
@@ -148,6 +148,25 @@ class Client:
     def cancel(self, task_id: str) -> None:
         """Cancel a task; return when that is recorded. Raises TaskHasEnded, UnknownTask."""
         self._run(self._calls.cancel(task_id))
+
+    def approve(
+        self,
+        task_id: str,
+        call_id: str,
+        *,
+        reason: str | None = None,
+        arguments: Mapping[str, Any] | None = None,  # Any: JSON, as the tool takes it
+    ) -> Task:
+        """Have a tool call run that waits for approval; return its task when that is recorded. Sent once.
+
+        ``call_id`` is that of its ``approval_requested``. With ``arguments`` it is run with those instead. Raises
+        NothingWaits, UnknownTask, BadRequest.
+        """
+        return self._run(self._calls.decide(task_id, call_id, approved=True, reason=reason, arguments=arguments))
+
+    def deny(self, task_id: str, call_id: str, *, reason: str | None = None) -> Task:
+        """Have a tool call not run that waits for approval; the agent is told why. Otherwise as `approve`."""
+        return self._run(self._calls.decide(task_id, call_id, approved=False, reason=reason))
 
     def recorded_events(self, task_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
         """Return the events of a task after ``after``, at most ``limit`` (1 to 1000). Raises UnknownTask."""

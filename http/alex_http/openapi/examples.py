@@ -47,9 +47,14 @@ CREATED: Json = {
     "max_iterations": 50,
     "metadata": {},
 }
-COMPLETED: Json = CREATED | {
-    "status": "completed",
+RUNNING: Json = CREATED | {
+    "status": "running",
     "started_at": "2026-11-22T13:10:55.371366Z",
+    "current_iteration": 1,
+    "tokens_used": 8,
+}
+COMPLETED: Json = RUNNING | {
+    "status": "completed",
     "completed_at": "2026-11-22T13:10:55.382696Z",
     "current_iteration": 2,
     "total_iterations": 2,
@@ -66,6 +71,13 @@ COMPLETED: Json = CREATED | {
 }
 TASKS: Json = {"tasks": [COMPLETED], "total": 1, "limit": 10, "offset": 0}
 CANCELLED: Json = {"task_id": TASK_ID, "status": "cancelled"}
+APPROVAL: Json = {"approved": True}
+CHANGED_APPROVAL: Json = {
+    "approved": True,
+    "reason": "Not the whole directory",
+    "arguments": {"command": "rm build/cache.db"},
+}
+DENIAL: Json = {"approved": False, "reason": "Ask again after the release"}
 EVENTS: Json = {
     "events": [
         {

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from alex_actors.events import AnyEvent
+from alex_actors.events import AnyEvent, Usage
 from alex_http import wire
 from alex_http.catalog import Catalog
 from alex_http.documents import DocumentIn, DocumentOut
@@ -17,6 +17,7 @@ Json: TypeAlias = dict[str, Any]  # Any: a part of the document
 
 REQUESTS: tuple[type[msgspec.Struct], ...] = (
     wire.SubmitIn,
+    wire.ApprovalIn,
     wire.SessionIn,
     wire.EmptyIn,
     LoginIn,
@@ -35,6 +36,7 @@ REPLIES: tuple[type[msgspec.Struct], ...] = (
     wire.ReadyOut,
 )
 EVENTS: tuple[type[msgspec.Struct], ...] = get_args(AnyEvent)
+IN_EVENTS: tuple[type[msgspec.Struct], ...] = (Usage,)
 
 _REF = "#/components/schemas/{name}"
 _MOMENT = "RFC 3339, UTC, with microseconds"
@@ -76,7 +78,7 @@ def name_of(struct: type) -> str:
 def schemas(catalog: Catalog) -> Json:
     """Return all schemas, by name."""
     found = _components((*REQUESTS, *REPLIES, *EVENTS, EventHeader, Problem))
-    for struct in (*REPLIES, *EVENTS):
+    for struct in (*REPLIES, *EVENTS, *IN_EVENTS):
         _require_all(found, struct)
     _join_headers(found)
     del found["HeadBody"]
@@ -126,11 +128,19 @@ def _say_moment(name: str, schema: Json) -> None:
 
 
 def _require_all(found: Json, struct: type[msgspec.Struct]) -> None:
-    """Say that all fields are there: of what the server writes, a default is no reason to leave one out."""
+    """Say that all fields are there: of what the server writes, a default is mostly no reason to leave one out."""
     schema = found[name_of(struct)]
+    optional = _left_out(struct)
     for value in schema.get("properties", {}).values():
         value.pop("default", None)
-    schema["required"] = list(schema.get("properties", {}))
+    schema["required"] = [name for name in schema.get("properties", {}) if name not in optional]
+
+
+def _left_out(struct: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the fields that are left out where they would say nothing."""
+    if not struct.__struct_config__.omit_defaults:
+        return frozenset()
+    return frozenset(field.name for field in msgspec.structs.fields(struct) if not field.required)
 
 
 def _join_headers(found: Json) -> None:
@@ -140,7 +150,7 @@ def _join_headers(found: Json) -> None:
     for struct in EVENTS:
         schema, tag = found[name_of(struct)], str(struct.__struct_config__.tag)
         schema["properties"] = header["properties"] | schema["properties"]
-        schema["required"] = list(schema["properties"])
+        schema["required"] = [*header["properties"], *schema["required"]]
         mapping[tag] = _REF.format(name=name_of(struct))
     found["Event"] = {
         "title": "Event",

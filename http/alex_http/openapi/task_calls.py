@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alex_http import errors, wire
+from alex_http.approvals import NoSuchCallWaits
 from alex_http.openapi import examples
 from alex_http.openapi.parts import JSON_TYPE, SSE_TYPE, Operation, Parameter, Reply
 from alex_http.openapi.shared import AFTER, BODY, FRAMES, ID, LAST_EVENT_ID, OFFSET, STREAM, TASK_ID, limit
@@ -117,6 +118,38 @@ TASK_CALLS: Mapping[tuple[str, str], Operation] = {
             )
         ],
         problems=(errors.BadBody, errors.BadFields, errors.UnknownTask, errors.TaskHasEnded),
+    ),
+    ("/api/tasks/{task_id}/approvals/{call_id}", "post"): Operation(
+        name="decideOnToolCall",
+        tag="tasks",
+        says="Approve or deny a tool call.",
+        more="Answered when that is recorded as an `approval_resolved`. The first word counts.",
+        scope="write",
+        parameters=[
+            TASK_ID,
+            Parameter(
+                name="call_id",
+                where="path",
+                says="The tool call, as its `approval_requested` names it.",
+                schema={"type": "string"},
+                example="call-1",
+            ),
+        ],
+        body=wire.ApprovalIn,
+        body_examples={
+            "approve": examples.APPROVAL,
+            "change": examples.CHANGED_APPROVAL,
+            "deny": examples.DENIAL,
+        },
+        replies=[
+            Reply(
+                status=200,
+                says="It is recorded, and the task goes on.",
+                body={JSON_TYPE: wire.TaskOut},
+                example=examples.RUNNING,
+            )
+        ],
+        problems=(*BODY, errors.UnknownTask, NoSuchCallWaits),
     ),
     ("/api/tasks/{task_id}/events", "get"): Operation(
         name="followTask",

@@ -1,0 +1,75 @@
+"""A model behind an API that streams chat completions: one call, one attempt, whatever package makes the call."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from alex_actors.events import Usage
+from alex_actors.models.chat_messages import Json, chat_messages, chat_tools
+from alex_actors.models.chat_stream import ChatTurn
+from alex_actors.models.faults import Fault, failure_of
+from alex_actors.models.spec import ModelSpec
+from alex_actors.models.usage import Counted, Rates, conversation_tokens, estimated_tokens
+from alex_actors.ports import Clock, Message, ModelEvent, ModelReply, TextDelta, ToolSpec
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionChunk
+
+
+class ChatModel(ABC):
+    """Asks the model of ``spec`` once a call: its errors are ModelFailure and ContextOverflow.
+
+    One object has one HTTP client, for all tasks. It connects with the first call, on whose event loop it has to
+    be used and closed.
+    """
+
+    def __init__(self, *, spec: ModelSpec, rates: Rates, clock: Clock) -> None:
+        self.spec = spec
+        self._rates = rates
+        self._clock = clock
+
+    @property
+    def context_tokens(self) -> int | None:
+        """Return how many tokens a conversation may have, with the reply; None: nobody knows."""
+        return self._rates.context_tokens
+
+    @abstractmethod
+    def chunks(self, messages: list[Json], tools: list[Json]) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """Yield a completion's chunks. Raises Fault. Closing it closes the connection, if it is not at its end."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Yield the model's next turn as it comes."""
+        turn = ChatTurn()
+        try:
+            async with aclosing(self.chunks(chat_messages(messages), chat_tools(tools))) as chunks:
+                async for chunk in chunks:
+                    if text := turn.add(chunk):
+                        yield TextDelta(text)
+            if text := turn.end():
+                yield TextDelta(text)
+        except Fault as fault:
+            began = turn.written > 0
+            spent = self._usage(turn, messages, tools) if began or turn.counted is not None else None
+            raise failure_of(fault, self.spec, now=self._clock.now(), began=began, spent=spent) from fault
+        yield ModelReply(content=turn.content, tool_calls=turn.calls(), usage=self._usage(turn, messages, tools))
+
+    def _usage(self, turn: ChatTurn, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Usage:
+        """Return what a turn took: as the provider counted it, else an estimate of what it did not count."""
+        counted = turn.counted or Counted(input=None, output=None)
+        estimated = not counted.input or counted.output is None
+        if estimated:
+            counted = Counted(
+                input=counted.input or conversation_tokens(messages, tools),
+                output=estimated_tokens(turn.written) if counted.output is None else counted.output,
+                cached=counted.cached,
+            )
+        return self._rates.usage(counted, now=self._clock.now(), estimated=estimated)

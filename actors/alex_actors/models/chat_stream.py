@@ -1,0 +1,179 @@
+"""Puts a model's turn together from the chunks of a streamed chat completion, as tolerantly as servers differ."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from alex_actors.models.faults import Fault
+from alex_actors.models.unreadable import arguments_of, recordable
+from alex_actors.models.usage import Counted
+from alex_actors.ports import ToolCall
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionChunk
+
+CUT_NOTICE = "\n\n[The answer ends here: it reached the limit of output tokens.]"
+"""The end of an answer that is not whole, so that nobody takes it for one that is."""
+
+_FAILED = frozenset({"error", "insufficient_system_resource"})
+"""Finish reasons of OpenRouter and DeepSeek for answers that the server could not finish."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call, as far as it has come."""
+
+    index: int | None
+    call_id: str
+    name: str
+    written: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether its arguments are JSON as they are."""
+        try:
+            json.loads("".join(self.written))
+        except ValueError:
+            return False
+        return True
+
+
+class ChatTurn:
+    """One turn of a model. ``add`` its chunks in order, then take what it comes to."""
+
+    def __init__(self) -> None:
+        self.counted: Counted | None = None
+        """What the provider says that it took: what it said last, if it said so more than once."""
+        self._content: list[str] = []
+        self._refused: list[str] = []
+        self._unseen = 0
+        self._calls: list[_Call] = []
+        self._finish: str | None = None
+
+    @property
+    def written(self) -> int:
+        """Return how many characters the model wrote, also where nobody is shown them."""
+        said = sum(len(piece) for piece in (*self._content, *self._refused))
+        calls = sum(len(call.name) + sum(len(piece) for piece in call.written) for call in self._calls)
+        return said + calls + self._unseen
+
+    @property
+    def content(self) -> str:
+        """Return the text so far."""
+        return "".join(self._content)
+
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Take a chunk, and return the text that it adds to the answer."""
+        # The SDK does not check what servers send: any field may be missing, or of another type than it says.
+        usage = _field(chunk, "usage")
+        if usage is not None:
+            self.counted = Counted.of(usage) or self.counted
+        text = ""
+        for choice in _field(chunk, "choices") or ():
+            if _field(choice, "index") in (0, None):  # one answer was asked for
+                text += self._add_delta(_field(choice, "delta"))
+                self._finish = _field(choice, "finish_reason") or self._finish
+        return text
+
+    def end(self) -> str:
+        """Say that there is nothing more, and return what is to be added to the text.
+
+        Raises Fault if the turn is no answer: cut off, refused by a filter, or empty.
+        """
+        if self._finish is None:
+            raise Fault("cut")
+        if self._finish in _FAILED:
+            raise Fault("cut", f"it ended with {self._finish!r}")
+        if self._finish == "content_filter":
+            raise Fault("refused", "".join(self._refused))
+        if not self._calls and not self.content.strip():
+            raise Fault("length" if self._finish == "length" else "empty")
+        if self._finish == "length" and not self._calls:
+            self._content.append(CUT_NOTICE)
+            return CUT_NOTICE
+        return ""
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls that the model wants, each with an ID of its own."""
+        taken: set[str] = set()
+        calls = []
+        for number, call in enumerate(self._calls, start=1):
+            call_id = call.call_id if call.call_id and call.call_id not in taken else f"call-{number}"
+            taken.add(call_id)
+            calls.append(ToolCall(call_id, call.name, arguments_of("".join(call.written))))
+        return tuple(calls)
+
+    def _add_delta(self, delta: object) -> str:
+        if delta is None:
+            return ""
+        # Reasoning is no part of the answer. Providers want none of it back, and it is not shown; it is counted.
+        for name in ("reasoning_content", "reasoning"):
+            self._unseen += len(_text(_field(delta, name)))
+        for fragment in _field(delta, "tool_calls") or ():
+            self._add_fragment(fragment)
+        refused = _text(_field(delta, "refusal"))
+        if refused:
+            self._refused.append(refused)
+        text = recordable(_text(_field(delta, "content")) + refused)  # a refusal is what the model answers
+        if text:
+            self._content.append(text)
+        return text
+
+    def _add_fragment(self, fragment: object) -> None:
+        function = _field(fragment, "function")
+        name = _text(_field(function, "name"))
+        call_id = _text(_field(fragment, "id"))
+        index = _field(fragment, "index")
+        call = self._continued(index if isinstance(index, int) else None, call_id, name)
+        if call is None:
+            call = _Call(index if isinstance(index, int) else None, call_id, name)
+            self._calls.append(call)
+        else:
+            call.call_id = call.call_id or call_id
+            if name != call.name and not call.written:  # some repeat the name with each piece
+                call.name += name
+        written = _field(function, "arguments")
+        if isinstance(written, dict):  # some send an object in place of its JSON
+            call.written.append(json.dumps(written))
+        elif isinstance(written, str) and written:
+            call.written.append(written)
+
+    def _continued(self, index: int | None, call_id: str, name: str) -> _Call | None:
+        """Return the call that a piece belongs to; None if it begins a new one."""
+        if index is not None:
+            same = next((call for call in reversed(self._calls) if call.index == index), None)
+        elif call_id:
+            same = next((call for call in self._calls if call.call_id == call_id), None)
+            if same is None and not name and self._calls and not self._calls[-1].call_id:
+                same = self._calls[-1]
+        else:
+            same = self._calls[-1] if self._calls else None
+        if same is None or not name:
+            return same
+        # Some servers number all calls 0, and some do not number them: a name begins another call then.
+        if call_id and same.call_id and call_id != same.call_id:
+            return None
+        if not call_id and same.written and (index is None or not same.call_id) and same.is_whole:
+            return None
+        return same
+
+
+def _field(thing: object, name: str) -> Any:  # Any: what a server sent in that place, whatever it is
+    return getattr(thing, name, None)
+
+
+def _text(value: object) -> str:
+    """Return a text, or the text of a list of parts, as Mistral's reasoning models send it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_text(_part(part)) for part in value)
+    return ""
+
+
+def _part(part: object) -> object:
+    if isinstance(part, dict):
+        return part.get("text") if part.get("type", "text") == "text" else None
+    return _field(part, "text") if _field(part, "type") in (None, "text") else None

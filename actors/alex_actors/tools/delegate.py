@@ -1,0 +1,131 @@
+"""The ``delegate`` tool: has a sub-agent do a part of the task, in the same session, and gives back its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
+from alex_actors.tasks import NewTask, Task
+from alex_actors.tools.excerpts import MAX_TEXT, head
+from alex_actors.tools.tool import FunctionTool, parameters
+
+if TYPE_CHECKING:
+    from alex_actors.sub_agents import SubAgents
+    from alex_actors.values import TaskId
+
+DESCRIPTION = (
+    "Hand a part of the task to a sub-agent, which works on it with the same files and gives back its answer. It "
+    "sees nothing of this conversation: tell it all that it has to know. Several calls in a turn run side by side."
+)
+
+
+def delegate_tool(
+    *,
+    sub_agents: Callable[[], SubAgents],
+    within: Callable[[str, str], bool],
+    agent_presets: Collection[str],
+    most_at_once: int,
+    max_depth: int,
+) -> Tool:
+    """Return the tool.
+
+    ``sub_agents`` is called when it runs: by then the server has them. ``within`` says whether a tool preset
+    allows nothing that another one does not. At most ``most_at_once`` sub-agents work for one task at the
+    same time, the next waits; ``max_depth`` is how deep they may be: 1 means that a sub-agent has none itself.
+
+    Running it again is harmless: the same call finds the sub-agent that it has.
+    """
+    delegating = _Delegating(sub_agents, within, agent_presets, most_at_once, max_depth)
+    return FunctionTool(
+        spec=ToolSpec(
+            name="delegate",
+            description=DESCRIPTION,
+            parameters=parameters(
+                {
+                    "task": {"type": "string", "description": "What is to be done, with all that is needed."},
+                    "agent_preset": {
+                        "type": "string",
+                        "enum": sorted(agent_presets),
+                        "description": "Which agent does it; without, one like you.",
+                    },
+                    "tool_preset": {
+                        "type": "string",
+                        "description": "Which tools it has, at most yours; without, the same as you.",
+                    },
+                },
+                required=("task",),
+            ),
+            repeatable=True,
+        ),
+        run=delegating.run,
+    )
+
+
+class _Delegating:
+    def __init__(
+        self,
+        sub_agents: Callable[[], SubAgents],
+        within: Callable[[str, str], bool],
+        agent_presets: Collection[str],
+        most_at_once: int,
+        max_depth: int,
+    ) -> None:
+        self._sub_agents = sub_agents
+        self._within = within
+        self._agent_presets = frozenset(agent_presets)
+        self._most_at_once = most_at_once
+        self._max_depth = max_depth
+        # A task's, for as long as one of its calls has it.
+        self._rooms: WeakValueDictionary[TaskId, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
+        parent = context.task
+        if parent is None or not context.call_id:
+            raise ToolError("Only a task can hand on a part of itself, in a call that has a name.")
+        new = self._new_task(arguments, parent)
+        sub_agents = self._sub_agents()
+        if await sub_agents.depth(parent) >= self._max_depth:
+            raise ToolError("This task may have no sub-agents, since it is so deep down already. Do it yourself.")
+        room = self._rooms.setdefault(parent.task_id, asyncio.Semaphore(self._most_at_once))
+        async with room:
+            return _result(await sub_agents.run(new, parent=parent, call_id=context.call_id))
+
+    def _new_task(self, arguments: Mapping[str, Any], parent: Task) -> NewTask:  # JSON, checked
+        text: str = arguments["task"]
+        agent_preset: str = arguments.get("agent_preset", parent.agent_preset)
+        tool_preset: str = arguments.get("tool_preset", parent.tool_preset)
+        if not text.strip():
+            raise ToolError("The argument 'task' must say what is to be done.")
+        if agent_preset != parent.agent_preset and agent_preset not in self._agent_presets:
+            known = ", ".join(sorted(self._agent_presets))
+            raise ToolError(f"There is no agent preset {agent_preset!r}; there are: {known}.")
+        if tool_preset != parent.tool_preset and not self._within(tool_preset, parent.tool_preset):
+            raise ToolError(
+                f"A sub-agent may do nothing that this task may not: its tool preset is {parent.tool_preset!r}, "
+                f"and {tool_preset!r} is not within that."
+            )
+        return NewTask(
+            task=text,
+            session_id=parent.session_id,
+            agent_preset=agent_preset,
+            tool_preset=tool_preset,
+            model=parent.model,
+            strategy="parallel",
+            timeout_seconds=None,  # its parent's ends it, too
+            max_iterations=parent.max_iterations,
+            metadata={},
+            parent_task_id=parent.task_id,
+        )
+
+
+def _result(task: Task | None) -> str:
+    """Return what a sub-agent answered. Raises ToolError if it did not."""
+    if task is None:
+        raise ToolError("The sub-agent's task was deleted.")
+    if task.status == "completed" and task.result is not None:
+        data = task.result.answer.encode()
+        return head(data[:MAX_TEXT], size=len(data))
+    raise ToolError(f"The sub-agent's task {task.task_id} is {task.status}: {task.error}")

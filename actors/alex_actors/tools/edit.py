@@ -1,0 +1,175 @@
+"""The tool ``file_edit``: replaces an exact text in a file of the workspace, and shows what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from itertools import islice
+from typing import Any
+
+from alex_actors.ports import Tool, ToolContext, ToolError, ToolSpec
+from alex_actors.tools.files import is_binary
+from alex_actors.tools.limits import Quota
+from alex_actors.tools.tool import FunctionTool, in_thread, parameters
+from alex_actors.tools.workspace import Workspace, shown
+
+MAX_DIFF = 8 * 1024
+"""Characters of a diff: enough to see that the right place was changed."""
+
+_SHOWN_REPLACEMENTS = 20
+_SHOWN_LINE = 300
+_CONTEXT = 3
+"""Lines around a change, as ``diff -u`` has them."""
+_SEARCHED_LINES = 5_000
+"""Of a file, for lines that resemble one that it does not have: half a second."""
+
+
+def file_edit_tool(*, quota: Quota) -> Tool:
+    """Return the tool. Not repeatable: what it wrote may contain what it replaced."""
+
+    async def run(arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
+        path, old, new, every = (arguments[name] for name in ("path", "old", "new", "all"))
+        return await in_thread(lambda: _edit(Workspace(context.workspace), path, old, new, quota, every=every))
+
+    return FunctionTool(
+        spec=ToolSpec(
+            name="file_edit",
+            description=(
+                "Replace a text in a text file of the workspace by another. The old text must be in the file "
+                "exactly, white space included, and only once: give as many lines around it as that takes. "
+                "The result shows the difference."
+            ),
+            parameters=parameters(
+                {
+                    "path": {"type": "string", "description": "Relative to the workspace, such as notes/a.txt"},
+                    "old": {"type": "string", "description": "The exact text that goes."},
+                    "new": {"type": "string", "description": "The text that takes its place; may be empty."},
+                    "all": {
+                        "type": "boolean",
+                        "description": "Replace it wherever it is in the file.",
+                        "default": False,
+                    },
+                },
+                required=("path", "old", "new"),
+            ),
+            repeatable=False,
+            alone=True,
+        ),
+        run=run,
+    )
+
+
+def _edit(workspace: Workspace, path: str, old: str, new: str, quota: Quota, *, every: bool) -> str:
+    if not old:
+        raise ToolError("The old text is empty; to make a file, or to replace all of it, use file_write.")
+    text = _text_of(workspace, path, quota)
+    old, new = _with_endings_of(text, old), _with_endings_of(text, new)
+    if old == new:
+        raise ToolError("The old text and the new one are the same: there is nothing to do.")
+    count = text.count(old)
+    if not count:
+        raise ToolError(f"{shown(path)!r} does not have the old text. {_nearest(text, old)}")
+    if not every and (text.find(old, text.find(old) + 1)) >= 0:  # overlapping ones count: which is meant?
+        lines = ", ".join(str(line) for line in islice(_lines_with(text, old), 10))
+        raise ToolError(
+            f"The old text is in {shown(path)!r} more than once, beginning in lines {lines}"
+            f"{' and others' if count > 10 else ''}. Give more of the text around the one that is meant, "
+            "or all: true for each of them."
+        )
+    try:
+        data = text.replace(old, new).encode()
+    except UnicodeEncodeError:
+        raise ToolError("The new text is not valid Unicode: it has half of a surrogate pair.") from None
+    if len(data) > quota.file_bytes:
+        raise ToolError(f"The file would have {len(data):,} bytes; it can have up to {quota.file_bytes:,}.")
+    workspace.write(path, data, quota=quota)
+    done = "Replaced 1 text" if count == 1 else f"Replaced {count:,} texts"
+    note = "" if count <= _SHOWN_REPLACEMENTS else f"\n[only the first {_SHOWN_REPLACEMENTS} are shown]"
+    return f"{done} in {shown(path)}.\n{_diff(text, text.replace(old, new, _SHOWN_REPLACEMENTS))}{note}"
+
+
+def _text_of(workspace: Workspace, path: str, quota: Quota) -> str:
+    content = workspace.read(path, limit=quota.file_bytes)
+    if content.size > quota.file_bytes:
+        raise ToolError(
+            f"{shown(path)!r} has {content.size:,} bytes; files with up to {quota.file_bytes:,} can be edited."
+        )
+    if is_binary(content.data):
+        raise ToolError(f"{shown(path)!r} is not a text file.")
+    try:
+        return content.data.decode()
+    except UnicodeDecodeError as error:
+        raise ToolError(
+            f"{shown(path)!r} is not UTF-8 (byte {error.start:,}): editing it would change more than was asked for."
+        ) from None
+
+
+def _with_endings_of(text: str, given: str) -> str:
+    """Return what was given with the file's line endings, if these are all the same: models write ``\\n``."""
+    plain = given.replace("\r\n", "\n")
+    if "\r" not in text:
+        return plain
+    return plain.replace("\n", "\r\n") if text.count("\n") == text.count("\r\n") == text.count("\r") else given
+
+
+def _lines_with(text: str, old: str) -> Sequence[int]:
+    """Return the numbers of the lines in which the old text begins, of the first few."""
+    found, at = [], text.find(old)
+    while at >= 0 and len(found) < 10:
+        found.append(text.count("\n", 0, at) + 1)
+        at = text.find(old, at + 1)
+    return found
+
+
+def _nearest(text: str, old: str) -> str:
+    """Say where something like the old text is."""
+    lines, wanted = text.splitlines(), old.strip("\r\n").splitlines()
+    bare, bare_wanted = [_bare(line) for line in lines], [_bare(line) for line in wanted]
+    if any(bare_wanted):
+        for start in range(len(lines) - len(wanted) + 1):
+            if bare[start : start + len(wanted)] == bare_wanted:
+                there = "\n".join(lines[start : start + len(wanted)])[:1000]
+                return f"Line {start + 1} on differs from it only in white space; the file has:\n{there}"
+    first = next((line for line in bare_wanted if line), "")[:_SHOWN_LINE]
+    close = get_close_matches(first, [line[:_SHOWN_LINE] for line in bare[:_SEARCHED_LINES] if line], n=1)
+    if not close:
+        return "No line resembles its first one; read the file again."
+    at = next(number for number, line in enumerate(bare) if line[:_SHOWN_LINE] == close[0])
+    differing = (
+        "has its first line, and others after it" if close[0] == first else "is the nearest to its first line"
+    )
+    there = "\n".join(line[:_SHOWN_LINE] for line in lines[at : at + min(len(wanted), 5)])
+    return f"Line {at + 1} {differing}; the file has:\n{there}"
+
+
+def _bare(line: str) -> str:
+    return " ".join(line.split())
+
+
+def _diff(before: str, after: str) -> str:
+    """Return a unified diff, cut to what a result may have."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    same = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    skipped = max(0, same - _CONTEXT)  # what is the same is not compared: a diff's time grows with the square
+    old, new = old[skipped:], new[skipped:]
+    lines: list[str] = []
+    for group in SequenceMatcher(None, old, new).get_grouped_opcodes(_CONTEXT):
+        first, last = group[0], group[-1]
+        lines.append(f"@@ {_range('-', first[1], last[2], skipped)} {_range('+', first[3], last[4], skipped)} @@")
+        for kind, a, b, c, d in group:
+            if kind == "equal":
+                lines += [_line(" ", line) for line in old[a:b]]
+            else:
+                lines += [_line("-", line) for line in old[a:b]] + [_line("+", line) for line in new[c:d]]
+    text = "\n".join(lines)
+    return text if len(text) <= MAX_DIFF else f"{text[:MAX_DIFF]}\n[the difference goes on]"
+
+
+def _range(sign: str, start: int, end: int, skipped: int) -> str:
+    return f"{sign}{start + skipped + (1 if end > start else 0)},{end - start}"
+
+
+def _line(sign: str, line: str) -> str:
+    bare = line.rstrip("\r\n")
+    text = bare if len(bare) <= _SHOWN_LINE else f"{bare[:_SHOWN_LINE]}[…]"
+    return f"{sign}{text}" if line.endswith("\n") else f"{sign}{text}\n\\ No newline at end of file"
