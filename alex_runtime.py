@@ -6,7 +6,6 @@ to whom is what each constructor is given.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import secrets
@@ -16,27 +15,22 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from alex_actors.agents import OfflineAgent, ReActAgent
+from alex_actors.agents.configured import ConfiguredAgents
 from alex_actors.clock import SystemClock
 from alex_actors.core import Core
 from alex_actors.cores import Cores
 from alex_actors.data_directory import DataDirectory, DirectoryError, remedy
 from alex_actors.dispatchers import PinnedDispatcher, PoolDispatcher
-from alex_actors.executor import AsyncioExecutor
 from alex_actors.health import HealthCheck
 from alex_actors.ids import TimeOrderedIds
 from alex_actors.log import Log
-from alex_actors.loop_thread import LoopThread
 from alex_actors.message_log import MessageLog
-from alex_actors.models import OfflineModel
-from alex_actors.ports import Tool
-from alex_actors.redact import Redactor
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
 from alex_actors.store.database_file import OpenedFiles
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
 from alex_actors.timers import ThreadTimers
-from alex_actors.tools import Quota, ShellCommands, ShellLimits, Toolbox, built_in_tools, find_sandbox
+from alex_actors.tools import ShellCommands
 from alex_actors.workspaces import WorkspaceKeeper
 from alex_config import Settings
 from alex_http.app import create_app
@@ -65,6 +59,7 @@ class System:
         log: Log,
         shutdown: Shutdown,
         shell_commands: ShellCommands,
+        cores: Cores,
         stops: ExitStack,
     ) -> None:
         self._settings = settings
@@ -72,6 +67,7 @@ class System:
         self._log = log.logger
         self._shutdown = shutdown
         self._shell_commands = shell_commands
+        self._cores = cores
         self._stops = stops
         self._clock = SystemClock()
         # Seeded once: asking the system for each ID gives up the GIL each time. IDs are unique, not secret.
@@ -119,52 +115,12 @@ class System:
         self._stops.callback(stop_storing)
 
     def _start_agents(self) -> None:
-        """The thread of the agents, and what each agent has."""
-        tools, redactor = self._tools(), Redactor.of_environment(os.environ)
-        react = ReActAgent(
-            model=OfflineModel(sleep=asyncio.sleep),
-            toolbox=Toolbox(tools=tools, presets=self._settings.presets.tools),
-            persona=self._settings.presets.agents.__getitem__,
-            workspace=lambda task: self._data.workspace(task.session_key),
-            clock=self._clock,
-            redactor=redactor,
-        )
-        agent = OfflineAgent(react=react, sleep=asyncio.sleep)
-        self._agents_thread = thread = LoopThread(name="agents", clock=self._clock, log=self._log)
-        self._executor = executor = AsyncioExecutor(
-            loop=thread.loop, agent_for=lambda _task: agent, clock=self._clock, log=self._log,
-            max_ahead=self._settings.agents.max_events_ahead, redactor=redactor,
+        """The thread of the agents, with the models, tools and MCP servers that they work with."""
+        self._agents = ConfiguredAgents(
+            self._settings, data=self._data, reader=self._reader, shell_commands=self._shell_commands,
+            cores=self._cores, environ=os.environ, random=random.Random().random,  # noqa: S311 - spreads retries
+            clock=self._clock, log=self._log, stops=self._stops, stop_within=self._stop_within,
         )  # fmt: skip
-
-        def stop_agents() -> None:
-            executor.stop(then=thread.stop)
-            thread.join(timeout=self._stop_within)
-
-        self._stops.callback(stop_agents)
-
-    def _tools(self) -> dict[str, Tool]:
-        """The built-in tools, within their limits; commands in a sandbox where there is one."""
-        settings, path = self._settings.tools, os.environ.get("PATH", os.defpath)
-        found = find_sandbox(
-            settings.sandbox, path=path, hidden=(self._data.path,), processes=settings.shell_max_processes,
-            directory=self._data.workspaces,
-        )  # fmt: skip
-        if found.sandbox is None:
-            self._log.warning("tools.sandbox", sandbox="none", reason=found.reason)
-        else:
-            self._log.info("tools.sandbox", sandbox="bubblewrap")
-        quota = Quota(
-            file_bytes=settings.max_file_bytes, workspace_bytes=settings.max_workspace_bytes,
-            workspace_files=settings.max_workspace_files,
-        )  # fmt: skip
-        limits = ShellLimits(
-            seconds=settings.shell_timeout_seconds, processes=settings.shell_max_processes,
-            memory_bytes=settings.shell_max_memory_bytes, cpu_seconds=settings.shell_max_cpu_seconds,
-            open_files=settings.shell_max_open_files,
-        )  # fmt: skip
-        return built_in_tools(
-            quota=quota, shell_limits=limits, path=path, sandbox=found.sandbox, shell_commands=self._shell_commands
-        )
 
     def _start_actors(self) -> None:
         """The pool of all actors but the two that are pinned, and all actors; who knows whom, Core says."""
@@ -173,14 +129,16 @@ class System:
         self._stops.callback(self._pool.stop, timeout=self._stop_within)
         self._core = Core(
             broadcasting=self._broadcasting, storing=self._storing, acting=self._pool,
-            writer=self._writer, reader=self._reader, executor=self._executor, timers=self._timers,
+            writer=self._writer, reader=self._reader, executor=self._agents.executor, timers=self._timers,
             workspaces=self._workspaces, clock=self._clock, ids=self._ids, log=self._log,
             max_unfinished=limits.max_unfinished_tasks, max_running=limits.max_running_tasks,
             ask_timeout=timeouts.ask_seconds, cancel_grace=self._settings.agents.cancel_grace_seconds,
             resume=self._settings.agents.recovery == "resume", failed=self._shutdown.crashed,
             keep_ended=timedelta(days=self._settings.store.keep_ended_days) or None,  # 0 days: for ever
         )  # fmt: skip
-        self._core.start()
+        core = self._core
+        self._agents.delegate_to(lambda: core.sub_agents)
+        core.start()
         self._workspaces.sweep(self._reader)
 
     def _start_server(self) -> Server:
@@ -189,11 +147,13 @@ class System:
         health = HealthCheck(
             session=core.session, store=core.store, broadcaster=core.broadcaster,
             store_condition=core.condition, store_files=OpenedFiles(self._data.database),
-            restarts=core.restarts, executor=self._executor, agents_thread=self._agents_thread, pool=self._pool,
+            restarts=core.restarts, pool=self._pool,
+            executor=self._agents.executor, agents_thread=self._agents.thread,
         )  # fmt: skip
         runtime = core.runtime(
             health=lambda: {
                 **health.components(),
+                **self._agents.components(),
                 "http": http_health(streams=server.streams, waiting=server.waiting),
             },
             ready=lambda: not shutdown.requested and health.store_failure() is None,
@@ -245,7 +205,13 @@ def run(settings: Settings) -> int:
         shutdown.watch_signals()
         try:
             server = System(
-                settings, data=data, log=log, shutdown=shutdown, shell_commands=shell_commands, stops=stops
+                settings,
+                data=data,
+                log=log,
+                shutdown=shutdown,
+                shell_commands=shell_commands,
+                cores=cores,
+                stops=stops,
             ).start()
             shutdown.watch(server)
             log.logger.info("server.listening", url=server.url, version=__version__, data_dir=str(data.path))

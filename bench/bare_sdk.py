@@ -1,4 +1,4 @@
-"""Calls of a model by OpenAI's own SDK and nothing else, in a process of its own: what ``bench.models`` compares with.
+"""Calls of a model by OpenAI's own SDK and nothing else, in a process of its own: what ``bench.models`` compares.
 
     python -m bench.bare_sdk < job.json
 
@@ -18,6 +18,9 @@ from typing import Any
 import msgspec
 import openai
 
+WARM_UP = 20
+"""Calls until all is imported, compiled and connected that is so once in a process."""
+
 
 class Job(msgspec.Struct, frozen=True):
     """The calls to make, one each ``every`` seconds: 0, all at once."""
@@ -25,6 +28,7 @@ class Job(msgspec.Struct, frozen=True):
     base_url: str
     key: str
     every: float
+    warm_up: dict[str, Any]  # JSON, as below: made WARM_UP times before anything is measured
     bodies: list[dict[str, Any]]  # JSON of chat completions, as an agent sent it
 
 
@@ -32,6 +36,8 @@ class Report(msgspec.Struct, frozen=True):
     """What they took: seconds of each, in the order of the job; CPU in seconds, memory in bytes."""
 
     seconds: list[float]
+    wall: float
+    """Seconds from the first call to the end of the last."""
     cpu: float
     memory: int
     threads: int
@@ -46,10 +52,12 @@ def main() -> None:
 async def work(job: Job) -> Report:
     """Make all calls, and return what they took."""
     async with openai.AsyncOpenAI(base_url=job.base_url, api_key=job.key, max_retries=0) as client:
+        await asyncio.gather(*(_call_at(0.0, client, job.warm_up) for _ in range(WARM_UP)))
         before, start = _cpu(), time.perf_counter()
         calls = [_call_at(start + number * job.every, client, body) for number, body in enumerate(job.bodies)]
         seconds = await asyncio.gather(*calls)
-    return Report(seconds, _cpu() - before, _most_memory(), threading.active_count())
+        wall = time.perf_counter() - start
+    return Report(seconds, wall, _cpu() - before, _most_memory(), threading.active_count())
 
 
 async def _call_at(due: float, client: openai.AsyncOpenAI, body: dict[str, Any]) -> float:  # Any: JSON

@@ -3,23 +3,26 @@
     python -m bench.models [--tasks 1000] [--calls 400] [--rounds 3] [--quick]
 
 The model is npm's aimock (tests/peers), a process of its own on the same machine, which says 20 words, one each
-200 ms. It tells how long each call took at its side. What a caller's time has more than that is the caller's own: for
-ours from the event ``thinking`` to ``think_complete``, which includes the commit of all that came before the call;
-for the SDK, which makes the very calls that ours made, from before it to the end of its stream. Both are given in
-milliseconds; ``core`` is the share of one core that the model server was busy.
+200 ms. It tells how long each call took at its side. What a caller's time has more than that is the caller's own:
+for ours from the event ``thinking`` to ``think_complete``, which includes the commit of all that came before the
+call; for the SDK, which makes the very calls that ours made, from before each to the end of its stream. Both are
+in milliseconds; ``core`` is the share of one core that the model server was busy. Last, how long after the
+request for a cancel, before a model's first word, its connection was closed, by that server's clock, which is
+this machine's.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,12 +30,12 @@ from typing import Any
 
 import msgspec
 
-from bench.bare_sdk import Job, Report
+from bench.bare_sdk import WARM_UP, Job, Report
 from bench.load import Connection, generate, get, percentile, post
 from bench.machine import Noise, Usage
 from bench.servers import ServerProcess, alex
 from bench.submit import completed
-from tests.live.model_server import KEY, ModelServer, answers
+from tests.live.model_server import KEY, Call, ModelServer, answers
 
 WORDS = 20
 CHUNKS = WORDS + 2
@@ -40,8 +43,8 @@ CHUNKS = WORDS + 2
 AIM = 2.0
 """Milliseconds that the runtime may add to half of the calls, with 100 of them under way."""
 HEADER = (
-    f"{'':10}{'calls':>7}{'at once':>9}{'wall':>8}{'p50 ms':>9}{'p95 ms':>9}{'CPU ms/call':>13}{'MiB':>8}{'threads':>9}"
-    f"{'core':>7}"
+    f"{'':10}{'calls':>7}{'at once':>9}{'wall':>8}{'p50 ms':>9}{'p95 ms':>9}{'CPU ms/call':>13}"
+    f"{'MiB':>8}{'threads':>9}{'core':>7}"
 )
 
 
@@ -72,7 +75,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Load:
-    """Calls, one each ``every`` seconds (0: all at once), of a model that takes ``pause`` seconds for each piece."""
+    """Calls, one each ``every`` seconds (0: all at once); the model takes ``pause`` seconds for each piece."""
 
     calls: int
     every: float
@@ -100,10 +103,12 @@ def main() -> None:
     if options.quick:
         compare(Load(20, 0.01, 0.01), rounds=1)
         compare(Load(20, 0.0, 0.01), rounds=1)
+        cancels(3)
         return
     pause = 0.2
     compare(Load(options.calls, CHUNKS * pause / 100, pause), rounds=options.rounds)
     compare(Load(options.tasks, 0.0, pause), rounds=1)
+    cancels(50)
 
 
 def compare(load: Load, *, rounds: int) -> tuple[Figures, Figures]:
@@ -112,8 +117,8 @@ def compare(load: Load, *, rounds: int) -> tuple[Figures, Figures]:
     sdk, ours = Figures("bare SDK"), Figures("alex")
     with tempfile.TemporaryDirectory(prefix="alex-bench-") as directory, ModelServer(Path(directory)) as model:
         words = "".join(f"w{number:02d} " for number in range(WORDS))
-        speed = {"chunkSize": 4, "streamingProfile": {"ttft": 1000 * load.pause, "tps": 1 / load.pause}}
-        model.script(answers("Say it", {"content": words}, **speed))
+        pace = {"ttft": 1000 * load.pause, "tps": 1 / load.pause}
+        model.script(answers("Say it", {"content": words}, chunkSize=4, streamingProfile=pace))
         with alex(model__name="mock", model__base_url=model.openai_url, model__api_key=KEY) as server:
             example = _warm_up(server, model)
             for number in range(rounds):
@@ -132,31 +137,49 @@ def compare(load: Load, *, rounds: int) -> tuple[Figures, Figures]:
     return sdk, ours
 
 
+def cancels(count: int) -> list[float]:
+    """Cancel tasks one by one before their model's first word, and print. Returns milliseconds."""
+    took = []
+    with tempfile.TemporaryDirectory(prefix="alex-bench-") as directory, ModelServer(Path(directory)) as model:
+        model.script(answers("Hush", {"content": "Well."}, streamingProfile={"ttft": 60_000}))
+        with alex(model__name="mock", model__base_url=model.openai_url, model__api_key=KEY) as server:
+            for number in range(count):
+                text = f"Hush, {number:06d}."
+                (task,) = _submit(server, [text], every=0.0)
+                model.asked_at_least(1, text)
+                request, started = post(f"/api/tasks/{task['task_id']}/cancel", b""), time.time()
+                generate(server.address, iter([request]), connections=1, status=b"200")
+                closed = model.closed(text).closed
+                took.append(1000 * ((closed or math.inf) - started))
+    print(f"\n{count} cancels before the first word: the connection to the model closed after ", end="")
+    print(f"{percentile(took, 50):.1f} ms at p50, {max(took):.1f} ms at most (aim: 100)")
+    return took
+
+
 def _warm_up(server: ServerProcess, model: ModelServer) -> Mapping[str, Any]:  # Any: JSON
-    """Have the server make a call, and return its body."""
-    _submit(server, ["Say it, warm-up."], every=0.0)
-    _wait(server, 1)
-    (call,) = model.asked("warm-up")
+    """Have the server make some calls, and return the body of one."""
+    _submit(server, ["Say it, warm-up."] * WARM_UP, every=0.0)
+    _wait(server, WARM_UP)
+    call, *_ = model.asked("warm-up")
     return {name: value for name, value in call.body.items() if not name.startswith("_")}  # aimock's own notes
 
 
 def _measure_sdk(figures: Figures, model: ModelServer, example: Mapping[str, Any], load: Load, name: str) -> None:
     """Make the calls of a round with the bare SDK. ``example`` is the body of one: JSON."""
     bodies = [json.loads(json.dumps(example).replace("warm-up", text)) for text in _names(name, load)]
-    job = Job(model.openai_url, KEY, load.every, bodies)
+    job = Job(model.openai_url, KEY, load.every, dict(example), bodies)
     before, started = Usage.of(model.process.pid).cpu, time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "bench.bare_sdk"], input=msgspec.json.encode(job), capture_output=True, check=True
     )
     report = msgspec.json.decode(done.stdout, type=Report)
-    wall = time.perf_counter() - started
     took = dict(zip(_names(name, load), report.seconds, strict=True))
-    figures.wall.append(wall)
-    figures.busy.append((Usage.of(model.process.pid).cpu - before) / wall)
+    figures.wall.append(report.wall)
+    figures.busy.append((Usage.of(model.process.pid).cpu - before) / (time.perf_counter() - started))
     figures.cpu.append(report.cpu)
     figures.memory = max(figures.memory, report.memory)
     figures.threads = max(figures.threads, report.threads)
-    figures.added += _added(model, name, took)
+    _took(figures, model, name, took)
 
 
 def _measure_alex(figures: Figures, model: ModelServer, server: ServerProcess, load: Load, name: str) -> None:
@@ -171,11 +194,9 @@ def _measure_alex(figures: Figures, model: ModelServer, server: ServerProcess, l
     figures.cpu.append(Usage.of(pid).cpu - cpu)
     figures.memory = max(figures.memory, most.memory)
     figures.threads = max(figures.threads, most.threads)
-    requests = [get(f"/api/tasks/{task['task_id']}/events") for task in tasks]
-    pages = generate(server.address, iter(requests), connections=1, status=b"200").bodies
+    thought = [_thinking(_asked(server, f"/api/tasks/{task['task_id']}/events")["events"]) for task in tasks]
     texts = [re.sub(r"Say it, (.*)\.", r"\1", task["task"]) for task in tasks]
-    thought = map(_thinking, (json.loads(page)["events"] for page in pages))
-    figures.added += _added(model, name, dict(zip(texts, thought, strict=True)))
+    _took(figures, model, name, dict(zip(texts, thought, strict=True)))
 
 
 def _names(name: str, load: Load) -> list[str]:
@@ -203,12 +224,23 @@ def _submit(server: ServerProcess, texts: Sequence[str], *, every: float) -> lis
 
 
 def _wait(server: ServerProcess, count: int) -> Usage:
-    """Wait until so many tasks are completed, and return the look at which the server took most memory."""
+    """Wait until so many tasks are completed; return the look at which the server took most memory.
+
+    Raises RuntimeError if one has failed.
+    """
     looks = [Usage.of(server.process.pid)]
     while completed(server) < count:
+        if failed := _asked(server, "/api/tasks?status=failed&limit=1")["tasks"]:
+            msg = f"a task failed: {failed[0]['error']}"
+            raise RuntimeError(msg)
         looks.append(Usage.of(server.process.pid))
         time.sleep(0.05)  # looking takes time from the server that is looked at
     return max(looks, key=lambda look: look.memory)
+
+
+def _asked(server: ServerProcess, path: str) -> Any:  # Any: JSON
+    (body,) = generate(server.address, iter([get(path)]), connections=1, status=b"200").bodies
+    return json.loads(body)
 
 
 def _thinking(events: Sequence[Mapping[str, str]]) -> float:
@@ -217,22 +249,28 @@ def _thinking(events: Sequence[Mapping[str, str]]) -> float:
     return (at["think_complete"] - at["thinking"]).total_seconds()
 
 
-def _added(model: ModelServer, name: str, took: Mapping[str, float]) -> Iterator[float]:
-    """Yield the milliseconds of each call that the model server did not take.
-
-    Raises ValueError if a call was not made once, or not answered to its end.
-    """
-    calls = model.asked(name)
-    texts = [re.findall(rf"{name}-\d+", json.dumps(call.body))[0] for call in calls]
-    if sorted(texts) != sorted(took):
-        msg = f"{len(took)} calls were to be made once, and {len(texts)} were"
-        raise ValueError(msg)
+def _took(figures: Figures, model: ModelServer, name: str, took: Mapping[str, float]) -> None:
+    """Take down what calls took: seconds, by their names."""
+    figures.added += added(model.asked(name), took)
     model.forget()
-    for call, text in zip(calls, texts, strict=True):
-        if call.closed is None or not call.whole:
-            msg = f"not answered to its end: {text}"
-            raise ValueError(msg)
-        yield 1000 * (took[text] - (call.closed - call.came))
+
+
+def added(calls: Sequence[Call], took: Mapping[str, float]) -> list[float]:
+    """Return the milliseconds of each call that the model server did not take.
+
+    ``took`` has the seconds that its caller says it took, by its name, which is in its body. Raises ValueError if
+    a call was not made once, or not answered to its end.
+    """
+    names = [re.findall(r"\w+-\d+-\d{6}", json.dumps(call.body))[0] for call in calls]
+    if sorted(names) != sorted(took):
+        msg = f"{len(took)} calls were to be made once, and {len(names)} were"
+        raise ValueError(msg)
+    if broken := [name for name, call in zip(names, calls, strict=True) if call.closed is None or not call.whole]:
+        msg = f"not answered to the end: {', '.join(broken)}"
+        raise ValueError(msg)
+    return [
+        1000 * (took[name] - ((call.closed or 0.0) - call.came)) for name, call in zip(names, calls, strict=True)
+    ]
 
 
 if __name__ == "__main__":

@@ -138,21 +138,27 @@ class SubAgents:
             raise
 
     async def _submit(self, context: Context, new: NewTask, parent: Task) -> None:
-        task_id = TaskId(context.task_id)
-        confirm = ConfirmChild(context=context, task_id=task_id, parent_task_id=parent.task_id)
-        confirmed = await _answer(self._session, confirm)
-        if not isinstance(confirmed, Confirmed):
-            raise ToolError(_refusal(confirmed))
+        confirmed = await self._confirm(context, parent)
+        self._launch(await self._create(context, new, confirmed), self._session)
+
+    async def _confirm(self, context: Context, parent: Task) -> Confirmed:
+        confirm = ConfirmChild(context=context, task_id=TaskId(context.task_id), parent_task_id=parent.task_id)
+        reply = await _answer(self._session, confirm)
+        if not isinstance(reply, Confirmed):
+            raise ToolError(_refusal(reply))
+        return reply
+
+    async def _create(self, context: Context, new: NewTask, confirmed: Confirmed) -> Task:
         create = Create(
             context=context,
-            task_id=task_id,
+            task_id=TaskId(context.task_id),
             session_id=confirmed.session_id,
             place=confirmed.place,
             confirmed_at=confirmed.confirmed_at,
             incarnation=confirmed.incarnation,
             new=new,
         )
-        self._launch(await _answer(self._store, create), self._session)
+        return await _answer(self._store, create)
 
     async def _discard(self, context: Context) -> None:
         """Have a sub-agent cancelled, and wait until it is known that it ends, or never was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -37,7 +38,9 @@ _TABLES: Mapping[str, type[Table]] = {
 _SHOWN_KEYS = {"presets.tools": ("tools",), "presets.agents": ("system_prompt",)}
 
 
-def checked_definitions(given: Mapping[Name, Given], environ: Mapping[str, str]) -> tuple[Definitions, list[str]]:
+def checked_definitions(
+    given: Mapping[Name, Given], *, environ: Mapping[str, str], directory: Path
+) -> tuple[Definitions, list[str]]:
     """Return those definitions that are right, and a line for everything that is wrong with the others."""
     tables: dict[str, dict[str, Any]] = {kind: {} for kind in _TABLES}  # Any: each kind has its type
     own_agents: dict[str, str] = {}
@@ -57,13 +60,14 @@ def checked_definitions(given: Mapping[Name, Given], environ: Mapping[str, str])
             faults = _FAULTS.get(kind, _none)(table, f"{kind}.{name}, {one.origin}", environ)
             problems += faults
             tables[kind][name] = table
-    return _defined(tables, own_agents, environ), problems
+    return _defined(tables, own_agents, environ, directory), problems
 
 
 def _defined(
     tables: Mapping[str, Mapping[str, Any]],  # Any: as above
     own_agents: Mapping[str, str],
     environ: Mapping[str, str],
+    directory: Path,
 ) -> Definitions:
     agents: Mapping[str, AgentPreset] = tables["presets.agents"]
     tools: Mapping[str, ToolPreset] = tables["presets.tools"]
@@ -80,6 +84,7 @@ def _defined(
         prices=tables["prices"],
         mcp=tables["mcp"],
         own_agents=own_agents,
+        directory=directory,
     )
 
 

@@ -197,6 +197,8 @@ class Definitions(_Section):
     prices: Mapping[str, Price]
     mcp: Mapping[str, McpTable]
     own_agents: Mapping[str, str]
+    directory: Path
+    """Where the user's file is, or would be: modules of agents and tools may be there."""
 
 
 class Settings(_Section):

@@ -45,12 +45,13 @@ def load(
 
     Raises SettingsError, with a line for everything that is wrong, in all sources.
     """
-    file = from_file(cwd / (config_file or CONFIG_FILE), required=config_file is not None)
+    path = cwd / (config_file or CONFIG_FILE)
+    file = from_file(path, required=config_file is not None)
     sources = [shipped(), file, from_environ(environ), from_command_line(overrides)]
     given = {name: value for source in sources for name, value in source.settings.items()}
     definitions = {name: value for source in sources for name, value in source.definitions.items()}
 
-    defined, wrong_definitions = checked_definitions(definitions, environ)
+    defined, wrong_definitions = checked_definitions(definitions, environ=environ, directory=path.parent)
     problems = [problem for source in sources for problem in source.problems]
     problems += [*_wrong_values(given), *wrong_definitions, *_unknown_preset(given, definitions)]
     if problems:

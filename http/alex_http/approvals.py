@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, assert_never
 
 import falcon
 import msgspec
 
 from alex_actors.ports import Decision
-from alex_actors.replies import Decided, NothingWaits, Runtime, UnknownTask
+from alex_actors.replies import ApproveReply, Awaited, Decided, NothingWaits, Runtime, UnknownTask
 from alex_actors.values import TaskId
 from alex_http import errors
 from alex_http.bodies import Body
@@ -50,12 +51,9 @@ class TaskApproval:
     def on_post(self, req: Request, resp: falcon.Response, task_id: str, call_id: str) -> None:
         """Approve or deny a tool call, and answer when that is recorded."""
         Query(req)
-        decision = _decision(self._body.read(req))
         task_name = TaskId(task_id)
 
-        match req.reply_to(
-            lambda wake: self._runtime.approve(task_name, call_id, decision, req.about(), wake=wake)
-        ):
+        match req.reply_to(lambda wake: self._approve(req, task_name, call_id, wake)):
             case Decided(task=task):
                 req.concerns(task.task_id, task.session_id)
                 resp.data = encode(task_out(task))
@@ -66,6 +64,12 @@ class TaskApproval:
                 raise errors.UnknownTask(task_id)
             case reply:
                 assert_never(reply)
+
+    def _approve(
+        self, req: Request, task_id: TaskId, call_id: str, wake: Callable[[], None]
+    ) -> Awaited[ApproveReply]:
+        decision = _decision(self._body.read(req))
+        return self._runtime.approve(task_id, call_id, decision, req.about(), wake=wake)
 
 
 def _decision(body: ApprovalIn) -> Decision:

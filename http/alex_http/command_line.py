@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from alex_actors.agents.configured import CannotConfigure
 from alex_actors.data_directory import DirectoryError, tokens_file
 from alex_actors.store.database import DatabaseError
 from alex_actors.tools import SandboxError
@@ -28,6 +29,7 @@ CANNOT_START = (
     DirectoryError,
     DatabaseError,
     SandboxError,
+    CannotConfigure,
     CannotListen,
 )
 """What has a text that says in one line why there is no server, and what to do."""

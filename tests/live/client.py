@@ -79,6 +79,12 @@ class Client:
         """Wait until a task has ended, and return it."""
         return self.task_when(task_id, lambda task: task["status"] not in UNFINISHED)
 
+    def answered(self, task: str, **fields: Any) -> Json:  # Any: JSON of the contract
+        """Submit a task, wait until it is completed, and return it. Raises AssertionError if it ends otherwise."""
+        ended = self.ended(self.submit(task, **fields)["task_id"])
+        assert ended["status"] == "completed", ended["error"]
+        return ended
+
     def running(self, task_id: str) -> Json:
         """Wait until a task runs, and return it; the first of its iterations has begun."""
         return self.task_when(task_id, lambda task: task["status"] == "running" and task["current_iteration"] > 0)

@@ -1,6 +1,6 @@
 """A model server that nobody here wrote: npm's aimock, which speaks the protocols of OpenAI, Anthropic and Google.
 
-It is scripted with fixtures of its own format (https://aimock.copilotkit.dev/fixtures), and tells what it was asked.
+It is scripted with fixtures of its own format (https://aimock.copilotkit.dev/fixtures), and tells what was asked.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class ModelServer:
     """A model server in a process of its own, on a free port."""
 
     def __init__(self, directory: Path, *, key: str | None = KEY) -> None:
-        """Start it: what it tells goes to a file in ``directory``. Without a key it takes any. Raises MissingPeer."""
+        """Start it: what it tells goes to ``directory``. Without a key it takes any. Raises MissingPeer."""
         self._told = directory / "model-server.jsonl"
         program = [node_for(PACKAGE), str(HERE / "model_server.mjs"), *([key] if key else [])]
         with self._told.open("wb") as out:

@@ -34,9 +34,10 @@ def node_for(package: str) -> str:
 
 
 @cache
-def node() -> str | None:
-    """Return the path of a Node.js that is new enough, None if there is none."""
-    return next((path for path in (shutil.which("node"), _of_wheel()) if path and _version(path) >= LEAST), None)
+def node(path: str | None = None) -> str | None:
+    """Return a Node.js that is new enough, None if there is none: one on the ``path``, else that of the wheel."""
+    found = (shutil.which("node", path=path), _of_wheel())
+    return next((program for program in found if program and _version(program) >= LEAST), None)
 
 
 def skip_without(missing: MissingPeer) -> NoReturn:
@@ -53,6 +54,6 @@ def _of_wheel() -> str | None:
     return shutil.which("node", path=str(Path(found.origin).parent / "bin"))
 
 
-def _version(path: str) -> tuple[int, ...]:
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+def _version(program: str) -> tuple[int, ...]:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
     return tuple(map(int, re.findall(r"\d+", said)))

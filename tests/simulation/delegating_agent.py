@@ -77,7 +77,7 @@ class DelegatingAgent:
             yield Checkpoint()
             for outcome in await asyncio.gather(*(self._hand_on(call, task) for call in due)):
                 yield outcome
-            if made >= MOST_CALLS or self._decisions.chance(0.4):
+            if made >= MOST_CALLS or self._decisions.chance(0.25):
                 break
             due = [self._call(made + one) for one in range(1, self._decisions.choose((1, 1, 2, 3)) + 1)]
             made += len(due)

@@ -10,6 +10,7 @@ from alex_actors.following import Following, Followings
 from alex_actors.runtime import ActorRuntime
 from alex_actors.session_actor import SessionActor
 from alex_actors.store.staging import Staging
+from alex_actors.sub_agents import SubAgents
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.values import Value
 
@@ -36,6 +37,7 @@ def server(
     broadcaster: type[BroadcasterActor] = BroadcasterActor,
     followings: type[Followings] | None = None,
     following: type[Following] = Following,
+    sub_agents: type[SubAgents] = SubAgents,
 ) -> type[Core]:
     """Return a core with these parts exchanged."""
 
@@ -55,5 +57,6 @@ def server(
         store_class = store or Store
         broadcaster_class = broadcaster
         followings_class = followings or Kept
+        sub_agents_class = sub_agents
 
     return Broken

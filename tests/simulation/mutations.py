@@ -28,6 +28,7 @@ from tests.simulation.mutation import Mutation, server
 from tests.simulation.original_bug import HandMadeCore
 from tests.simulation.paying_agent import EFFECT_ONCE
 from tests.simulation.recovery_mutations import KEYS, RECOVERIES
+from tests.simulation.sub_agent_mutations import SUB_AGENTS
 from tests.simulation.whole_system import ANSWERED, NOT_TOO_MANY, NOT_TOO_MANY_UNFINISHED, TURN_COMES
 
 ORIGINAL_BUG = Mutation(
@@ -365,6 +366,8 @@ MUTATIONS = (
     *RECOVERIES,
     # Idempotency keys, and owners.
     *KEYS,
+    # Sub-agents.
+    *SUB_AGENTS,
     # What is left behind.
     Mutation(
         "actor left behind",

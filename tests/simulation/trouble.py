@@ -87,6 +87,7 @@ class Trouble:
         self._crashes_after_commit = 0
         self._erased = 0
         self._dies_at, self._dies_again = NEVER, 0
+        self._dies_between = False  # once the end of a task is recorded, and not those of its sub-agents
         self._died_at = 0.0
         self._starter: Client[None] | None = None
         self._any = any_
@@ -127,6 +128,7 @@ class Trouble:
         if decisions.chance(0.2):
             self.smooth = False
             self._fail_disk()
+        self._dies_between = decisions.chance(0.7)
         if decisions.chance(0.3):
             self.smooth = False
             if decisions.chance(0.4):
@@ -160,6 +162,9 @@ class Trouble:
         if acting() is None:
             return  # it is the start
         self._simulation.scheduler.perhaps_pause()
+        if self._dies_between and self._server.system.invariants.families.strays():
+            self._dies_between = self.smooth = False
+            self.die()
         erased, self._erased = self._erased, len(self._server.system.invariants.deleted.sessions)
         often = 0.3 if self._erased > erased else 0.05
         if self._crashes_after_commit and self._simulation.faults.happens(often):

@@ -108,7 +108,8 @@ class WholeSystem:
         self._deleting = decisions.chance(0.35)  # whether clients delete sessions in this run
         self._keyed = decisions.choose((0.0, 0.0, 0.2, 0.8))  # how often they submit with an idempotency key
         self._owners = decisions.choose(((LOCAL_OWNER,), (LOCAL_OWNER,), (LOCAL_OWNER,), BOTH_OWNERS))
-        self._texts = (WORK, WORK, ONCE, PAY) if decisions.chance(0.7) else (WORK, ONCE, PAY, SHARE, SHARE, SHARE)
+        self._sharing = decisions.chance(0.4)  # whether tasks have sub-agents in this run
+        self._texts = (WORK, PAY, SHARE, SHARE, SHARE) if self._sharing else (WORK, WORK, ONCE, PAY)
         simulation.always(NOT_TOO_MANY, lambda: sum(task.parent_task_id is None for task in runs.values()) <= most)
 
     # What clients do.
@@ -136,7 +137,7 @@ class WholeSystem:
         self.server.system.settle()
         self._look_at_it_all()
         if self._trouble.smooth:
-            recorded = {row[0] for row in self._rows("SELECT task_id FROM tasks")}
+            recorded = {row[0] for row in self._rows("SELECT task_id FROM tasks WHERE parent_task_id IS NULL")}
             untold = recorded - self._answered
             self.simulation.check(not untold, ANSWERED, f"Nobody was told of {untold}.", about=untold)
 
@@ -243,6 +244,8 @@ class WholeSystem:
         return task.task_id
 
     def _look_after(self, user: User, task_id: str) -> None:
+        if self._sharing:
+            self.simulation.sleep(self.decisions.choose((0.0, 0.5, 2.0)))
         match self.decisions.pick(5):
             case 0:
                 user.read(task_id)

@@ -6,19 +6,21 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from alex_actors.agents import OfflineAgent, ReActAgent
-from alex_actors.events import AnyEvent, Usage
+from alex_actors.events import AnyEvent, ApprovalRequested, ApprovalResolved, Usage
 from alex_actors.models import OfflineModel
 from alex_actors.ports import (
     Agent,
     AgentError,
     AgentYield,
     Answer,
+    AwaitApprovals,
     Checkpoint,
+    Decision,
     Message,
     Model,
     ModelEvent,
@@ -27,6 +29,7 @@ from alex_actors.ports import (
     ToolContext,
     ToolSpec,
 )
+from alex_actors.redact import redact
 from alex_actors.tasks import Task
 from alex_actors.tools import Toolbox
 from alex_actors.tools.tool import FunctionTool
@@ -92,11 +95,12 @@ class RecordingTool:
         run: Callable[[Mapping[str, Any]], str],  # JSON
         *,
         repeatable: bool = True,
+        alone: bool = False,
     ) -> None:
         self.calls: list[dict[str, Any]] = []  # JSON
         self._run = run
         schema = {"type": "object", "properties": {}}
-        spec = ToolSpec(name=name, description=name, parameters=schema, repeatable=repeatable)
+        spec = ToolSpec(name=name, description=name, parameters=schema, repeatable=repeatable, alone=alone)
         self.tool = FunctionTool(spec=spec, run=self._call)
 
     async def _call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON
@@ -150,16 +154,12 @@ def make_offline(root: Path, sleeps: Sleeps) -> OfflineAgent:
 
 
 class Ran:
-    """A run of an agent: all that it yielded, and how it ended."""
+    """A run of an agent: all that it yielded, what would be recorded, and how it ended."""
 
     def __init__(self) -> None:
         self.yielded: list[AgentYield] = []
+        self.events: list[AnyEvent] = []
         self.error: str | None = None
-
-    @property
-    def events(self) -> list[AnyEvent]:
-        """Return what would be recorded."""
-        return [item for item in self.yielded if not isinstance(item, Checkpoint | Answer)]
 
     @property
     def answer(self) -> Answer:
@@ -170,19 +170,46 @@ class Ran:
         return answers[0]
 
 
-async def run_async(agent: Agent, task: Task, history: Sequence[AnyEvent] = ()) -> Ran:
+Decide: TypeAlias = Callable[[ApprovalRequested], Decision]
+
+
+def allow(_request: ApprovalRequested) -> Decision:
+    return Decision(approved=True)
+
+
+async def run_async(agent: Agent, task: Task, history: Sequence[AnyEvent] = (), *, decide: Decide = allow) -> Ran:
     ran = Ran()
     try:
         async for item in agent.run(task, history):
             ran.yielded.append(item)
+            if isinstance(item, AwaitApprovals):
+                settle(item, history, ran, decide)
+            elif not isinstance(item, Checkpoint | Answer):
+                ran.events.append(item)
     except AgentError as error:
         ran.error = str(error)
     return ran
 
 
-def run(agent: Agent, task: Task, history: Sequence[AnyEvent] = ()) -> Ran:
+def settle(asked: AwaitApprovals, history: Sequence[AnyEvent], ran: Ran, decide: Decide) -> None:
+    """Record what is not on record, and decide, as what runs agents does."""
+    on_record = {event.call_id for event in history if isinstance(event, ApprovalRequested)}
+    ran.events += (request for request in asked.requests if request.call_id not in on_record)
+    for request in asked.requests:
+        asked.decisions[request.call_id] = word = decide(request)
+        ran.events.append(
+            ApprovalResolved(
+                call_id=request.call_id,
+                approved=word.approved,
+                reason=word.reason,
+                arguments=redact(word.arguments),
+            )
+        )
+
+
+def run(agent: Agent, task: Task, history: Sequence[AnyEvent] = (), *, decide: Decide = allow) -> Ran:
     """Run an agent to its end."""
-    return asyncio.run(run_async(agent, task, history))
+    return asyncio.run(run_async(agent, task, history, decide=decide))
 
 
 def names(items: Sequence[AgentYield | AnyEvent]) -> list[str]:

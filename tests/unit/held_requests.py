@@ -49,9 +49,16 @@ class HeldClient(testing.TestClient):
 class HeldRequest:
     """A request over all the calls of the application for it."""
 
-    def __init__(self, app: App, method: str, path: str, *, query: str = "", **headers: str) -> None:
+    def __init__(
+        self, app: App, method: str, path: str, *, query: str = "", body: str = "", **headers: str
+    ) -> None:
         self._app = app
-        self._request: dict[str, Any] = {"method": method, "path": path, "query_string": query}  # as above
+        self._request: dict[str, Any] = {  # Any: as above
+            "method": method,
+            "path": path,
+            "query_string": query,
+            "body": body,
+        }
         self._headers = {"Host": "localhost", **{name.replace("_", "-"): text for name, text in headers.items()}}
         self.connection = HeldConnection()
         self.hold = Hold(self.connection)

@@ -12,7 +12,9 @@ from alex_actors.session_protocol import (
     AdmitSession,
     AgentPresent,
     Cancel,
+    ChildReply,
     Confirm,
+    ConfirmChild,
     Confirmed,
     ConfirmReply,
     DeleteSession,
@@ -119,6 +121,19 @@ class Lines:
         answer: ConfirmReply = ask_result(future)
         return answer
 
+    def confirm_child(self, task: str, parent: str) -> ChildReply:
+        """Have a sub-agent's task be confirmed."""
+        confirm = ConfirmChild(context=CONTEXT, task_id=TaskId(task), parent_task_id=TaskId(parent))
+        future = self.dispatcher.post(self.ref, confirm)
+        self.dispatcher.run()
+        answer: ChildReply = ask_result(future)
+        return answer
+
+    def enter_child(self, task: str, parent: str) -> None:
+        """Confirm a sub-agent's task, and have its agent ask for its turn."""
+        assert isinstance(self.confirm_child(task, parent), Confirmed)
+        self.request_turn(task)
+
     def request_turn(self, task: str) -> None:
         """Have the task's agent appear, and ask for its turn."""
         self.agents[task] = StandIn(self.dispatcher)
@@ -199,8 +214,9 @@ class Lines:
         )
 
 
-def task(task_id: str, place: int, strategy: Strategy = "enqueue") -> Task:
-    return msgspec.structs.replace(a_task(task_id), place=place, strategy=strategy)
+def task(task_id: str, place: int, strategy: Strategy = "enqueue", *, parent: str | None = None) -> Task:
+    parent_id = None if parent is None else TaskId(parent)
+    return msgspec.structs.replace(a_task(task_id), place=place, strategy=strategy, parent_task_id=parent_id)
 
 
 class Restarted(Lines):

@@ -94,7 +94,7 @@ def test_a_decision_is_told_to_the_run_and_answered_when_it_is_committed(waiting
     assert waiting.recorded()[-1] == resolved()
 
 
-def test_the_first_decision_counts_and_the_second_hears_of_it_when_the_first_is_committed(
+def test_the_first_decision_counts_and_the_second_hears_of_it_once_that_is_committed(
     waiting: OneTask,
 ) -> None:
     first, second = Person(waiting), Person(waiting, decision=NO)

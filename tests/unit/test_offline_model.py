@@ -9,6 +9,7 @@ import pytest
 
 from alex_actors.events import IterationComplete, IterationStart, ToolCallStart
 from alex_actors.models import OfflineModel
+from alex_actors.models.conversation import whole_reply
 from alex_actors.models.offline import LONGEST_ANSWER
 from alex_actors.ports import Message
 from tests.unit.fake_agents import Ran, Sleeps, make_offline, make_task, names, run
@@ -155,7 +156,7 @@ def test_the_same_conversation_has_the_same_reply(tmp_path: Path) -> None:
 def test_a_conversation_without_a_task_is_answered_too() -> None:
     model = OfflineModel(sleep=Sleeps())
 
-    reply = asyncio.run(model.complete([Message(role="system", content="x")], []))
+    reply = asyncio.run(whole_reply(model, [Message(role="system", content="x")]))
 
     assert "This is the offline model" in reply.content
 
@@ -163,6 +164,6 @@ def test_a_conversation_without_a_task_is_answered_too() -> None:
 def test_a_simulation_without_its_agent_says_what_it_lacks() -> None:
     model = OfflineModel(sleep=Sleeps())
 
-    reply = asyncio.run(model.complete([Message(role="user", content="Simulate 2 steps of 5 ms")], []))
+    reply = asyncio.run(whole_reply(model, [Message(role="user", content="Simulate 2 steps of 5 ms")]))
 
     assert reply.content == "A simulation is run by the offline agent; this agent only has its model."

@@ -136,18 +136,26 @@ def test_only_a_tool_that_would_run_can_be_unsafe_to_repeat() -> None:
     assert box.repeatable("shell", "safe")
 
 
-def test_the_built_in_tools_are_these_and_only_the_shell_is_unsafe_to_repeat() -> None:
+def test_the_built_in_tools_are_these() -> None:
     tools = tools_without_a_sandbox()
 
-    assert {name: tool.spec.repeatable for name, tool in tools.items()} == {
-        "think": True,
-        "calculator": True,
-        "list_files": True,
-        "file_read": True,
-        "file_write": True,
-        "search": True,
-        "shell": False,
-    }
+    assert list(tools) == [
+        "think", "calculator", "list_files", "file_read", "search", "file_write", "file_edit", "web_fetch",
+        "shell", "todo",
+    ]  # fmt: skip
+    assert [name for name, tool in tools.items() if not tool.spec.repeatable] == ["file_edit", "shell"]
+    assert [name for name, tool in tools.items() if tool.spec.alone] == [
+        "file_write",
+        "file_edit",
+        "shell",
+        "todo",
+    ]
+
+
+def test_the_toolbox_says_which_tools_run_alone() -> None:
+    box = Toolbox(tools=tools_without_a_sandbox(), presets={})
+
+    assert [box.alone(name) for name in ("shell", "file_read", "none")] == [True, False, False]
 
 
 def test_thinking_returns_the_thought() -> None:

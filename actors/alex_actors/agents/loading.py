@@ -122,11 +122,9 @@ def _module(name: str, search: Sequence[Path]) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):  # another one, that it imports
-            raise CannotLoad(f"{name} cannot be imported: {failure_line(error)}") from error
-        places = " and ".join(map(str, search)) or "the path of Python"
-        raise CannotLoad(
-            f"There is no module {error.name}. It is looked for among what is installed, and in {places}."
-        ) from error
+            raise CannotLoad(f"{name} cannot be imported: {failure_line(error)}{_line_of(error)}") from error
+        places = " nor in ".join(map(str, search)) or "the path of Python"
+        raise CannotLoad(f"There is no module {error.name}: neither is it installed, nor in {places}.") from error
     except (Exception, SystemExit) as error:
         raise CannotLoad(f"{name} cannot be imported: {failure_line(error)}{_line_of(error)}") from error
 
@@ -171,7 +169,7 @@ def _made(maker: Callable[..., object], name: str, parts: AgentParts) -> object:
     needed = _needed(maker)
     if needed and not _takes_parts(maker):
         raise CannotLoad(
-            f"{name} needs {', '.join(needed)}: it has to take nothing, or one parameter annotated AgentParts."
+            f"{name} needs {', '.join(needed)}: it has to take nothing, or one parameter of type AgentParts."
         )
     try:
         if _takes_parts(maker):

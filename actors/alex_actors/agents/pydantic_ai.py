@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pydantic_core
 from pydantic_ai import Agent, DeferredToolRequests
-from pydantic_ai.messages import (
-    ModelMessage,
-    ModelRequest,
-    ModelResponse,
-    PartDeltaEvent,
-    PartStartEvent,
-    TextPart,
-    TextPartDelta,
-    ToolResultEvent,
-)
+from pydantic_ai import messages as theirs
 
-from alex_actors.agents.reported import ReportedTurn, ReportedTurns, ReportingAgent
+from alex_actors.agents.reported import ReportedTurn, ReportedTurns, ReportingAgent, Reports
 from alex_actors.events import AgentEvent, Usage
-from alex_actors.ports import AgentError, AgentYield, Answer, Checkpoint, Message
+from alex_actors.ports import AgentError, Answer, Checkpoint, Message
 
 if TYPE_CHECKING:
     from alex_actors.tasks import Task
@@ -40,21 +31,15 @@ class PydanticAgent(ReportingAgent):
     def __init__(self, agent: Wrapped, *, deps: Callable[[Task], object] = lambda _task: None) -> None:
         self._agent, self._deps = agent, deps
 
-    async def report(
-        self, task: Task, turns: ReportedTurns, earlier: Sequence[Message]
-    ) -> AsyncGenerator[AgentYield, None]:
+    async def report(self, task: Task, turns: ReportedTurns, earlier: Sequence[Message]) -> Reports:
         """Run the agent. Raises what it raises; AgentError if it ends for a person's word, which nobody gives."""
         before = [_as_theirs(message) for message in earlier]
         async with self._agent.iter(task.task, deps=self._deps(task), message_history=before) as run:
             node = run.next_node
             while not Agent.is_end_node(node):
                 if Agent.is_model_request_node(node):
-                    if turns.used_up:
-                        yield turns.out_of_iterations()
-                        return
-                    turn, events = turns.begin()
-                    for event in events:
-                        yield event
+                    turn, begins = turns.begin()
+                    yield begins
                     yield Checkpoint()
                     async with node.stream(run.ctx) as pieces:
                         async for piece in pieces:
@@ -66,7 +51,7 @@ class PydanticAgent(ReportingAgent):
                     yield Checkpoint()
                     async with node.stream(run.ctx) as news:
                         async for one in news:
-                            if isinstance(one, ToolResultEvent):
+                            if isinstance(one, theirs.ToolResultEvent):
                                 text, failed = one.part.model_response_str(), one.part.outcome != "success"
                                 for event in turns.came_of(one.tool_call_id, text, failed=failed):
                                     yield event
@@ -74,25 +59,27 @@ class PydanticAgent(ReportingAgent):
         yield Answer(_answer(node.data.output))
 
 
-def _as_theirs(message: Message) -> ModelMessage:
+def _as_theirs(message: Message) -> theirs.ModelMessage:
     if message.role == "user":
-        return ModelRequest.user_text_prompt(message.content)
-    return ModelResponse(parts=[TextPart(message.content)])
+        return theirs.ModelRequest.user_text_prompt(message.content)
+    return theirs.ModelResponse(parts=[theirs.TextPart(message.content)])
 
 
 def _text_of(piece: object) -> str:
     match piece:
-        case PartStartEvent(part=TextPart(content=text)) | PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+        case (
+            theirs.PartStartEvent(part=theirs.TextPart(content=text))
+            | theirs.PartDeltaEvent(delta=theirs.TextPartDelta(content_delta=text))
+        ):
             return text
     return ""
 
 
-def _said(turns: ReportedTurns, turn: ReportedTurn, response: ModelResponse) -> Iterator[AgentEvent]:
+def _said(turns: ReportedTurns, turn: ReportedTurn, response: theirs.ModelResponse) -> Iterator[AgentEvent]:
     calls = [(call.tool_call_id, call.tool_name, call.args_as_dict()) for call in response.tool_calls]
     used, cost = response.usage, response.usage.cost
-    usage = Usage(
-        input_tokens=used.input_tokens, output_tokens=used.output_tokens, cost_usd=None if cost is None else float(cost)
-    )  # fmt: skip
+    paid = None if cost is None else float(cost)
+    usage = Usage(input_tokens=used.input_tokens, output_tokens=used.output_tokens, cost_usd=paid)
     yield from turns.said(turn, response.text or "", calls, None if used.unmeasured_requests else usage)
 
 

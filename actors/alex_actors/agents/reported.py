@@ -23,7 +23,7 @@ from alex_actors.events import (
     ToolCallStart,
     Usage,
 )
-from alex_actors.ports import AgentYield, Answer, Message, TextDelta
+from alex_actors.ports import AgentYield, Answer, Checkpoint, Message, TextDelta
 from alex_actors.projection import Progress, advance
 from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.redact_streams import RedactedStream
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 Call: TypeAlias = tuple[str, str, Mapping[str, Any]]  # JSON
 """A tool call as a library has it: its ID there, the tool's name, the arguments."""
+
+Reports: TypeAlias = AsyncGenerator[AgentYield, None]
 
 _INTERRUPTED = "The task was interrupted while this tool ran. Whether it had its effect is not known."
 
@@ -76,11 +78,6 @@ class ReportedTurns:
             self._replay(event)
 
     @property
-    def used_up(self) -> bool:
-        """Whether the task has begun as many turns as it may."""
-        return self._progress.current_iteration >= self._limit
-
-    @property
     def exceeded(self) -> bool:
         """Whether the task has begun more turns than it may."""
         return self._progress.current_iteration > self._limit
@@ -91,7 +88,7 @@ class ReportedTurns:
         text = f"Stopped after {count}, the limit of this task, without a final answer."
         return Answer(text, stop_reason="max_iterations")
 
-    def resumed(self, calls: Sequence[Call]) -> Iterator[AgentEvent]:
+    def resumed(self, calls: Sequence[Call]) -> Iterator[AgentYield]:
         """Go on with the tool calls that are on record as begun: ``calls`` are those that will be run again.
 
         Yields the end of all others, of which nobody will hear any more.
@@ -106,13 +103,13 @@ class ReportedTurns:
             for own in tuple(turn.open):
                 yield from self.came_of(own, _INTERRUPTED, failed=True)
 
-    def begin(self) -> tuple[ReportedTurn, Sequence[AgentEvent]]:
-        """Return a new turn, and its start; one that is past the limit has none, see ``exceeded``."""
+    def begin(self) -> tuple[ReportedTurn, AgentYield]:
+        """Return a new turn, and its start; of one past the limit a Checkpoint: see ``exceeded``."""
         turn = ReportedTurn(self._progress.current_iteration + 1, text=RedactedStream(self._redactor))
         event = IterationStart(iteration=turn.iteration, total_iters=self._limit)
         self._progress = advance(self._progress, Timestamp(""), event)
         self._turns.append(turn)
-        return turn, () if self.exceeded else (event,)
+        return turn, Checkpoint() if self.exceeded else event
 
     def says(self, turn: ReportedTurn, text: str) -> Iterator[AgentEvent]:
         """Yield a piece of a model's text, less what may be the beginning of a secret."""
@@ -198,7 +195,7 @@ class ReportedTurns:
 
 
 class ReportingAgent(ABC):
-    """What the adapters have in common. They are made in their users' modules, and given the server's parts later."""
+    """What adapters have in common. They are made in their users' modules, and given the server's parts later."""
 
     redactor: Redactor = NO_SECRETS
     conversations: Conversations = NothingSaid()
@@ -209,17 +206,20 @@ class ReportingAgent(ABC):
         agent.redactor, agent.conversations = parts.redactor, parts.conversations
         return agent
 
-    async def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncGenerator[AgentYield, None]:
+    async def run(self, task: Task, history: Sequence[AnyEvent]) -> Reports:
         """Work on a task, with what was said in its session before. Raises what the library raises."""
         now = asyncio.get_running_loop().time
         turns = ReportedTurns(task, history, now=now, redactor=self.redactor)
         earlier = await self.conversations.before(task)
         iteration = 0
-        source: AsyncGenerator[TextDelta | AgentYield | _Speaker, None] = _with_texts(
-            self.report(task, turns, earlier)
-        )
-        async with aclosing(merged(source, redactor=NO_SECRETS)) as told:  # each turn's text has none any more
+        source = _with_texts(self.report(task, turns, earlier))
+        # Each turn's text has no secrets any more; here it gets its pace.
+        paced: AsyncGenerator[_News, None] = merged(source, redactor=NO_SECRETS)
+        async with aclosing(paced) as told:
             async for one in told:
+                if turns.exceeded:
+                    yield turns.out_of_iterations()
+                    return
                 if isinstance(one, _Speaker):
                     iteration = one.iteration
                 elif isinstance(one, TextDelta):
@@ -228,10 +228,11 @@ class ReportingAgent(ABC):
                     yield one
 
     @abstractmethod
-    def report(
-        self, task: Task, turns: ReportedTurns, earlier: Sequence[Message]
-    ) -> AsyncGenerator[AgentYield, None]:
-        """Run the library's agent, and yield what it does, its text in as many pieces as it likes."""
+    def report(self, task: Task, turns: ReportedTurns, earlier: Sequence[Message]) -> Reports:
+        """Run the library's agent, and yield what it does, its text in as many pieces as it likes.
+
+        It is closed when it has begun more turns than the task may have.
+        """
 
 
 class _Speaker(Value, frozen=True):
@@ -240,9 +241,10 @@ class _Speaker(Value, frozen=True):
     iteration: int
 
 
-async def _with_texts(
-    events: AsyncGenerator[AgentYield, None],
-) -> AsyncGenerator[TextDelta | AgentYield | _Speaker, None]:
+_News: TypeAlias = TextDelta | AgentYield | _Speaker
+
+
+async def _with_texts(events: Reports) -> AsyncGenerator[_News, None]:
     """Yield events, those with text as ``merged`` takes it."""
     iteration = 0
     async with aclosing(events):

@@ -1,18 +1,18 @@
-"""Runs several coroutines side by side, and leaves none behind."""
+"""Runs several pieces of work side by side, and leaves none behind."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from alex_actors.tools.tool import to_its_end
 
 R = TypeVar("R")
 
 
-async def side_by_side(work: Sequence[Coroutine[Any, Any, R]]) -> AsyncGenerator[R, None]:  # Any: as asyncio has it
-    """Run coroutines at once, and yield what each returns as it does.
+async def side_by_side(work: Sequence[Callable[[], Awaitable[R]]]) -> AsyncGenerator[R, None]:
+    """Do all of it at once, and yield what each piece returns as it does.
 
     Raises what the first raises that raises. Then, and if it is closed or cancelled, all others are cancelled; it
     ends when they have.
@@ -34,15 +34,15 @@ async def side_by_side(work: Sequence[Coroutine[Any, Any, R]]) -> AsyncGenerator
 
 
 class _Raised:
-    """What a coroutine raised."""
+    """What a piece of work raised."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
-async def _kept(work: Coroutine[Any, Any, R]) -> R | _Raised:  # Any: as asyncio has it
-    """Return what a coroutine returns or raises: a task would let a SystemExit out to the event loop."""
+async def _kept(work: Callable[[], Awaitable[R]]) -> R | _Raised:
+    """Return what a piece of work returns or raises: a task would let a SystemExit out to the event loop."""
     try:
-        return await work
+        return await work()
     except BaseException as error:  # noqa: BLE001 - see above
         return _Raised(error)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from mcp.client.client import Client
-from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.exceptions import MCPError
 from mcp.types import CONNECTION_CLOSED, CallToolResult, Implementation, Tool, ToolListChangedNotification
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 if TYPE_CHECKING:
     from mcp.client._transport import ReadStream, Transport, TransportStreams
@@ -42,6 +43,7 @@ class Connection:
     def __init__(self, *, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._sleep = sleep
         self._news = asyncio.Event()
+        self._listening = asyncio.Event()
         self._ended = ""
         self._client: Client | None = None
         self.calls = 0
@@ -60,6 +62,7 @@ class Connection:
             self._client = client
             async with anyio.create_task_group() as group:
                 group.start_soon(self._listen, client)
+                await self._listening.wait()  # before the tools are asked for: no change is missed
                 yield
                 group.cancel_scope.cancel()
 
@@ -124,17 +127,21 @@ class Connection:
     async def _listen(self, client: Client) -> None:
         """How they do since: on a stream that is asked for."""
         tools = client.server_capabilities.tools
-        while tools is not None and tools.list_changed:
+        listens = tools is not None and tools.list_changed and client.protocol_version in MODERN_PROTOCOL_VERSIONS
+        while listens:
             try:
                 async with client.listen(tools_list_changed=True) as changes:
+                    self._listening.set()
                     async for _ in changes:
                         self._news.set()
             except SubscriptionLost:
                 pass
-            except (ListenNotSupportedError, MCPError):
-                return
+            except MCPError:  # it does not let anyone listen, whatever it said
+                break
+            self._listening.set()
             await self._sleep(_LISTEN_AGAIN_SECONDS)
             self._news.set()  # nobody told what changed meanwhile
+        self._listening.set()
 
 
 class _Watched:

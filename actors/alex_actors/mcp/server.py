@@ -66,6 +66,8 @@ class McpServer:
         self._redact = spec.redactor().text
         self._connection: Connection | None = None
         self._stopping = False
+        self._skipped: set[str] = set()
+        """Tools that were told of."""
 
     @property
     def connected(self) -> bool:
@@ -80,7 +82,7 @@ class McpServer:
         """Start the server, and again when it ends, until it is to stop."""
         try:
             restarts = 0
-            while not self._stopping:
+            while True:
                 began = self._clock.monotonic()
                 try:
                     await self._serve()
@@ -127,10 +129,15 @@ class McpServer:
         self._changed()
 
     def _takes(self, listed: Listed) -> bool:
-        whole = listed.input_schema.get("type") == "object"
-        if not whole:
-            self._log.warning("mcp.tool_skipped", tool=listed.name[:100], reason="its arguments are no object")
-        return whole
+        reason = ""
+        if listed.input_schema.get("type") != "object":
+            reason = "its arguments are no object"
+        elif listed.execution is not None and listed.execution.task_support == "required":
+            reason = "it is called as a task of the protocol of 2025-11-25, which is experimental, and gone since"
+        if reason and listed.name not in self._skipped:
+            self._skipped.add(listed.name)
+            self._log.info("mcp.tool_skipped", tool=listed.name[:100], reason=reason)
+        return not reason
 
     def _tool(self, listed: Listed, name: str) -> McpTool:
         hints = listed.annotations

@@ -48,6 +48,10 @@ class McpServers:
         for spec in specs:
             if spec.command and connect is None:
                 spec.program(os.environ)
+            if spec.exposed:
+                log.warning(
+                    "mcp.insecure", server=spec.name, reason="Its headers go there unencrypted: use https."
+                )
         try:
             from alex_actors.mcp.server import McpServer
             from alex_actors.mcp.transports import Transports

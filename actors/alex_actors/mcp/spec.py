@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from alex_actors.redact import Redactor
 
@@ -26,8 +27,8 @@ class McpServerSpec:
     """An MCP server: a ``command`` to start, or a ``url`` to call (streamable HTTP).
 
     ``args``, ``env`` and ``cwd`` go with a command, ``headers`` with a URL. What is in ``args``, ``env``, ``url``
-    and ``headers`` may be secret: it is in no ``repr``, log or error. A command gets ``env``, and of this process's
-    environment a few variables that are harmless (PATH, HOME and the like).
+    and ``headers`` may be secret: it is in no ``repr``, log or error. A command gets ``env``, and of the server's
+    own environment a few variables that are harmless (PATH, HOME and the like).
 
     Raises McpError for a name or a combination that is none.
     """
@@ -52,6 +53,13 @@ class McpServerSpec:
         if bool(self.command) == bool(self.url):
             both = "has a command and a url" if self.command else "has neither a command nor a url"
             raise McpError(f"The MCP server {self.name!r} {both}: it needs one of them.")
+
+    @property
+    def exposed(self) -> bool:
+        """Return whether headers go to another machine unencrypted."""
+        url = urlsplit(self.url)
+        near = url.hostname in ("localhost", "::1") or (url.hostname or "").startswith("127.")
+        return bool(self.headers) and url.scheme != "https" and not near
 
     def secrets(self) -> dict[str, str]:
         """Return the secrets that this server is given, named as ``Redactor.of_environment`` finds them."""

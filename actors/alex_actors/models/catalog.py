@@ -45,7 +45,15 @@ def make_model(
     return ResilientModel(model=_chat_model(spec, rates, clock), breaker=breaker, sleep=sleep, random=random)
 
 
-def check(spec: ModelSpec) -> None:
+def is_installed(package: str) -> bool:
+    """Return whether a package can be imported, without doing so."""
+    try:
+        return find_spec(package) is not None
+    except ImportError:  # of what it is a part of
+        return False
+
+
+def check(spec: ModelSpec, *, is_installed: Callable[[str], bool] = is_installed) -> None:
     """Raise ModelConfigError if a model cannot be used as it is configured."""
     at = spec.section
     if not spec.name.strip():
@@ -64,7 +72,7 @@ def check(spec: ModelSpec) -> None:
         spec.api_key.isascii() and spec.api_key.isprintable() and spec.api_key.strip()
     ):
         raise ModelConfigError(f"{at}.api_key has characters that no key has: look for line breaks and quotes.")
-    missing = [name for name in _PACKAGES.get(spec.provider, ()) if not _is_installed(name)]
+    missing = [name for name in _PACKAGES.get(spec.provider, ()) if not is_installed(name)]
     if missing:
         raise ModelConfigError(
             f"{at}.provider is {spec.provider!r}, and {' and '.join(missing)} is not installed: "
@@ -137,13 +145,6 @@ def _check_azure(spec: ModelSpec) -> None:
 def _variable(section: str, name: str) -> str:
     """Return the environment's name of a setting."""
     return "__".join(("ALEX", *section.upper().split("."), name.upper())).replace("ALEX__", "ALEX_", 1)
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ImportError:  # of what it is a part of
-        return False
 
 
 def _is_near(host: str) -> bool:

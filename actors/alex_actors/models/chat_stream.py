@@ -82,8 +82,8 @@ class ChatTurn:
 
         Raises Fault if the turn is no answer: cut off, refused by a filter, or empty.
         """
-        if self._finish is None:
-            raise Fault("cut")
+        if self._finish is None and not (self._calls and all(call.is_whole for call in self._calls)):
+            raise Fault("cut")  # some servers give no reason for a turn that ends with calls
         if self._finish in _FAILED:
             raise Fault("cut", f"it ended with {self._finish!r}")
         if self._finish == "content_filter":

@@ -87,6 +87,8 @@ class OpenAICompatible(ChatModel):
         options: dict[str, Any] = {}
         if tools:
             options["tools"] = tools
+        if not self.spec.api_key:
+            options["extra_headers"] = {"Authorization": Omit()}  # what the SDK wants to be told of a call without
         if self._asks_usage:
             options["stream_options"] = {"include_usage": True}
         if self.spec.max_output_tokens is not None:
@@ -187,12 +189,11 @@ def _client(
             http_client=http_client,
             default_headers=cast("dict[str, str]", nobody),  # the SDK takes Omit there, and does not say so
         )
-    headers = nobody if spec.api_key else {**nobody, "Authorization": Omit()}
     return AsyncOpenAI(
         base_url=spec.home,
         api_key=spec.api_key or "none",
         max_retries=max_retries,
         timeout=timeout,
         http_client=http_client,
-        default_headers=cast("dict[str, str]", headers),  # as above
+        default_headers=cast("dict[str, str]", nobody),  # as above
     )

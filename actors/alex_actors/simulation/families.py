@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
 CARRIES_PARENT = "A sub-agent's task is in its parent's session, and is recorded and told as its parent's."
 PARENTS_TURN = "A sub-agent runs only in its parent's turn: who waits for the parent waits for it as well."
+ENDS_WITH_PARENT = "A sub-agent whose parent had ended before the process was started does not go on."
 
 PARENTS = "SELECT task_id, parent_task_id, place, session_key, strategy FROM tasks WHERE session_key = ?"
+
+STRAYS = (
+    "SELECT child.task_id FROM tasks AS child JOIN tasks AS parent ON parent.task_id = child.parent_task_id "
+    "WHERE child.completed_at IS NULL AND parent.completed_at IS NOT NULL"
+)
 
 
 class Families:
@@ -26,9 +32,17 @@ class Families:
         self._check = simulation.check
         self._raw = store.raw
         self._runs = runs
+        self._ended: set[str] = set()  # before this process
+
+    def process_ends(self) -> None:
+        """Take note of the tasks that the next process finds ended."""
+        rows = self._raw.execute("SELECT task_id FROM tasks WHERE completed_at IS NOT NULL").fetchall()
+        self._ended = {row[0] for row in rows}
 
     def agent_starts(self, task: Task) -> None:
         """Look at an agent that starts beside sub-agents, or is one."""
+        seen = f"{task.task_id} goes on, and {task.parent_task_id} had ended before the process was started."
+        self._check(task.parent_task_id not in self._ended, ENDS_WITH_PARENT, seen, about=(task.task_id,))
         family = [one for one in self._runs.values() if one.session_key == task.session_key]
         if task.parent_task_id is None and not any(one.parent_task_id for one in family):
             return
@@ -55,6 +69,11 @@ class Families:
         if row is not None:
             seen = f"{event.task_id} of {row[0]} is told of as that of {event.parent_task_id}."
             self._check(row[0] == event.parent_task_id, CARRIES_PARENT, seen, about=(event.task_id,))
+
+    def strays(self) -> list[str]:
+        """Return the sub-agents' tasks without an end whose parent's is recorded."""
+        rows = self._raw.execute(STRAYS).fetchall()
+        return [row[0] for row in rows]
 
     def at_the_end(self) -> None:
         """Look at all that is recorded: each is confirmed after its parent, in its session."""

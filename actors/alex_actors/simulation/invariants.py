@@ -153,6 +153,7 @@ class Invariants:
         """Take note that the process is killed: with it go its agents, and what it had yet to tell."""
         self.runs.clear()
         self.resumptions.process_ends()
+        self.families.process_ends()
         self._process_ended = True
 
     def told(self, events: Sequence[RecordedEvent]) -> None:

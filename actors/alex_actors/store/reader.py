@@ -246,7 +246,7 @@ class StoreReader:
             rows.close()
             rows = connection.execute(queries.LAST_MESSAGES_OF_SESSION, {"key": session_key})
             while left >= 0 and (row := rows.fetchone()) is not None:
-                inherited.append(Message(*row))
+                inherited.append(Message(row.role, row.content))
                 left -= len(inherited[-1].content.encode())
             if left < 0 and inherited:
                 inherited.pop()

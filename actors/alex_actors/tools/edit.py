@@ -100,7 +100,7 @@ def _text_of(workspace: Workspace, path: str, quota: Quota) -> str:
         return content.data.decode()
     except UnicodeDecodeError as error:
         raise ToolError(
-            f"{shown(path)!r} is not UTF-8 (byte {error.start:,}): editing it would change more than was asked for."
+            f"{shown(path)!r} is not UTF-8 (byte {error.start:,}): an edit would change more than it should."
         ) from None
 
 
@@ -114,7 +114,8 @@ def _with_endings_of(text: str, given: str) -> str:
 
 def _lines_with(text: str, old: str) -> Sequence[int]:
     """Return the numbers of the lines in which the old text begins, of the first few."""
-    found, at = [], text.find(old)
+    found: list[int] = []
+    at = text.find(old)
     while at >= 0 and len(found) < 10:
         found.append(text.count("\n", 0, at) + 1)
         at = text.find(old, at + 1)

@@ -65,9 +65,9 @@ def tool(
     """Make a tool of a function, ``def`` or ``async def``: ``@tool``, or ``@tool(repeatable=True)``.
 
     Its parameters are the tool's arguments: with types that pydantic knows, defaults, and
-    ``Annotated[int, Field(description="…", ge=1)]`` for more. One of type ``ToolContext`` is given the context, and
-    no model sees it. A ``def`` runs on a thread. What it returns is told to the model, as JSON if it is no text; a
-    ToolError that it raises as well.
+    ``Annotated[int, Field(description="…", ge=1)]`` for more. One of type ``ToolContext`` is given the context,
+    and no model sees it. A ``def`` runs on a thread. What it returns is told to the model, as JSON if it is no
+    text; a ToolError that it raises as well.
 
     ``name`` is the function's, ``description`` its docstring. ``repeatable``: running it again, after an
     interruption, changes nothing more. ``alone``: no other call of the same turn runs beside it. Raises NotATool.
@@ -83,7 +83,7 @@ def tool(
 def as_tool(given: object) -> Tool:
     """Return the tool that something is: of a decorated function, of a plain one, or a Tool. Raises NotATool."""
     if isinstance(given, ToolFunction):
-        return cast("Tool", given.tool)  # isinstance leaves the type's parameters open, and with them all else
+        return given.tool
     if isinstance(getattr(given, "spec", None), ToolSpec) and callable(given):
         return cast("Tool", given)  # a Protocol's calls cannot be checked at run time
     if inspect.isroutine(given):
@@ -111,7 +111,7 @@ class _Called:
         alone: bool,
     ) -> None:
         self._function = function
-        self._name = name or getattr(function, "__name__", "")
+        self._name = name or str(getattr(function, "__name__", ""))
         if not TOOL_NAME.fullmatch(self._name) or "__" in self._name:
             raise NotATool(
                 f"{self._name!r} is no name for a tool: 1 to 64 of a-z, A-Z, 0-9, _ and -, and no __, "

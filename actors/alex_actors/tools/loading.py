@@ -27,9 +27,9 @@ def load_tools(
 ) -> dict[str, Tool]:
     """Return the tools by name: of ``functions``, such as ``my_tools:weather``, and of installed packages.
 
-    Of the latter, those whose entry points are named in ``wanted``, exactly or by a pattern, which the presets name
-    between them: no others are imported, so that installing a package runs none of its code here. ``installed``: as
-    Python knows them, unless given. Raises ToolsError.
+    Of the latter, those whose entry points ``wanted`` names, exactly or by a pattern: it is what the presets have,
+    all together. No others are imported, so that installing a package runs none of its code here.
+    ``installed``: as Python knows them, unless given. Raises ToolsError.
     """
     found = [_named(spec) for spec in functions]
     names = Names(wanted)

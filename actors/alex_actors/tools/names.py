@@ -48,7 +48,7 @@ class Names:
 
     def may_share(self, other: Names) -> bool:
         """Return whether something can be in both. It may say yes of two patterns where it is not so."""
-        if self._patterns and other._patterns:  # noqa: SLF001 - of the same class
+        if self._patterns and other._patterns:
             return True
         return any(one in other for one in self.exact) or any(one in self for one in other.exact)
 

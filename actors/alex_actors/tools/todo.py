@@ -45,8 +45,8 @@ def todo_tool() -> Tool:
         spec=ToolSpec(
             name="todo",
             description=(
-                "Keep a list of what is to be done, for a task of several steps. Give the whole list each time: it "
-                "takes the place of the one before. Set a step to in_progress when you begin it, and to done "
+                "Keep a list of what is to be done, for a task of several steps. Give the whole list each time: "
+                "it takes the place of the one before. Set a step to in_progress when you begin it, and to done "
                 "when you have checked that it is."
             ),
             parameters=parameters(

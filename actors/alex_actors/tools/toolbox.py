@@ -1,4 +1,4 @@
-"""The toolbox: which tools a task is offered and may call, by its preset, and which of them a person must allow."""
+"""The toolbox: which tools a task may call, by its preset, and which of them need a person's word."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
+from alex_actors.models.unreadable import unreadable
 from alex_actors.ports import AgentError, Tool, ToolContext, ToolError, ToolSpec
 from alex_actors.tools.names import Names
 
@@ -16,10 +17,10 @@ Source: TypeAlias = Callable[[], Mapping[str, Tool]]
 class Toolbox:
     """Tools by name, and for each preset the names of those that it allows, exact or as patterns (``github__*``).
 
-    Every preset has ``always`` besides its own. ``tools`` are there for good; ``sources`` are asked at each look. A
-    name that a fixed tool has is its own whatever a source says, and among sources the first one's: so no server
-    can take the place of a tool. ``approve`` has, by preset, the names of tools whose calls wait for a person's
-    word, and ``approve_always`` those that do under every preset.
+    Every preset has ``always`` besides its own. ``tools`` are there for good; ``sources`` are asked at each look.
+    A name that a fixed tool has is its own whatever a source says, and among sources the first one's: so no
+    server can take the place of a tool. ``approve`` has, by preset, the names of tools whose calls wait for a
+    person's word, and ``approve_always`` those that do under every preset.
 
     A preset may name tools that are not there: then they are not offered. ``misnamed`` tells of them.
     """
@@ -129,6 +130,8 @@ class Toolbox:
             raise ToolError(f"There is no tool {name!r}. The tools are: {names}.")
         if name not in allowed:
             raise ToolError(f"The tool preset {preset!r} does not allow {name!r}; {self._who_would(name)}.")
+        if problem := unreadable(arguments):
+            raise ToolError(problem)
         return await tool(arguments, context)
 
     def _find(self, name: str) -> Tool | None:

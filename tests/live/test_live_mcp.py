@@ -1,0 +1,246 @@
+"""MCP servers of others, and one that crashes, used by tasks; and what is left of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.live.client import Client
+from tests.live.conftest import Start
+from tests.live.model_server import ModelServer, answers, calls, settings_of
+from tests.live.process import SOON, Json, ServerProcess, run_alex, until
+from tests.peers.node import NODE_MODULES, MissingPeer, node_for, skip_without
+
+PACKAGE = "@modelcontextprotocol/server-everything"
+FRAIL = Path(__file__).with_name("frail_mcp_server.py")
+SECRET = "s3cr3t-of-the-test"
+PRESET = '[presets.tools.served]\ntools = ["everything__*", "frail__*"]\n'
+
+
+@pytest.fixture(scope="session")
+def everything() -> tuple[str, str]:
+    """The command line of the reference server, less its transport."""
+    try:
+        return node_for(PACKAGE), str(NODE_MODULES / PACKAGE / "dist" / "index.js")
+    except MissingPeer as missing:
+        skip_without(missing)
+
+
+def configure(directory: Path, name: str, *lines: str) -> None:
+    (directory / "alex.toml").write_text("\n".join((PRESET, f"[mcp.{name}]", *lines, "")))
+
+
+def frail(directory: Path, *arguments: str) -> None:
+    """Have the server that crashes."""
+    configure(
+        directory,
+        "frail",
+        f"command = {sys.executable!r}",
+        f"args = {[str(FRAIL), *arguments]!r}",
+        f"env = {{ FRAIL_API_KEY = {SECRET!r} }}",
+    )
+
+
+def health(client: Client) -> Json:
+    """Return how the MCP servers are."""
+    components: Json = client.http.get("/health").json()["components"]
+    found: Json = components["mcp"]
+    return found
+
+
+def there(client: Client) -> None:
+    until(lambda: health(client)["status"] == "ok", "the MCP server is there")
+
+
+def results(client: Client, task_id: str) -> list[str]:
+    """Return what came of a task's tool calls."""
+    return [
+        event["result"] or event["error"]
+        for event in client.events(task_id)
+        if event["event_type"] == "tool_call_complete"
+    ]
+
+
+def frail_pids(server: ServerProcess) -> list[int]:
+    """Return the processes that the server that crashes has been, as it told of them."""
+    lines = [line["line"].split() for line in server.log("mcp.stderr")]
+    return [int(words[1]) for words in lines if words[0] == "pid"]
+
+
+def started(server: ServerProcess, times: int = 1) -> int:
+    """Wait until the server that crashes was started so often, and return its process."""
+    until(lambda: len(server.log("mcp.started")) >= times, "the MCP server is started")
+    return frail_pids(server)[-1]
+
+
+def gone(process: int) -> bool:
+    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+
+
+def use(model_server: ModelServer, said: str, *wanted: tuple[str, Json]) -> None:
+    """Have the model call tools when it is asked, and answer when it has their results."""
+    model_server.script(
+        answers(said, {"content": "Done."}, when={"hasToolResult": True}), answers(said, calls(*wanted))
+    )
+
+
+def test_tools_of_the_reference_server_are_used_over_stdio(
+    start: Start, tmp_path: Path, model_server: ModelServer, everything: tuple[str, str]
+) -> None:
+    node, script = everything
+    configure(tmp_path, "everything", f"command = {node!r}", f"args = [{script!r}, 'stdio']")
+    use(
+        model_server,
+        "Try the server on stdio",
+        ("everything__echo", {"message": "hello"}),
+        ("everything__get-sum", {"a": 2, "b": 3}),
+        ("everything__get-tiny-image", {}),
+        ("everything__get-structured-content", {"location": "Chicago"}),
+        ("everything__get-sum", {"a": "two", "b": 3}),
+    )
+    server = start(settings=settings_of(model_server))
+
+    with Client(server.url) as client:
+        there(client)
+        task = client.answered("Try the server on stdio.", tool_preset="served")
+        assert len(results(client, task["task_id"])) == 5
+
+    asked, told = model_server.asked("Try the server on stdio")
+    echo, total, image, weather, wrong = (message["content"] for message in told.messages[-5:])
+    assert (echo, total) == ("Echo: hello", "The sum of 2 and 3 is 5.")
+    assert "[image: image/png, 4,033 bytes]" in image
+    assert weather.count("temperature") == 1
+    assert "Input validation error" in wrong
+    names = {tool["function"]["name"] for tool in asked.body["tools"]}
+    assert {"everything__echo", "everything__get-sum"} <= names
+    assert not {"file_read", "calculator", "shell"} & names
+    assert server.stop() == 0
+    assert server.troubles() == []
+
+
+@contextmanager
+def everything_over_http(everything: tuple[str, str], port: int) -> Iterator[None]:
+    process = subprocess.Popen(
+        [*everything, "streamableHttp"], env=os.environ | {"PORT": str(port)}, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        assert "listening" in process.stderr.readline()
+        yield
+    finally:
+        process.kill()
+        process.communicate(timeout=SOON)
+
+
+def test_tools_of_the_reference_server_are_used_over_http_and_again_after_its_restart(
+    start: Start, tmp_path: Path, model_server: ModelServer, everything: tuple[str, str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    configure(tmp_path, "everything", f"url = 'http://127.0.0.1:{port}/mcp'")
+    use(model_server, "Try the server over HTTP", ("everything__echo", {"message": "over HTTP"}))
+
+    with everything_over_http(everything, port):
+        server = start(settings=settings_of(model_server))
+        with Client(server.url) as client:
+            there(client)
+            before = client.answered("Try the server over HTTP.", tool_preset="served")
+    with Client(server.url) as client:
+        away = client.answered("Try the server over HTTP.", tool_preset="served")
+        until(lambda: health(client)["status"] == "degraded", "its end is noticed")
+        with everything_over_http(everything, port):
+            there(client)
+            after = client.answered("Try the server over HTTP.", tool_preset="served")
+        (lost,) = results(client, away["task_id"])
+        answered = results(client, before["task_id"]) + results(client, after["task_id"])
+
+    assert answered == ["Echo: over HTTP"] * 2
+    assert lost.startswith("The MCP server 'everything' ")
+    assert server.stop() == 0
+    assert server.troubles() == []
+
+
+def test_a_server_that_crashes_in_the_middle_of_a_call_comes_back(
+    start: Start, tmp_path: Path, model_server: ModelServer
+) -> None:
+    frail(tmp_path)
+    use(model_server, "Crash the server", ("frail__crash", {}))
+    use(model_server, "Count the cores", ("frail__cores", {}))
+    server = start(settings=settings_of(model_server))
+
+    with Client(server.url) as client:
+        first = started(server)
+        crashed = client.answered("Crash the server.", tool_preset="served")
+        second = started(server, times=2)
+        counted = client.answered("Count the cores.", tool_preset="served")
+        told = results(client, crashed["task_id"]) + results(client, counted["task_id"])
+
+    assert told == [
+        "The MCP server 'frail' was lost during the call: what the call did is not known.",
+        str(len(os.sched_getaffinity(0))),
+    ]
+    assert first != second
+    assert server.stop() == 0
+    assert (gone(first), gone(second)) == (True, True)
+    assert [line["event"] for line in server.log() if line["event"].startswith("mcp.") and "line" not in line] == [
+        *("mcp.started", "mcp.lost", "mcp.restarting", "mcp.started", "mcp.stopped")
+    ]
+    assert SECRET not in (server.data_dir / "logs" / "alex.jsonl").read_text()
+    assert server.troubles() == []
+
+
+def test_a_task_that_is_cancelled_cancels_its_call_and_the_server_goes_on(
+    start: Start, tmp_path: Path, model_server: ModelServer
+) -> None:
+    frail(tmp_path)
+    use(model_server, "Wait for ever", ("frail__wait", {}))
+    use(model_server, "Count the cores", ("frail__cores", {}))
+    server = start(settings=settings_of(model_server))
+
+    def said(word: str) -> bool:
+        return word in [line["line"] for line in server.log("mcp.stderr")]
+
+    with Client(server.url) as client:
+        started(server)
+        task = client.submit("Wait for ever.", tool_preset="served")
+        until(lambda: said("waiting"), "the call is at work")
+        client.cancel(task["task_id"])
+        until(lambda: said("cancelled"), "the call is cancelled")
+        assert client.ended(task["task_id"])["status"] == "cancelled"
+        client.answered("Count the cores.", tool_preset="served")
+
+    assert len(frail_pids(server)) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_server_is_left_whatever_it_minds_and_however_alex_ends(
+    start: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    frail(tmp_path, "--stubborn")
+    server = start()
+    process = started(server)
+    guard = psutil.Process(process).ppid()
+
+    server.send(number)
+    server.wait()
+
+    until(lambda: gone(process) and gone(guard), "nothing of the MCP server is left")
+
+
+def test_a_command_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
+    configure(tmp_path, "absent", "command = 'no-such-program'")
+
+    ended = run_alex("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), directory=tmp_path)
+
+    assert ended.returncode not in (0, 1)
+    assert "The MCP server 'absent' cannot be started: there is no program 'no-such-program'." in ended.stderr
+    assert "Traceback" not in ended.stderr
