@@ -107,11 +107,13 @@ class Servers:
         self._store = store
         self._http = HttpSide()
 
-    def scenario(self, core: type[Core] = Core, *, faults: bool = True) -> Scenario:
-        """Return the scenario with this core."""
+    def scenario(self, core: type[Core] = Core, *, faults: bool = True, sharing: bool | None = None) -> Scenario:
+        """Return the scenario with this core; ``sharing`` says whether tasks have sub-agents, None: some do."""
 
         def scenario(simulation: Simulation) -> None:
-            WholeSystem(simulation, store=self._store, core=core, http=self._http, faults=faults).play()
+            WholeSystem(
+                simulation, store=self._store, core=core, http=self._http, faults=faults, sharing=sharing
+            ).play()
 
         return scenario
 
@@ -161,7 +163,7 @@ def measure_mutations(servers: Servers, sizes: Sizes, write: Callable[[str], obj
     """Write how many seeds it took until each mutation was found."""
     write(f"{'seeds until found':<36}{'uniform':>8}{'priorities':>12}  what the first finding violates")
     for mutation in MUTATIONS:
-        scenario = servers.scenario(mutation.core)
+        scenario = servers.scenario(mutation.core, sharing=mutation.sharing)
         uniform = seeds_until_found(scenario, range(0, 2 * sizes.most, 2))
         priorities = seeds_until_found(scenario, range(1, 2 * sizes.most, 2))
         first = min(

@@ -29,7 +29,7 @@ def agent(name: str, simulation: Simulation, model: ScriptedModel | None = None)
     """Return an agent as a server loads it that has `first_agents:NAME` in its configuration."""
     parts = loading.AgentParts(
         model=model or ScriptedModel([]),
-        models={} if model is None else {"offline": model},
+        models={} if model is None else {"simulated": model},
         toolbox=Toolbox(tools={}, presets={}),
         persona=str,
         workspace=lambda _task: Path("nowhere"),
@@ -86,7 +86,7 @@ def test_a_countdown_goes_on_after_a_kill_at_any_moment(simulation: Explorer, st
         assert answer == "Lift-off!"
         assert events.count("iteration_complete") == 3
 
-    simulation.explore(scenario, seeds=100)
+    simulation.explore(scenario, seeds=30)
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ def test_the_herald_waits_for_a_word_also_over_a_kill(
         assert answer == expected
         assert events.count("approval_requested") == events.count("approval_resolved") == 1
 
-    simulation.explore(scenario, seeds=50)
+    simulation.explore(scenario, seeds=30)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=pykka.Actor)
 R = TypeVar("R")
 
-READ_AGAIN = 1.0
-"""Seconds until what could not be read is read again: nobody may say when the store works again."""
+AGAIN = 1.0
+"""Seconds until what failed is tried again: nobody says when the store, or who crashed, is there again."""
 
 NOT_STARTED = "The sub-agent could not be started: the server cannot record it now. Try again."
 
@@ -162,15 +162,20 @@ class SubAgents:
 
     async def _discard(self, context: Context) -> None:
         """Have a sub-agent cancelled, and wait until it is known that it ends, or never was."""
-        with contextlib.suppress(Exception):  # who was to answer has crashed, and knows nothing of this any more
-            await _answer(self._session, Cancel(context=context, task_id=TaskId(context.task_id)))
+        while True:
+            try:
+                await _answer(self._session, Cancel(context=context, task_id=TaskId(context.task_id)))
+            except Exception:  # noqa: BLE001 - who was to answer has crashed: the next one knows
+                await asyncio.sleep(AGAIN)
+            else:
+                return
 
     async def _read(self, task_id: TaskId, of: Task) -> Task | None:
         while True:
             try:
                 return await asyncio.to_thread(self._reader.task, task_id, owner=of.owner)
             except SQLAlchemyError:
-                await asyncio.sleep(READ_AGAIN)
+                await asyncio.sleep(AGAIN)
 
     def _context(self, task_id: TaskId, parent: Task) -> Context:
         return Context(parent.trace_id, task_id, parent.session_id, "SubAgents", parent.owner)

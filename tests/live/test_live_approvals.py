@@ -49,7 +49,8 @@ def test_a_call_waits_until_somebody_approves_it_and_then_runs(start: Start) -> 
 
     assert (request["tool_name"], request["arguments"]) == ("calculator", {"expression": "2 + 2"})
     assert not ran_before
-    assert (status, task["task_id"], task["status"]) == (200, task_id, "running")
+    assert (status, task["task_id"]) == (200, task_id)
+    assert task["status"] in ("running", "completed")  # it may be quick
     assert (again, late) == (409, 409)
     assert problem["title"] == "Conflict"
     assert (ended["status"], ended["result"]["answer"]) == ("completed", "2 + 2 = 4")

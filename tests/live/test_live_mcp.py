@@ -169,18 +169,34 @@ def test_tools_of_the_reference_server_are_used_over_http_and_again_after_its_re
     assert server.troubles() == []
 
 
-def test_a_server_that_crashes_in_the_middle_of_a_call_comes_back(
-    start: Start, tmp_path: Path, model_server: ModelServer
-) -> None:
-    frail(tmp_path)
-    use(model_server, "Crash the server", ("frail__crash", {}))
+@pytest.fixture(scope="module")
+def frail_server(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServer) -> Iterator[ServerProcess]:
+    """A server of ours with the MCP server that crashes; at its end nothing of that is left, and no secret told."""
+    directory = tmp_path_factory.mktemp("frail")
+    frail(directory)
     use(model_server, "Count the cores", ("frail__cores", {}))
-    server = start(settings=settings_of(model_server))
+    server = ServerProcess(directory, settings=settings_of(model_server))
+    try:
+        server.wait_until_listening()
+        started(server)
+        yield server
+        assert server.stop() == 0
+        until(lambda: all(map(gone, frail_pids(server))), "nothing of the MCP server is left")
+        assert SECRET not in (server.data_dir / "logs" / "alex.jsonl").read_text()
+        assert server.troubles() == []
+    finally:
+        server.kill()
 
-    with Client(server.url) as client:
-        first = started(server)
+
+def test_a_server_that_crashes_in_the_middle_of_a_call_comes_back(
+    frail_server: ServerProcess, model_server: ModelServer
+) -> None:
+    use(model_server, "Crash the server", ("frail__crash", {}))
+    before = len(frail_pids(frail_server))
+
+    with Client(frail_server.url) as client:
         crashed = client.answered("Crash the server.", tool_preset="served")
-        second = started(server, times=2)
+        started(frail_server, times=before + 1)
         counted = client.answered("Count the cores.", tool_preset="served")
         told = results(client, crashed["task_id"]) + results(client, counted["task_id"])
 
@@ -188,29 +204,22 @@ def test_a_server_that_crashes_in_the_middle_of_a_call_comes_back(
         "The MCP server 'frail' was lost during the call: what the call did is not known.",
         str(len(os.sched_getaffinity(0))),
     ]
-    assert first != second
-    assert server.stop() == 0
-    assert (gone(first), gone(second)) == (True, True)
-    assert [line["event"] for line in server.log() if line["event"].startswith("mcp.") and "line" not in line] == [
-        *("mcp.started", "mcp.lost", "mcp.restarting", "mcp.started", "mcp.stopped")
+    facts = [
+        line["event"] for line in frail_server.log() if line["event"].startswith("mcp.") and "line" not in line
     ]
-    assert SECRET not in (server.data_dir / "logs" / "alex.jsonl").read_text()
-    assert server.troubles() == []
+    assert facts[-3:] == ["mcp.lost", "mcp.restarting", "mcp.started"]
 
 
 def test_a_task_that_is_cancelled_cancels_its_call_and_the_server_goes_on(
-    start: Start, tmp_path: Path, model_server: ModelServer
+    frail_server: ServerProcess, model_server: ModelServer
 ) -> None:
-    frail(tmp_path)
     use(model_server, "Wait for ever", ("frail__wait", {}))
-    use(model_server, "Count the cores", ("frail__cores", {}))
-    server = start(settings=settings_of(model_server))
+    before = frail_pids(frail_server)
 
     def said(word: str) -> bool:
-        return word in [line["line"] for line in server.log("mcp.stderr")]
+        return word in [line["line"] for line in frail_server.log("mcp.stderr")]
 
-    with Client(server.url) as client:
-        started(server)
+    with Client(frail_server.url) as client:
         task = client.submit("Wait for ever.", tool_preset="served")
         until(lambda: said("waiting"), "the call is at work")
         client.cancel(task["task_id"])
@@ -218,7 +227,29 @@ def test_a_task_that_is_cancelled_cancels_its_call_and_the_server_goes_on(
         assert client.ended(task["task_id"])["status"] == "cancelled"
         client.answered("Count the cores.", tool_preset="served")
 
-    assert len(frail_pids(server)) == 1
+    assert frail_pids(frail_server) == before
+
+
+def test_a_call_that_was_at_work_when_alex_was_killed_is_not_made_again(
+    start: Start, tmp_path: Path, model_server: ModelServer
+) -> None:
+    frail(tmp_path)
+    use(model_server, "Wait until the end", ("frail__wait", {}))
+    killed = start(settings=settings_of(model_server))
+    with Client(killed.url) as client:
+        task_id = client.submit("Wait until the end.", tool_preset="served")["task_id"]
+        until(lambda: "waiting" in [line["line"] for line in killed.log("mcp.stderr")], "the call is at work")
+    killed.send(signal.SIGKILL)
+    killed.wait()
+
+    server = start(settings=settings_of(model_server))
+    with Client(server.url) as client:
+        ended = client.ended(task_id)
+        (told,) = results(client, task_id)
+
+    assert ended["status"] == "completed"
+    assert "Whether it had its effect is not known, and it was not run" in told
+    assert [line["line"] for line in server.log("mcp.stderr")].count("waiting") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

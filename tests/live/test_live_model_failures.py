@@ -98,12 +98,12 @@ def test_a_model_server_that_is_not_there_fails_the_task(model_client: Client) -
 
 
 def test_a_model_that_refuses_fails_the_task(model_client: Client, model_server: ModelServer) -> None:
-    refusal = {"content": "", "finishReason": "content_filter"}
+    refusal = {"content": "Well, to begin with", "finishReason": "content_filter"}
     model_server.script(answers("Something indecent", refusal))
 
     task = model_client.ended(model_client.submit("Something indecent.")["task_id"])
 
-    assert len(model_server.asked("indecent")) == 1
+    (_asked_once,) = model_server.asked("indecent")
     _failed(task, "refused")
 
 

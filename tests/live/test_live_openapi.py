@@ -19,12 +19,13 @@ from alex_http.tokens import Scope, TokenFile
 from tests.live.client import JSON_EVENTS, Client
 from tests.live.conftest import Start
 from tests.live.openapi_contract import Contract
-from tests.live.process import Json
+from tests.live.process import Json, until
 
 STREAM = {"Accept": "text/event-stream"}
 JSON = {"Content-Type": "application/json"}
 KEY = {"Idempotency-Key": "described-1"}
-NOWHERE = {"task_id": "task-0", "session_id": "nobody-s"}
+NOWHERE = {"task_id": "task-0", "session_id": "nobody-s", "call_id": "call-0"}
+APPROVAL = "/api/tasks/{task_id}/approvals/{call_id}"
 
 
 class Asked:
@@ -98,11 +99,11 @@ def test_every_call_is_answered_as_the_document_says(asked: Asked) -> None:
     asked("GET", "/openapi.json", 200)
 
     asked("POST", "/api/logout", 204)
-    made_with_a_token = {("/api/login", "post")}
+    on_other_servers = {("/api/login", "post"), (APPROVAL, "post")}
 
     answered = {(path, method) for path, method, status in asked.contract.seen if status < "300"}
 
-    assert answered | made_with_a_token == asked.contract.operations()
+    assert answered | on_other_servers == asked.contract.operations()
 
 
 def test_every_call_refuses_as_the_document_says(asked: Asked) -> None:
@@ -113,7 +114,7 @@ def test_every_call_refuses_as_the_document_says(asked: Asked) -> None:
         asked(method.upper(), path, 403, headers={"Origin": "http://evil.example"})
         asked(method.upper(), path, 431, headers={"X-Long": "x" * 300_000})
         if "{" in template:
-            asked(method.upper(), path, 404)
+            asked(method.upper(), path, 404, **({"json": examples.APPROVAL} if template == APPROVAL else {}))
         if template.endswith(("/events", "/sse")):
             asked(
                 method.upper(), f"{path}{'?session_id=a' * ('sse' in path)}", 406, headers={"Accept": "text/html"}
@@ -125,6 +126,31 @@ def test_every_call_refuses_as_the_document_says(asked: Asked) -> None:
         if path != "/api/import":  # which takes more
             asked("POST", path, 413, headers=JSON, content=b"[" * (2**21 + 1))
     asked("POST", "/api/tasks/task-0/cancel", 400, json={"nonsense": 1})
+    asked("POST", APPROVAL.format(**NOWHERE), 400, json={"approved": 1})
+    asked("POST", APPROVAL.format(**NOWHERE), 415, content=b"{}")
+
+
+@pytest.mark.parametrize("body", [examples.APPROVAL, examples.CHANGED_APPROVAL, examples.DENIAL])
+def test_an_approval_is_answered_as_the_document_says(start: Start, body: Json) -> None:
+    with Client(start(settings={"TOOLS__APPROVE": "calculator"}).url) as client:
+        asked = Asked(client)
+        created = asked("POST", "/api/tasks", 201, json=examples.SUBMIT).json()
+        path = f"/api/tasks/{created['task_id']}"
+        call_id = until(lambda: call_that_waits(client, created["task_id"]), "a call that waits")
+
+        decided = asked("POST", f"{path}/approvals/{call_id}", 200, json=body).json()
+        asked("POST", f"{path}/approvals/{call_id}", 409, json=body)
+        asked("GET", f"{path}?wait=30", 200)
+        asked("GET", f"{path}/events?limit=1000", 200, headers=JSON_EVENTS)
+
+    assert decided.keys() == examples.RUNNING.keys()
+    assert decided["current_iteration"] >= 1
+
+
+def call_that_waits(client: Client, task_id: str) -> str | None:
+    """Return the call for which a task asks for approval, if it does."""
+    asked = [event for event in client.events(task_id) if event["event_type"] == "approval_requested"]
+    return asked[0]["call_id"] if asked else None
 
 
 def test_what_is_busy_is_a_conflict_as_the_document_says(asked: Asked) -> None:

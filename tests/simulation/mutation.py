@@ -24,6 +24,8 @@ class Mutation(Value, frozen=True):
     core: type[Core]
     violates: tuple[str, ...]
     """The invariants of which a finding violates one."""
+    sharing: bool = False
+    """Whether it is about sub-agents, which tasks have then: elsewhere they would only make it harder to find."""
 
 
 def server(

@@ -35,16 +35,18 @@ def http() -> HttpSide:
     return HttpSide()
 
 
-def scenario_of(core: type[Core], store: SimulatedStore, http: HttpSide) -> Scenario:
+def scenario_of(
+    core: type[Core], store: SimulatedStore, http: HttpSide, *, sharing: bool | None = False
+) -> Scenario:
     def scenario(simulation: Simulation) -> None:
-        WholeSystem(simulation, store=store, core=core, http=http).play()
+        WholeSystem(simulation, store=store, core=core, http=http, sharing=sharing).play()
 
     return scenario
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
 def test_what_is_broken_is_found(mutation: Mutation, store: SimulatedStore, http: HttpSide) -> None:
-    scenario = scenario_of(mutation.core, store, http)
+    scenario = scenario_of(mutation.core, store, http, sharing=mutation.sharing)
 
     runs = (Played(scenario, seed) for seed in range(MOST_SEEDS))
     found = next((run.error for run in runs if run.error is not None), None)
@@ -66,7 +68,7 @@ def test_what_is_broken_is_found(mutation: Mutation, store: SimulatedStore, http
 def test_nothing_is_found_where_something_is_done_that_does_no_harm(
     harmless: type[Core], store: SimulatedStore, http: HttpSide
 ) -> None:
-    explored = explore(scenario_of(harmless, store, http), seeds=40)
+    explored = explore(scenario_of(harmless, store, http, sharing=None), seeds=40)
 
     assert explored.runs == 40
 

@@ -65,8 +65,8 @@ NEVER = 1_000_000_000
 class Trouble:
     """All that goes wrong in a run."""
 
-    def __init__(self, simulation: Simulation, *, any_: bool) -> None:
-        """Have nothing go wrong unless there is to be ``any_``."""
+    def __init__(self, simulation: Simulation, *, any_: bool, sharing: bool) -> None:
+        """Have nothing go wrong unless there is to be ``any_``; ``sharing`` says whether tasks have sub-agents."""
         self._simulation = simulation
         self._decisions = decisions = simulation.decisions
         self.smooth = True
@@ -91,6 +91,7 @@ class Trouble:
         self._died_at = 0.0
         self._starter: Client[None] | None = None
         self._any = any_
+        self._sharing = sharing
         self._begun = False
         self._server: SimulatedServer  # from begin() on
 
@@ -128,7 +129,7 @@ class Trouble:
         if decisions.chance(0.2):
             self.smooth = False
             self._fail_disk()
-        self._dies_between = decisions.chance(0.7)
+        self._dies_between = self._sharing and decisions.chance(0.7)
         if decisions.chance(0.3):
             self.smooth = False
             if decisions.chance(0.4):

@@ -73,14 +73,19 @@ class WholeSystem:
         core: type[Core] = Core,
         http: HttpSide | None = None,
         faults: bool = True,
+        sharing: bool | None = None,
     ) -> None:
-        """Have nothing go wrong if there are to be no ``faults``; else the seed says what does."""
+        """Have nothing go wrong if there are to be no ``faults``; else the seed says what does.
+
+        ``sharing`` says whether tasks have sub-agents; None: the seed says so.
+        """
         self.simulation = simulation
         self.decisions = decisions = simulation.decisions
         self.store = store
         self._answered: set[str] = set()
         self._twins: list[Client[None]] = []
-        self._trouble = trouble = Trouble(simulation, any_=faults)
+        self._sharing = decisions.chance(0.3) if sharing is None else sharing
+        self._trouble = trouble = Trouble(simulation, any_=faults, sharing=self._sharing)
         if trouble.crashes_handled:
             core = telling(core, trouble.after_message)
         self._most = most = decisions.choose((MANY, 1, 2))
@@ -108,7 +113,6 @@ class WholeSystem:
         self._deleting = decisions.chance(0.35)  # whether clients delete sessions in this run
         self._keyed = decisions.choose((0.0, 0.0, 0.2, 0.8))  # how often they submit with an idempotency key
         self._owners = decisions.choose(((LOCAL_OWNER,), (LOCAL_OWNER,), (LOCAL_OWNER,), BOTH_OWNERS))
-        self._sharing = decisions.chance(0.4)  # whether tasks have sub-agents in this run
         self._texts = (WORK, PAY, SHARE, SHARE, SHARE) if self._sharing else (WORK, WORK, ONCE, PAY)
         simulation.always(NOT_TOO_MANY, lambda: sum(task.parent_task_id is None for task in runs.values()) <= most)
 

@@ -27,14 +27,14 @@ async def asynchronous(city: str, *, context: ToolContext) -> list[int]:
 def called_as_functions() -> None:
     assert_type(plain("Bern"), str)
     assert_type(plain("Bern", days=2), str)
-    plain(1)  # type: ignore[arg-type] - a city is a text
-    plain("Bern", weeks=1)  # type: ignore[call-arg] - it has no such parameter
-    plain()  # type: ignore[call-arg] - it needs a city
+    plain(1)  # type: ignore[arg-type] # a city is a text
+    plain("Bern", weeks=1)  # type: ignore[call-arg] # it has no such parameter
+    plain()  # type: ignore[call-arg] # it needs a city
 
 
 async def awaited(context: ToolContext) -> None:
     assert_type(await asynchronous("Bern", context=context), list[int])
-    await asynchronous("Bern")  # type: ignore[call-arg] - as a function it needs its context
+    await asynchronous("Bern")  # type: ignore[call-arg] # as a function it needs its context
 
 
 async def called_as_tools(context: ToolContext) -> None:
@@ -45,5 +45,5 @@ async def called_as_tools(context: ToolContext) -> None:
 
 
 def wrong_decorators() -> None:
-    tool("name")  # type: ignore[call-overload] - a name is given by name
-    tool(repeat=True)  # type: ignore[call-overload] - there is no such option
+    tool("name")  # type: ignore[call-overload] # a name is given by name
+    tool(repeat=True)  # type: ignore[call-overload] # there is no such option

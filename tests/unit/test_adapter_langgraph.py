@@ -267,6 +267,45 @@ def test_secrets_are_in_no_delta_no_result_and_no_argument() -> None:
     assert joined_deltas(ran.events, 1) == "I say [redacted] now "
 
 
+def test_models_that_speak_at_once_have_an_iteration_each_and_split_no_secret() -> None:
+    graph = StateGraph(MessagesState)
+
+    def add_speaker(name: str, text: str) -> None:
+        model = SaysInPieces(turns=[AIMessage(text)], heard=[])
+
+        async def say(state: MessagesState) -> dict[str, list[BaseMessage]]:
+            return {"messages": [await model.ainvoke(state["messages"])]}
+
+        graph.add_node(name, say)
+        graph.add_edge(START, name)
+
+    add_speaker("left", "say sword fish99 now")
+    add_speaker("right", "nothing to be said here")
+    agent = LangGraphAgent(graph.compile()).with_parts(a_parts(redactor=Redactor(["sword fish99"])))
+
+    ran = run(agent, make_task("Speak."))
+
+    thoughts = {event.iteration: event.content for event in ran.events if isinstance(event, ThinkComplete)}
+    assert sorted(thoughts.values()) == ["nothing to be said here ", "say [redacted] now "]
+    assert {iteration: joined_deltas(ran.events, iteration) for iteration in thoughts} == thoughts
+    assert names(ran.events).count("IterationComplete") == 2
+
+
+def test_a_model_that_has_spoken_is_recorded_before_the_next_in_the_same_node_speaks() -> None:
+    model = SaysInPieces(turns=[AIMessage("One."), AIMessage("Two.")], heard=[])
+
+    async def say_twice(state: MessagesState) -> dict[str, list[BaseMessage]]:
+        return {"messages": [await model.ainvoke(state["messages"]), await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("say", say_twice)
+    graph.add_edge(START, "say")
+
+    ran = run(LangGraphAgent(graph.compile()), make_task("Speak."))
+
+    assert steps(ran.events) == ["IterationStart", "AssistantDelta", "ThinkComplete", "IterationComplete"] * 2
+
+
 def test_what_was_said_before_in_the_session_comes_before_the_task() -> None:
     model = SaysInPieces(turns=[AIMessage("Ann.")], heard=[])
     earlier = (Message(role="user", content="I am Ann."), Message(role="assistant", content="Hello, Ann."))
@@ -298,6 +337,14 @@ def test_a_graph_over_another_state_says_what_it_starts_from_and_what_its_answer
     ran = run(agent, make_task("night"))
 
     assert ran.answer.text == "O night!\nThe end."
+
+
+def test_an_answer_may_be_the_text_of_a_message_as_the_library_has_it() -> None:
+    agent = LangGraphAgent(a_graph(AIMessage("Done.")), answer=lambda state: state["messages"][-1].text)
+
+    ran = run(agent, make_task("Go."))
+
+    assert type(ran.answer.text) is str  # a subclass could not be recorded
 
 
 @pytest.mark.parametrize("cut", ["ThinkComplete", "ToolCallStart", "ToolCallComplete", "IterationComplete"])

@@ -40,8 +40,8 @@ def test_a_model_is_made_without_asking_anybody(spec: ModelSpec) -> None:
     [
         (ModelSpec(name=" "), "model.name is empty"),
         (ModelSpec(name="m"), "model.api_key is missing: the model m at https://api.openai.com needs one."),
-        (ModelSpec(name="m", api_key=""), "(ALEX_MODEL__API_KEY)"),
-        (ModelSpec(name="m", section="models.small"), "(ALEX_MODELS__SMALL__API_KEY)"),
+        (ModelSpec(name="m", api_key=""), "as ALEX_MODEL__API_KEY"),
+        (ModelSpec(name="m", section="models.small"), "Have models.small.api_key_variable name"),
         (ModelSpec(name="m", provider="anthropic", base_url="http://h"), "model.api_key is missing"),
         (ModelSpec(name="m", api_key="k\n"), "model.api_key has characters that no key has"),
         (ModelSpec(name="m", api_key="k\u00e9"), "model.api_key has characters that no key has"),

@@ -218,7 +218,7 @@ def test_an_answer_that_was_all_reasoning_names_the_setting() -> None:
         (broken(BrokenStream([], httpx2.ReadTimeout("slow"))), "did not answer within 120 seconds."),
         (broken(BrokenStream([chunk("H")], httpx2.ReadTimeout("slow"))), "in the middle of its answer for 120"),
         (httpx2.Response(200, text="data: {nonsense\n\n"), "it sent what is not JSON"),
-        (httpx2.ConnectTimeout("slow"), "cannot be reached: no connection within 10 seconds"),
+        (httpx2.ConnectTimeout("slow"), "cannot be reached: no connection within 30 seconds"),
         (httpx2.ConnectError("refused"), "cannot be reached: refused; is the server at model.base_url running?"),
         (
             streamed({"error": {"message": "Overloaded", "type": "overloaded_error"}}),

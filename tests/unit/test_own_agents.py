@@ -266,7 +266,7 @@ def test_a_task_gets_its_presets_own_agent_or_the_one_of_its_model(preset: str, 
         (
             "gone",
             "big",
-            "The agent preset 'gone' is not configured any more; there are: default, poet, researcher.",
+            "The agent preset 'gone' is not configured any more; there are: default, own, poet.",
         ),
     ],
 )

@@ -164,6 +164,25 @@ def test_an_edit_keeps_to_the_quota(root: Path) -> None:
     assert (root / "a.txt").read_text() == "a"
 
 
+def test_only_line_feeds_end_a_line(root: Path) -> None:
+    (root / "a.txt").write_text("a\x0cb\u2028c\nd\n")
+
+    result = edit(root, "d", "e")
+
+    assert result == "Replaced 1 text in a.txt.\n@@ -1,2 +1,2 @@\n a\x0cb\u2028c\n-d\n+e"
+
+
+def test_replacements_far_from_the_first_are_not_shown(root: Path) -> None:
+    (root / "a.txt").write_text("a\n" + "b\n" * 1000 + "a\n")
+
+    result = edit(root, "a", "c", all=True)
+
+    assert result == (
+        "Replaced 2 texts in a.txt.\n@@ -1,4 +1,4 @@\n-a\n+c\n b\n b\n b\n[only the first 1 are shown]"
+    )
+    assert (root / "a.txt").read_text() == "c\n" + "b\n" * 1000 + "c\n"
+
+
 def test_a_long_difference_is_cut(root: Path) -> None:
     (root / "a.txt").write_text("start\n" + "old line\n" * 3000)
 

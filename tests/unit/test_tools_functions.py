@@ -98,7 +98,7 @@ def test_arguments_come_as_the_types_of_the_signature() -> None:
     ("arguments", "error"),
     [
         ({"kind": "dot"}, "point: Field required"),
-        ({"point": {"x": "?"}, "kind": "dot"}, "point.x: Input should be a valid integer, unable to parse string as an integer"),
+        ({"point": {"x": "?"}, "kind": "dot"}, "point.x: Input should be a valid integer"),
         ({"point": {"x": 1}, "kind": "line"}, "kind: Input should be 'dot' or 'cross'"),
         ({"point": {"x": 1}, "kind": "dot", "scale": 0}, "scale: Input should be greater than 0"),
         ({"point": {"x": 1}, "kind": "dot", "colour": "red"}, "colour: Extra inputs are not permitted"),
@@ -106,7 +106,7 @@ def test_arguments_come_as_the_types_of_the_signature() -> None:
     ],
 )  # fmt: skip
 def test_arguments_that_do_not_fit_are_named(arguments: dict[str, Any], error: str) -> None:  # JSON
-    assert error_of(draw, **arguments) == f"'draw' cannot be called so: {error}."
+    assert error_of(draw, **arguments).startswith(f"'draw' cannot be called so: {error}")
 
 
 def test_many_wrong_arguments_are_not_all_named() -> None:
@@ -214,7 +214,7 @@ def test_a_tool_is_a_tool_and_a_method_is_a_function() -> None:
     assert call(Shelf().books, about="cats") == '["cats"]'
 
 
-def no_types(a) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001,ANN202 - that is what is tested
+def no_types(a) -> None:  # type: ignore[no-untyped-def] # that is what is tested
     """Have no types."""
 
 
@@ -258,9 +258,9 @@ def a__b() -> None:
     [
         (no_types, "The parameter 'a' of 'no_types' needs a type"),
         (no_docstring, "'no_docstring' needs a docstring"),
-        (several, r"'several' has the parameter '\*args: .*': a model can only name arguments"),
-        (named, r"'named' has the parameter '\*\*kwargs: .*': a model can only name arguments"),
-        (positional, "'positional' has the parameter 'a: .*': a model can only name arguments"),
+        (several, r"'several' has \*args: a model gives each argument by its name"),
+        (named, r"'named' has \*\*kwargs: a model gives each argument by its name"),
+        (positional, "'positional' has 'a' by position alone: a model gives each argument by its name"),
         (unknown, "The signature of 'unknown' cannot be read: name 'Nowhere' is not defined"),
         (no_json, "'no_json' has a type of which there is no JSON Schema"),
         (no_model, "'no_model' has a type of which there is no JSON"),

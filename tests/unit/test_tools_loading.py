@@ -102,7 +102,7 @@ def test_a_package_is_imported_only_if_a_preset_names_its_tool(directory: Path) 
 
 def test_an_entry_point_has_the_name_of_its_tool(directory: Path) -> None:
     with pytest.raises(
-        ToolsError, match="the entry point 'x' .*: the tool's name is 'plain'; both must be the same"
+        ToolsError, match=r"the entry point 'x' .*: the tool's name is 'plain'; both must be the same"
     ):
         load_tools([], wanted=["x"], installed=[entry("x", "tools_of_a_user:plain")])
 

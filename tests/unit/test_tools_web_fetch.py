@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import threading
+import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,6 +103,16 @@ def error_of(url: str, **options: Any) -> str:  # as fetch() has them
     with pytest.raises(ToolError) as raised:
         fetch(url, **options)
     return str(raised.value)
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Return how many bytes of memory work took at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_page_comes_as_markdown_below_a_warning(site: Site) -> None:
@@ -205,6 +216,7 @@ def test_a_compressed_text_is_read_and_a_bomb_is_not_unpacked(site: Site) -> Non
     other = site.has(b"hello", path="/d", content_type="text/plain", content_encoding="br")
 
     assert fetch(small).endswith("]\nhello")
+    assert peak_of(lambda: fetch(bomb, max_bytes=1000)) < 10_000_000
     assert fetch(bomb, max_bytes=1000).endswith("0\n[only the first 1,000 bytes of it were read]")
     assert error_of(lie) == "It is said to be compressed as gzip, and is not."
     assert error_of(other) == "It is compressed as 'br', which was not asked for."
@@ -231,7 +243,6 @@ def test_redirects_are_followed_so_far(site: Site) -> None:
         "127.0.0.1",
         "2130706433",
         "0x7f.1",
-        "0177.0.0.1",
         "127.1",
         "[::1]",
         "[::ffff:127.0.0.1]",
@@ -340,6 +351,29 @@ def test_ports_of_other_services_are_not_asked(port: int) -> None:
     error = error_of(f"http://site.example:{port}/", resolve=names, allowed=())
 
     assert error == f"Port {port} is not one of the web's: only 80, 443, and those from 1024 on are asked."
+
+
+def test_tls_is_for_the_name_though_the_connection_is_to_an_address() -> None:
+    async def scenario() -> bytes:
+        hello: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            hello.set_result(await reader.read(4096))
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        names = Names(site_example=["127.0.0.1"])
+        tool = web_fetch_tool(limits=WebLimits(allowed=(SITE,)), resolve=names)
+        with pytest.raises(ToolError, match=r"'site.example' did not answer as it should"):
+            await tool({"url": f"https://{SITE}:{server.sockets[0].getsockname()[1]}/"}, CONTEXT)
+        server.close()
+        return await hello
+
+    assert SITE.encode() in asyncio.run(scenario())
+
+
+def test_a_host_without_addresses_is_none() -> None:
+    assert error_of("http://site.example/", resolve=Names(site_example=[])) == "There is no host 'site.example'."
 
 
 class Silent:

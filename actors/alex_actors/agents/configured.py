@@ -177,7 +177,7 @@ class ConfiguredAgents:
 
         parts = AgentParts(
             model=models[settings.model.name], models=models, toolbox=toolbox, persona=persona,
-            workspace=self._workspace, clock=self._clock, redactor=redactor,
+            workspace=self._workspace, clock=self._clock, redactor=redactor, conversations=conversations,
         )  # fmt: skip
         own = load_agents(settings.defined.own_agents, parts=parts, search=(settings.defined.directory,))
         agents: dict[str, Agent] = {name: react(model) for name, model in models.items()}

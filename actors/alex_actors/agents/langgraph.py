@@ -30,7 +30,7 @@ class LangGraphAgent(ReportingAgent):
         graph: Pregel[Any, Any, Any, Any],  # as above
         *,
         start: Callable[[Task, Sequence[Message]], State] = lambda task, earlier: _all_said(task, earlier),
-        answer: Callable[[State], str] = lambda state: str(state["messages"][-1].text),
+        answer: Callable[[State], str] = lambda state: state["messages"][-1].text,
         resumes: bool = False,
     ) -> None:
         if resumes and not graph.checkpointer:
@@ -59,7 +59,7 @@ class LangGraphAgent(ReportingAgent):
                     yield Checkpoint()
         if "__interrupt__" in state:
             raise AgentError("The graph waits for a person (interrupt), and this adapter asks nobody.")
-        yield Answer(self._answer(state))
+        yield Answer(str(self._answer(state)))  # the text of their messages is of a class of its own
 
 
 class _Heard:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 
 MOST_REMEMBERED = 1_000_000
 """Bytes of text: a quarter of a million tokens, which few models take, and no burden to load."""
-
-_MOST_READING = 2
-"""Reads at once: the reader's connections are as many as the threads that are known to use them."""
 
 _LONGEST_REASON = 200
 """Characters of why an earlier task failed."""
@@ -53,19 +49,17 @@ class RecordedConversations:
         """``most_bytes`` of text are remembered, the newest."""
         self._reader = reader
         self._most_bytes = most_bytes
-        self._reading = asyncio.Semaphore(_MOST_READING)
 
     async def before(self, task: Task) -> Sequence[Message]:
         """Return what was said before a task; see Conversations. Reads on a thread."""
-        async with self._reading:
-            inherited, tasks = await in_thread(
-                lambda: self._reader.said_before(
-                    session_key=task.session_key,
-                    place=task.place,
-                    ended_by=task.started_at,
-                    most_bytes=self._most_bytes,
-                )
+        inherited, tasks = await in_thread(
+            lambda: self._reader.said_before(
+                session_key=task.session_key,
+                place=task.place,
+                ended_by=task.started_at,
+                most_bytes=self._most_bytes,
             )
+        )
         said = [Message(role=one.role, content=one.content) for one in inherited]
         for earlier in tasks:
             said += (Message(role="user", content=earlier.task), Message(role="assistant", content=_end(earlier)))

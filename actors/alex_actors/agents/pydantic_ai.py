@@ -86,4 +86,4 @@ def _said(turns: ReportedTurns, turn: ReportedTurn, response: theirs.ModelRespon
 def _answer(output: object) -> str:
     if isinstance(output, DeferredToolRequests):
         raise AgentError("The agent asks for a person's word or for calls to be made elsewhere: nobody answers.")
-    return output if isinstance(output, str) else pydantic_core.to_json(output).decode()
+    return str(output) if isinstance(output, str) else pydantic_core.to_json(output).decode()

@@ -41,8 +41,8 @@ class ReActAgent:
     need not exist yet, ``conversations`` what was said in a session before a task. ``redactor`` takes secrets out
     of what is recorded of the model's texts and of tools, and out of what the model is told of them afterwards: it
     is told what is recorded, so that a resumed task goes on from the same conversation. ``max_tokens`` and
-    ``max_cost_usd`` are what a task may use (0: no limit), ``approval_timeout_seconds`` is how long a person has to
-    decide on a call (None: for ever).
+    ``max_cost_usd`` are what a task may use (0: no limit), ``approval_timeout_seconds`` is how long a person has
+    to decide on a call (None: for ever).
     """
 
     resumes = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -17,20 +18,24 @@ async def side_by_side(work: Sequence[Callable[[], Awaitable[R]]]) -> AsyncGener
     Raises what the first raises that raises. Then, and if it is closed or cancelled, all others are cancelled; it
     ends when they have.
     """
-    ended: asyncio.Queue[asyncio.Task[R | _Raised]] = asyncio.Queue()
-    tasks = [asyncio.create_task(_kept(one)) for one in work]
-    for task in tasks:
-        task.add_done_callback(ended.put_nowait)
+    results: deque[R | _Raised] = deque()
+    news = asyncio.Event()
+    tasks = [asyncio.create_task(_keep(one, results, news)) for one in work]
     try:
         for _ in tasks:
-            result = (await ended.get()).result()
+            while not results:
+                news.clear()
+                await news.wait()
+            result = results.popleft()
             if isinstance(result, _Raised):
                 raise result.error
             yield result
     finally:
-        for task in tasks:
+        left = [task for task in tasks if not task.done()]
+        for task in left:
             task.cancel()
-        await to_its_end(asyncio.gather(*tasks, return_exceptions=True))
+        if left:
+            await to_its_end(asyncio.ensure_future(asyncio.wait(left)))
 
 
 class _Raised:
@@ -40,9 +45,10 @@ class _Raised:
         self.error = error
 
 
-async def _kept(work: Callable[[], Awaitable[R]]) -> R | _Raised:
-    """Return what a piece of work returns or raises: a task would let a SystemExit out to the event loop."""
+async def _keep(work: Callable[[], Awaitable[R]], results: deque[R | _Raised], news: asyncio.Event) -> None:
+    """Keep what a piece of work returns or raises: a task would let a SystemExit out to the event loop."""
     try:
-        return await work()
+        results.append(await work())
     except BaseException as error:  # noqa: BLE001 - see above
-        return _Raised(error)
+        results.append(_Raised(error))
+    news.set()

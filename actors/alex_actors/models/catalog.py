@@ -65,8 +65,8 @@ def check(spec: ModelSpec, *, is_installed: Callable[[str], bool] = is_installed
     if not spec.api_key and (spec.is_providers_own or spec.provider != "openai"):
         where = "this provider" if spec.provider != "openai" else spec.place
         raise ModelConfigError(
-            f"{at}.api_key is missing: the model {spec.name} at {where} needs one. Set it in the environment "
-            f"({_variable(at, 'api_key')}); for a server of your own, set {at}.base_url."
+            f"{at}.api_key is missing: the model {spec.name} at {where} needs one. {_key_hint(at)}; for a server of "
+            f"your own, set {at}.base_url."
         )
     if spec.api_key is not None and not (
         spec.api_key.isascii() and spec.api_key.isprintable() and spec.api_key.strip()
@@ -142,9 +142,10 @@ def _check_azure(spec: ModelSpec) -> None:
         )
 
 
-def _variable(section: str, name: str) -> str:
-    """Return the environment's name of a setting."""
-    return "__".join(("ALEX", *section.upper().split("."), name.upper())).replace("ALEX__", "ALEX_", 1)
+def _key_hint(at: str) -> str:
+    if at == "model":
+        return "Set it in the environment, as ALEX_MODEL__API_KEY"
+    return f"Have {at}.api_key_variable name a variable of the environment that has it"
 
 
 def _is_near(host: str) -> bool:

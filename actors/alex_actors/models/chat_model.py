@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 
 from alex_actors.events import Usage
 from alex_actors.models.chat_messages import Json, chat_messages, chat_tools
@@ -14,9 +13,6 @@ from alex_actors.models.faults import Fault, failure_of
 from alex_actors.models.spec import ModelSpec
 from alex_actors.models.usage import Counted, Rates, conversation_tokens, estimated_tokens
 from alex_actors.ports import Clock, Message, ModelEvent, ModelReply, TextDelta, ToolSpec
-
-if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionChunk
 
 
 class ChatModel(ABC):
@@ -37,8 +33,11 @@ class ChatModel(ABC):
         return self._rates.context_tokens
 
     @abstractmethod
-    def chunks(self, messages: list[Json], tools: list[Json]) -> AsyncGenerator[ChatCompletionChunk, None]:
-        """Yield a completion's chunks. Raises Fault. Closing it closes the connection, if it is not at its end."""
+    def chunks(self, messages: list[Json], tools: list[Json]) -> AsyncGenerator[object, None]:
+        """Yield a completion's chunks, as JSON or as the SDK's objects.
+
+        Raises Fault. Closing it closes the connection, if it is not at its end.
+        """
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alex_actors.models.faults import Fault
 from alex_actors.models.unreadable import arguments_of, recordable
 from alex_actors.models.usage import Counted
 from alex_actors.ports import ToolCall
-
-if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionChunk
 
 CUT_NOTICE = "\n\n[The answer ends here: it reached the limit of output tokens.]"
 """The end of an answer that is not whole, so that nobody takes it for one that is."""
@@ -64,14 +61,14 @@ class ChatTurn:
         """Return the text so far."""
         return "".join(self._content)
 
-    def add(self, chunk: ChatCompletionChunk) -> str:
-        """Take a chunk, and return the text that it adds to the answer."""
-        # The SDK does not check what servers send: any field may be missing, or of another type than it says.
+    def add(self, chunk: object) -> str:
+        """Take a chunk, as JSON or as the SDK's object, and return the text that it adds to the answer."""
+        # Nobody checked what the server sent: any field may be missing, or of another type than it should be.
         usage = _field(chunk, "usage")
         if usage is not None:
             self.counted = Counted.of(usage) or self.counted
         text = ""
-        for choice in _field(chunk, "choices") or ():
+        for choice in _list(_field(chunk, "choices")):
             if _field(choice, "index") in (0, None):  # one answer was asked for
                 text += self._add_delta(_field(choice, "delta"))
                 self._finish = _field(choice, "finish_reason") or self._finish
@@ -111,7 +108,7 @@ class ChatTurn:
         # Reasoning is no part of the answer. Providers want none of it back, and it is not shown; it is counted.
         for name in ("reasoning_content", "reasoning"):
             self._unseen += len(_text(_field(delta, name)))
-        for fragment in _field(delta, "tool_calls") or ():
+        for fragment in _list(_field(delta, "tool_calls")):
             self._add_fragment(fragment)
         refused = _text(_field(delta, "refusal"))
         if refused:
@@ -161,7 +158,11 @@ class ChatTurn:
 
 
 def _field(thing: object, name: str) -> Any:  # Any: what a server sent in that place, whatever it is
-    return getattr(thing, name, None)
+    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
+
+
+def _list(value: object) -> list[Any]:  # Any: as above
+    return value if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:
@@ -169,11 +170,5 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return "".join(_text(_part(part)) for part in value)
+        return "".join(_text(_field(part, "text")) for part in value if _field(part, "type") in (None, "text"))
     return ""
-
-
-def _part(part: object) -> object:
-    if isinstance(part, dict):
-        return part.get("text") if part.get("type", "text") == "text" else None
-    return _field(part, "text") if _field(part, "type") in (None, "text") else None

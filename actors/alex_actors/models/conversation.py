@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import aclosing
 
 import msgspec
 
@@ -18,10 +17,11 @@ MESSAGE_TOKENS = 4
 
 async def whole_reply(model: Model, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> ModelReply:
     """Return a model's next turn, for those who have no use for it as it comes. Raises what the model raises."""
-    async with aclosing(model.complete(messages, tools)) as said:
-        async for one in said:
-            if isinstance(one, ModelReply):
-                return one
+    said = model.complete(messages, tools)
+    async for one in said:  # whatever comes while this waits, a cancel too, comes to the model, and ends it
+        if isinstance(one, ModelReply):
+            await said.aclose()
+            return one
     raise AgentError("The model ended without a reply.")
 
 

@@ -20,8 +20,8 @@ from alex_actors.text import shortened
 
 FaultKind: TypeAlias = Literal["unreachable", "timeout", "cut", "status", "refused", "length", "empty"]
 
-CONNECT_SECONDS = 10.0
-"""For a connection to come about: a server that is there answers within a second."""
+CONNECT_SECONDS = 30.0
+"""For a connection to come about: one takes less than a second if the server is there, a thousand take some."""
 
 _LONGEST_QUOTE = 500
 """Characters of what a provider said."""

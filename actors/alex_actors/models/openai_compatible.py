@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
 import re
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import httpx2
+import msgspec
 import openai
-from openai import AsyncAzureOpenAI, AsyncOpenAI, Omit
+from openai import AsyncAPIResponse, AsyncOpenAI, Omit
 
 from alex_actors.models.chat_messages import Json
 from alex_actors.models.chat_model import ChatModel
+from alex_actors.models.event_stream import data_of
 from alex_actors.models.faults import CONNECT_SECONDS, Fault
+from alex_actors.models.sdk_clients import SdkClients
 from alex_actors.models.spec import ModelSpec
 from alex_actors.models.usage import Rates
 from alex_actors.ports import Clock
 
-if TYPE_CHECKING:
-    from openai import AsyncStream
-    from openai.types.chat import ChatCompletionChunk
-
-IDLE_CONNECTIONS = 1_000
-"""That are kept for the next turns of tasks: a new one to a provider costs two or three round trips."""
+DRAIN_SECONDS = 0.1
+"""For the end of a reply after its last event: if it is read, the connection can be kept. Mostly it is there."""
 
 _OLD_LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
 """OpenAI's newer models take only the second; most compatible servers know only the first."""
@@ -44,18 +46,21 @@ class OpenAICompatible(ChatModel):
         self, *, spec: ModelSpec, rates: Rates, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         super().__init__(spec=spec, rates=rates, clock=clock)
-        self._transport = transport
-        self._client: AsyncOpenAI | None = None
+        self._clients = SdkClients(spec=spec, transport=transport)
         self._asks_usage = True
         is_new = spec.provider == "azure" or spec.is_providers_own
         self._limit = _NEW_LIMIT if is_new else _OLD_LIMIT
 
-    async def chunks(self, messages: list[Json], tools: list[Json]) -> AsyncGenerator[ChatCompletionChunk, None]:
+    async def chunks(self, messages: list[Json], tools: list[Json]) -> AsyncGenerator[object, None]:
         """Yield a completion's chunks. Raises Fault."""
         try:
-            async with aclosing(await self._open(messages, tools)) as stream:
-                async for chunk in stream:
-                    yield chunk
+            async with self._clients.one() as client, self._reply(client, messages, tools) as reply:
+                events = data_of(reply.iter_bytes())
+                async for data in events:
+                    if data == b"[DONE]":
+                        await _drain(events)
+                        break
+                    yield _chunk(data)
         except (openai.OpenAIError, httpx2.HTTPError) as error:
             raise fault_of(error) from error
         except ValueError as error:  # of json, or of UTF-8: what came is no stream of JSON
@@ -63,25 +68,35 @@ class OpenAICompatible(ChatModel):
 
     async def aclose(self) -> None:
         """Close the connections. A call after this opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._clients.aclose()
 
-    async def _open(self, messages: list[Json], tools: list[Json]) -> AsyncStream[ChatCompletionChunk]:
+    @asynccontextmanager
+    async def _reply(
+        self, client: AsyncOpenAI, messages: list[Json], tools: list[Json]
+    ) -> AsyncIterator[AsyncAPIResponse[object]]:
+        """Make the request, and have the reply until its end."""
+        reply = await self._open(client, messages, tools)
+        try:
+            yield reply
+        finally:
+            await reply.close()
+
+    async def _open(
+        self, client: AsyncOpenAI, messages: list[Json], tools: list[Json]
+    ) -> AsyncAPIResponse[object]:
         tried: set[frozenset[str]] = set()
         while True:
             options = self._options(tools)
             tried.add(frozenset(options))
             try:
-                stream = await self._connected().chat.completions.create(
+                reply = client.chat.completions.with_streaming_response.create(
                     model=self.spec.name, messages=cast("Any", messages), stream=True, **options
                 )  # Any: TypedDicts of the SDK, which the functions that write them need not import
+                return cast("AsyncAPIResponse[object]", await reply.__aenter__())  # closed by whoever reads it
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 self._adapt(error, options)
                 if frozenset(self._options(tools)) in tried:
                     raise
-            else:
-                return cast("AsyncStream[ChatCompletionChunk]", stream)  # the overload is lost with **options
 
     def _options(self, tools: list[Json]) -> dict[str, Any]:  # Any: of the SDK's own types
         options: dict[str, Any] = {}
@@ -106,21 +121,28 @@ class OpenAICompatible(ChatModel):
             if used in options and used in said and is_unknown:
                 self._limit = other
 
-    def _connected(self) -> AsyncOpenAI:
-        if self._client is None:
-            timeout = httpx2.Timeout(self.spec.timeout_seconds, connect=CONNECT_SECONDS, pool=None)
-            self._client = _client(
-                self.spec,
-                max_retries=0,  # each retry is an event of the task: they are made elsewhere
-                timeout=timeout,
-                http_client=openai.DefaultAsyncHttpxClient(
-                    # As many as there are tasks: these have a limit of their own.
-                    limits=httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS),
-                    timeout=timeout,
-                    transport=self._transport,
-                ),
-            )
-        return self._client
+
+async def _drain(events: AsyncIterator[bytes]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in events:
+                pass
+
+
+def _chunk(data: bytes) -> Json:
+    """Return a chunk. Raises ValueError if it is none, and Fault if it is the provider's error."""
+    try:
+        chunk = msgspec.json.decode(data)
+    except ValueError:  # it is stricter than some servers: half of a surrogate pair
+        chunk = json.loads(data)
+    if not isinstance(chunk, dict):
+        raise ValueError(f"no chunk: {data[:100]!r}")  # noqa: TRY004 - what came is wrong, not what was passed
+    error = chunk.get("error")
+    if error:
+        inner = error if isinstance(error, dict) else {"message": error}
+        codes = tuple(str(inner[name]) for name in ("code", "type") if inner.get(name) is not None)
+        raise Fault("status", str(inner.get("message") or "an error without a text"), codes=codes)
+    return chunk
 
 
 def fault_of(error: Exception) -> Fault:
@@ -143,8 +165,6 @@ def fault_of(error: Exception) -> Fault:
                 codes=_codes(error),
                 headers=error.response.headers,
             )
-        case openai.APIError():  # in the middle of a stream: the response's own status was 200
-            return Fault("status", _said(error), codes=_codes(error))
         case _:
             return Fault("cut", str(error))
 
@@ -168,32 +188,3 @@ def _said(error: openai.APIError) -> str:
 
 def _codes(error: openai.APIError) -> tuple[str, ...]:
     return tuple(code for code in (error.code, error.type) if isinstance(code, str))
-
-
-def _client(
-    spec: ModelSpec,
-    *,
-    max_retries: int,
-    timeout: httpx2.Timeout,
-    http_client: httpx2.AsyncClient,
-) -> AsyncOpenAI:
-    # What the SDK would take from its own environment variables, and send to any server, is given or left out.
-    nobody = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
-    if spec.provider == "azure":
-        return AsyncAzureOpenAI(
-            azure_endpoint=spec.home,
-            api_version=spec.api_version,
-            api_key=spec.api_key,
-            max_retries=max_retries,
-            timeout=timeout,
-            http_client=http_client,
-            default_headers=cast("dict[str, str]", nobody),  # the SDK takes Omit there, and does not say so
-        )
-    return AsyncOpenAI(
-        base_url=spec.home,
-        api_key=spec.api_key or "none",
-        max_retries=max_retries,
-        timeout=timeout,
-        http_client=http_client,
-        default_headers=cast("dict[str, str]", nobody),  # as above
-    )

@@ -50,7 +50,7 @@ class Counted(Value, frozen=True, kw_only=True):
     @staticmethod
     def of(usage: object) -> Counted | None:
         """Read what an OpenAI-compatible server says; None if it says nothing."""
-        details = getattr(usage, "prompt_tokens_details", None)
+        details = _field(usage, "prompt_tokens_details")
         cached = _count(details, "cached_tokens")
         if cached is None:
             cached = _count(usage, "prompt_cache_hit_tokens")  # DeepSeek's
@@ -59,7 +59,7 @@ class Counted(Value, frozen=True, kw_only=True):
             output=_count(usage, "completion_tokens"),
             cached=cached or 0,
             written=_count(details, "cache_write_tokens") or 0,
-            cost=_dollars(getattr(usage, "cost", None)),
+            cost=_dollars(_field(usage, "cost")),
         )
         return counted if counted.input or counted.output else None
 
@@ -160,6 +160,10 @@ def _dollars(value: object) -> float | None:
     return float(value) if math.isfinite(value) and value >= 0 else None
 
 
+def _field(thing: object, name: str) -> object:
+    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
+
+
 def _count(thing: object, name: str) -> int | None:
-    value = getattr(thing, name, None)
+    value = _field(thing, name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -19,6 +19,7 @@ from alex_actors.simulation.resumptions import (
 from alex_actors.simulation.steps import run_resource
 from alex_actors.simulation.store import event_resource, task_resource
 from alex_actors.simulation.trace import Fact
+from alex_actors.task_store_protocol import Create
 from alex_actors.tasks import UNFINISHED, Status
 from alex_actors.values import Timestamp, Value
 
@@ -302,15 +303,20 @@ class Invariants:
     def _void_confirmations(self) -> set[int]:
         """Return the trace's entries of confirmations that nobody got: their actor crashed before it answered."""
         void: set[int] = set()
+        got: set[int] = set()  # the last before a Create: no entry tells that the answer has come
         stated: dict[str, list[int]] = {}
+        last: dict[str, int] = {}
         for entry in self._trace:
             if entry.kind in ("handled", "answered"):
                 stated[entry.who] = []
             elif entry.kind == "crashed":
                 void.update(stated.pop(entry.who, ()))
+            elif entry.kind == "sent" and isinstance(entry.what, Create):
+                got.add(last.get(entry.what.task_id, entry.index))
             elif isinstance(entry.what, Fact) and entry.what.name == "session.confirmed":
                 stated.setdefault(entry.who, []).append(entry.index)
-        return void
+                last[entry.what.fields["task_id"]] = entry.index
+        return void - got
 
     def _look_at_cancels(self) -> None:
         asked = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from itertools import islice
@@ -17,11 +18,14 @@ MAX_DIFF = 8 * 1024
 """Characters of a diff: enough to see that the right place was changed."""
 
 _SHOWN_REPLACEMENTS = 20
+_SHOWN_LINES = 400
+"""From the first replacement on: those further down are not shown. The time of a diff grows with the square."""
 _SHOWN_LINE = 300
 _CONTEXT = 3
 """Lines around a change, as ``diff -u`` has them."""
-_SEARCHED_LINES = 5_000
-"""Of a file, for lines that resemble one that it does not have: half a second."""
+_SEARCHED_LINES = 2_000
+_SEARCHED_LINE = 120
+"""Lines of a file, and characters of each, that are compared with one that it lacks: two seconds at worst."""
 
 
 def file_edit_tool(*, quota: Quota) -> Tool:
@@ -84,8 +88,7 @@ def _edit(workspace: Workspace, path: str, old: str, new: str, quota: Quota, *, 
         raise ToolError(f"The file would have {len(data):,} bytes; it can have up to {quota.file_bytes:,}.")
     workspace.write(path, data, quota=quota)
     done = "Replaced 1 text" if count == 1 else f"Replaced {count:,} texts"
-    note = "" if count <= _SHOWN_REPLACEMENTS else f"\n[only the first {_SHOWN_REPLACEMENTS} are shown]"
-    return f"{done} in {shown(path)}.\n{_diff(text, text.replace(old, new, _SHOWN_REPLACEMENTS))}{note}"
+    return f"{done} in {shown(path)}.\n{_diff(text, old, new, count)}"
 
 
 def _text_of(workspace: Workspace, path: str, quota: Quota) -> str:
@@ -124,37 +127,71 @@ def _lines_with(text: str, old: str) -> Sequence[int]:
 
 def _nearest(text: str, old: str) -> str:
     """Say where something like the old text is."""
-    lines, wanted = text.splitlines(), old.strip("\r\n").splitlines()
+    lines, wanted = text.replace("\r\n", "\n").split("\n"), old.strip("\r\n").split("\n")
     bare, bare_wanted = [_bare(line) for line in lines], [_bare(line) for line in wanted]
-    if any(bare_wanted):
-        for start in range(len(lines) - len(wanted) + 1):
-            if bare[start : start + len(wanted)] == bare_wanted:
-                there = "\n".join(lines[start : start + len(wanted)])[:1000]
-                return f"Line {start + 1} on differs from it only in white space; the file has:\n{there}"
-    first = next((line for line in bare_wanted if line), "")[:_SHOWN_LINE]
-    close = get_close_matches(first, [line[:_SHOWN_LINE] for line in bare[:_SEARCHED_LINES] if line], n=1)
+    whole, part = ("\n".join(("", *some, "")) for some in (bare, bare_wanted))  # one search takes linear time
+    if any(bare_wanted) and (at := whole.find(part)) >= 0:
+        start = whole.count("\n", 0, at)
+        there = "\n".join(lines[start : start + len(wanted)])[:1000]
+        return f"Line {start + 1} on differs from it only in white space; the file has:\n{there}"
+    first = next((line for line in bare_wanted if line), "")[:_SEARCHED_LINE]
+    begun = [line[:_SEARCHED_LINE] for line in bare[:_SEARCHED_LINES]]
+    close = get_close_matches(first, [line for line in begun if line], n=1)
     if not close:
         return "No line resembles its first one; read the file again."
-    at = next(number for number, line in enumerate(bare) if line[:_SHOWN_LINE] == close[0])
-    differing = (
-        "has its first line, and others after it" if close[0] == first else "is the nearest to its first line"
-    )
-    there = "\n".join(line[:_SHOWN_LINE] for line in lines[at : at + min(len(wanted), 5)])
-    return f"Line {at + 1} {differing}; the file has:\n{there}"
+    start = begun.index(close[0])
+    same = close[0] == first
+    what = "has its first line, and others after it" if same else "is the nearest to its first line"
+    there = "\n".join(line[:_SHOWN_LINE] for line in lines[start : start + min(len(wanted), 5)])
+    return f"Line {start + 1} {what}; the file has:\n{there}"
 
 
 def _bare(line: str) -> str:
     return " ".join(line.split())
 
 
-def _diff(before: str, after: str) -> str:
-    """Return a unified diff, cut to what a result may have."""
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    same = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    skipped = max(0, same - _CONTEXT)  # what is the same is not compared: a diff's time grows with the square
-    old, new = old[skipped:], new[skipped:]
+def _diff(text: str, old: str, new: str, count: int) -> str:
+    """Return a unified diff of the first replacements, cut to what a result may have."""
+    start, end, shown_count = _first_replacements(text, old)
+    before = text[start:end]
+    after = before.replace(old, new, shown_count)
+    lines = _hunks(_lines(before), _lines(after), text.count("\n", 0, start))
+    found = "\n".join(lines)
+    if len(found) > MAX_DIFF:
+        return f"{found[:MAX_DIFF]}\n[the difference goes on]"
+    return found if shown_count == count else f"{found}\n[only the first {shown_count:,} are shown]"
+
+
+def _first_replacements(text: str, old: str) -> tuple[int, int, int]:
+    """Return where the lines around the first few begin and end, and how many these are."""
+    at = text.find(old)
+    start = at
+    for _ in range(_CONTEXT + 1):  # back to the end of the line before the context
+        start = text.rfind("\n", 0, max(0, start))
+        if start < 0:
+            break
+    end, shown_count = at, 0
+    while at >= 0 and shown_count < _SHOWN_REPLACEMENTS:
+        if shown_count and text.count("\n", start + 1, at) > _SHOWN_LINES:
+            break
+        end, shown_count = at + len(old), shown_count + 1
+        at = text.find(old, end)
+    end -= text[end - 1] == "\n"  # the rest of its last line, and the context
+    for _ in range(_CONTEXT + 1):
+        end = text.find("\n", end) + 1
+        if not end:
+            return start + 1, len(text), shown_count
+    return start + 1, end, shown_count
+
+
+def _hunks(old: Sequence[str], new: Sequence[str], skipped: int) -> list[str]:
+    """Return the lines of a unified diff of two texts, ``skipped`` lines into theirs."""
+    if max(len(old), len(new)) <= _SHOWN_LINES + 100:
+        groups = list(SequenceMatcher(None, old, new).get_grouped_opcodes(_CONTEXT))
+    else:
+        groups = [[("replace", 0, len(old), 0, len(new))]]
     lines: list[str] = []
-    for group in SequenceMatcher(None, old, new).get_grouped_opcodes(_CONTEXT):
+    for group in groups:
         first, last = group[0], group[-1]
         lines.append(f"@@ {_range('-', first[1], last[2], skipped)} {_range('+', first[3], last[4], skipped)} @@")
         for kind, a, b, c, d in group:
@@ -162,8 +199,12 @@ def _diff(before: str, after: str) -> str:
                 lines += [_line(" ", line) for line in old[a:b]]
             else:
                 lines += [_line("-", line) for line in old[a:b]] + [_line("+", line) for line in new[c:d]]
-    text = "\n".join(lines)
-    return text if len(text) <= MAX_DIFF else f"{text[:MAX_DIFF]}\n[the difference goes on]"
+    return lines
+
+
+def _lines(text: str) -> list[str]:
+    """Return lines with their ends. Only line feeds end one, as for editors: splitlines() knows others."""
+    return [line for line in re.split(r"(?<=\n)", text) if line]
 
 
 def _range(sign: str, start: int, end: int, skipped: int) -> str:

@@ -33,6 +33,8 @@ class NotATool(TypeError):
 class ToolFunction(Generic[P, R]):
     """A function that is called as before, and whose ``tool`` is what a model calls."""
 
+    __name__: str
+
     def __init__(self, function: Callable[P, R], made: Tool) -> None:
         functools.update_wrapper(self, function)
         self._function = function
@@ -161,7 +163,7 @@ def _signature(name: str, function: Callable[..., object]) -> tuple[str | None, 
     fields: dict[str, Any] = {}  # pairs of a type and a default, as create_model() takes them
     for parameter in signature.parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise NotATool(f"{name!r} has the parameter {str(parameter)!r}: a model can only name arguments.")
+            raise NotATool(f"{name!r} has {_kind(parameter)}: a model gives each argument by its name.")
         hint = hints.get(parameter.name)
         if hint is None:
             raise NotATool(f"The parameter {parameter.name!r} of {name!r} needs a type: a model is told of it.")
@@ -174,6 +176,12 @@ def _signature(name: str, function: Callable[..., object]) -> tuple[str | None, 
         return context, create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
     except PydanticUserError as error:
         raise NotATool(f"{name!r} has a type of which there is no JSON: {error.message}") from error
+
+
+def _kind(parameter: inspect.Parameter) -> str:
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        return f"{parameter.name!r} by position alone"
+    return f"*{parameter.name}" if parameter.kind is parameter.VAR_POSITIONAL else f"**{parameter.name}"
 
 
 def _field(parameter: inspect.Parameter) -> FieldInfo:

@@ -65,7 +65,7 @@ def _named(spec: str) -> Tool:
         if not hasattr(found, part):
             raise ToolsError(f"{spec!r}: {module!r} has no {attribute!r}.")
         found = getattr(found, part)
-    return _tool(spec, found)
+    return _tool(repr(spec), found)
 
 
 def _entry(entry: importlib.metadata.EntryPoint) -> Tool:

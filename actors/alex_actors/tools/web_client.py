@@ -63,7 +63,7 @@ async def fetch(
                 if response.status_code not in _REDIRECTS:
                     return await _page(url, response, max_bytes)
                 url = _redirected(url, response.headers.get("location"))
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ToolError(f"{url.host!r} did not answer as it should: {_reason(error)}.") from error
     raise ToolError(f"The page leads from one URL to the next, more than {MAX_REDIRECTS} times.")
 
@@ -75,13 +75,15 @@ async def _checked(url: httpx.URL, resolve: Resolve, addresses: AllowedAddresses
     try:
         found = list(dict.fromkeys(await resolve(host, port)))
     except (OSError, UnicodeError):
-        raise ToolError(f"There is no host {host!r}.") from None
+        found = []
+    if not found:
+        raise ToolError(f"There is no host {host!r}.")
     if addresses.host(host):
         return found
     refusals = {address: addresses.refusal(address) for address in found}
     allowed = [address for address, refusal in refusals.items() if refusal is None]
     if not allowed:
-        why = next(iter(refusals.values()), None) or "unknown"
+        why = next(iter(refusals.values()))
         raise ToolError(f"{host!r} is not on the public web: its address is {why}. It was not asked.")
     if port not in _PORTS and port < _FIRST_FREE_PORT:
         allowed = [address for address in allowed if addresses.listed(address)]
