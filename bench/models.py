@@ -61,6 +61,7 @@ class Figures:
     busy: list[float] = field(default_factory=list)
     """The share of a core that the model server took in a round."""
     memory: int = 0
+    """Bytes, at most."""
     threads: int = 0
 
     def line(self, at_once: float) -> str:
@@ -121,6 +122,7 @@ def compare(load: Load, *, rounds: int) -> tuple[Figures, Figures]:
         model.script(answers("Say it", {"content": words}, chunkSize=4, streamingProfile=pace))
         with alex(model__name="mock", model__base_url=model.openai_url, model__api_key=KEY) as server:
             example = _warm_up(server, model)
+            at_rest = Usage.of(server.process.pid).memory
             for number in range(rounds):
                 _measure_sdk(sdk, model, example, load, f"sdk-{number}")
                 _measure_alex(ours, model, server, load, f"alex-{number}")
@@ -131,6 +133,8 @@ def compare(load: Load, *, rounds: int) -> tuple[Figures, Figures]:
     )
     print(f"{1000 * load.pause:.0f} ms a word, {rounds} rounds; ideally {load.ideal:.1f} s")
     print(HEADER, sdk.line(load.at_once), ours.line(load.at_once), sep="\n")
+    print(f"alex takes {(ours.memory - at_rest) / load.at_once / 1024:.0f} KiB a call over ", end="")
+    print(f"{at_rest / 2**20:.0f} MiB at rest")
     half, most = (percentile(ours.added, each) - percentile(sdk.added, each) for each in (50, 95))
     print(f"the runtime adds {half:.2f} ms at p50 (aim: under {AIM:g} at 100 at once), {most:.2f} ms at p95")
     print(noise, *wrong, sep="\n")
@@ -234,7 +238,7 @@ def _wait(server: ServerProcess, count: int) -> Usage:
             msg = f"a task failed: {failed[0]['error']}"
             raise RuntimeError(msg)
         looks.append(Usage.of(server.process.pid))
-        time.sleep(0.05)  # looking takes time from the server that is looked at
+        time.sleep(0.2)  # looking takes time from the server that is looked at
     return max(looks, key=lambda look: look.memory)
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     field_validator,
 )
 
+from alex_actors.tools.web_addresses import AllowedAddresses
 from alex_config.tables import McpTable, ModelTable, Price, Provider, Text, Texts, ToolPatterns
 
 _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
@@ -51,6 +52,14 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ip_network(value)) for value in values)
     except ValueError:
         raise ValueError('a list of addresses and networks, such as ["192.0.2.7", "10.0.0.0/8"]') from None
+
+
+def _web_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        AllowedAddresses(values)
+    except ValueError:
+        raise ValueError('a list of hosts and networks, such as ["wiki.internal", "10.1.0.0/16"]') from None
+    return values
 
 
 class _Section(BaseModel):
@@ -150,6 +159,9 @@ class ToolsSettings(_Section):
     approve: ToolPatterns
     approval_timeout_seconds: Annotated[float, Field(ge=0, le=31_536_000)]
     functions: Texts
+    web_timeout_seconds: Annotated[float, Field(ge=1, le=600)]
+    web_max_bytes: Annotated[int, Field(ge=1024, le=67_108_864)]
+    web_allowed: Annotated[Texts, AfterValidator(_web_addresses)]
     max_file_bytes: Annotated[int, Field(ge=1024, le=1_048_576)]
     max_workspace_bytes: Annotated[int, Field(ge=1_048_576, le=1_099_511_627_776)]
     max_workspace_files: Annotated[int, Field(ge=10, le=1_000_000)]

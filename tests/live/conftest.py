@@ -61,19 +61,25 @@ def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServ
 
 
 @pytest.fixture(scope="session")
-def model_client(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServer) -> Iterator[Client]:
-    """A client of a server that tests share, whose tasks may choose among models of that server."""
+def modelled(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServer) -> Iterator[ServerProcess]:
+    """A server that tests share, whose tasks may choose among models of the model server."""
     directory = tmp_path_factory.mktemp("modelled")
     (directory / "alex.toml").write_text(models_of(model_server))
     server = ServerProcess(directory, settings=settings_of(model_server))
     try:
         server.wait_until_listening()
-        with Client(server.url) as client:
-            yield client
+        yield server
         assert server.stop() == 0
         assert server.troubles() == []
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def model_client(modelled: ServerProcess) -> Iterator[Client]:
+    """A client of that server."""
+    with Client(modelled.url) as client:
+        yield client
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.live.client import Client
 from tests.live.model_server import KEY, ModelServer, answers, fails
-from tests.live.process import Json, run_alex
+from tests.live.process import Json, ServerProcess, run_alex
 
 LONG = "A long answer that is cut off somewhere in the middle, and then said again to its very end."
 
@@ -88,6 +88,20 @@ def test_what_no_retry_mends_fails_the_task_at_once_and_says_what_would(
     assert error["recoverable"] is False
     assert "sk-of-nobody" not in str(task) + str(error)
     _failed(task, *words)
+
+
+def test_an_api_key_that_its_provider_repeats_is_nowhere_on_record(
+    modelled: ServerProcess, model_client: Client, model_server: ModelServer
+) -> None:
+    model_server.script(answers("Repeat my key", fails(401, f"Incorrect API key provided: {KEY}.")))
+
+    task = model_client.ended(model_client.submit("Repeat my key.")["task_id"])
+
+    _failed(task, "refuses the API key", "Incorrect API key provided")
+    files = [file for file in modelled.data_dir.rglob("*") if file.is_file()]
+    assert len(files) > 2
+    assert [file for file in files if KEY.encode() in file.read_bytes()] == []
+    assert KEY not in modelled.stdout + modelled.stderr
 
 
 def test_a_model_server_that_is_not_there_fails_the_task(model_client: Client) -> None:

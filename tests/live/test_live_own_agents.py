@@ -16,6 +16,19 @@ PAGE = (ROOT / "docs" / "agents.md").read_text("utf-8")
 _TASK_ID = re.compile(r"task-[0-9a-f]{8}-[0-9a-f-]+")
 
 
+MEMORY = """
+from langgraph.graph import START, MessagesState, StateGraph
+
+def tell(state):
+    return {"messages": [("ai", " / ".join(message.text for message in state["messages"]))]}
+
+builder = StateGraph(MessagesState)
+builder.add_node("tell", tell)
+builder.add_edge(START, "tell")
+graph = builder.compile()
+"""
+
+
 def files() -> dict[str, str]:
     """Return the files of the page, by name; parts of one are joined."""
     found: dict[str, str] = {}
@@ -60,10 +73,12 @@ def test_the_first_agent_answers_as_the_page_shows(tmp_path: Path, start: Start)
 
 def test_the_examples_and_agents_of_both_libraries_run_in_one_server(tmp_path: Path, start: Start) -> None:
     write(tmp_path, "my_graphs.py", "my_greeter.py")
+    (tmp_path / "my_memory.py").write_text(MEMORY)
     (tmp_path / "first_agents.py").write_text((ROOT / "examples" / "first_agents.py").read_text("utf-8"))
     (tmp_path / "alex.toml").write_text(
         '[agents]\nhello = "first_agents:hello"\npoet = "first_agents:Poet"\nherald = "first_agents:herald"\n'
         'graph = "my_graphs:graph"\nloud = "my_graphs:poet"\ngreeter = "my_greeter:agent"\n'
+        'memory = "my_memory:graph"\n'
     )
 
     server = start(directory=tmp_path)
@@ -71,6 +86,8 @@ def test_the_examples_and_agents_of_both_libraries_run_in_one_server(tmp_path: P
         answers = {name: answer(client, name, "night") for name in ("hello", "graph", "loud", "greeter")}
         poem = answer(client, "poet", "What is 2 + 2?")
         announced = herald_says(client)
+        ids = [client.submit(text, agent_preset="memory", session_id="s")["task_id"] for text in ("one", "two")]
+        remembered = [client.ended(task_id)["result"]["answer"] for task_id in ids]
 
     assert answers == {
         "hello": "Hello, night!",
@@ -79,27 +96,9 @@ def test_the_examples_and_agents_of_both_libraries_run_in_one_server(tmp_path: P
         "greeter": "Good morning.",
     }
     assert poem
+    assert remembered == ["one", "one / one / two"]  # what was said in the session, then the task
     assert announced == "Hear, hear: free beer"
     assert server.troubles() == []
-
-
-def test_a_graph_is_told_what_was_said_before_in_its_session(tmp_path: Path, start: Start) -> None:
-    (tmp_path / "my_memory.py").write_text(
-        "from langgraph.graph import START, MessagesState, StateGraph\n"
-        "builder = StateGraph(MessagesState)\n"
-        "def tell(state):\n"
-        "    return {'messages': [('ai', ' / '.join(message.text for message in state['messages']))]}\n"
-        "builder.add_node('tell', tell)\n"
-        "builder.add_edge(START, 'tell')\n"
-        "graph = builder.compile()\n"
-    )
-    (tmp_path / "alex.toml").write_text('[agents]\nmemory = "my_memory:graph"\n')
-
-    with Client(start(directory=tmp_path).url) as client:
-        ids = [client.submit(text, agent_preset="memory", session_id="s")["task_id"] for text in ("one", "two")]
-        answers = [client.ended(task_id)["result"]["answer"] for task_id in ids]
-
-    assert answers == ["one", "one / one / two"]
 
 
 def herald_says(client: Client) -> str:

@@ -51,7 +51,9 @@ def test_what_goes_in_and_out_goes_past_it_and_so_does_the_exit_code() -> None:
 
 
 def test_a_server_that_ends_when_its_input_does_is_not_hurried() -> None:
-    with guarded("cat >/dev/null; sleep 0.1; echo done") as guard:
+    with guarded("echo $$; cat >/dev/null; sleep 0.1; echo done") as guard:
+        _pids(guard, 1)
+
         output, _ = guard.communicate(timeout=WAIT)
 
     assert (output, guard.returncode) == (b"done\n", 0)

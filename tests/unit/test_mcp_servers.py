@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from tests.unit.actor_fakes import CapturedLog
 from tests.unit.mcp_peers import Peer, tool
 
 if TYPE_CHECKING:
+    from mcp.client._transport import TransportStreams
+
     from alex_actors.mcp.server import Connect
 
 WAIT = 10.0
@@ -61,7 +64,9 @@ def test_a_slow_server_does_not_hold_up_the_start_and_health_names_it() -> None:
     peers["slow"].silent = True
 
     with running(peer("fast"), peer("slow"), connect=lambda spec: peers[spec.name](spec)) as servers:
+        began = time.monotonic()
         servers.start(within=0.05)
+        assert time.monotonic() - began < 4
 
         assert list(servers.tools()) == ["fast__a"]
         assert servers.component().status == "degraded"
@@ -74,6 +79,23 @@ def test_a_command_that_does_not_exist_stops_the_start() -> None:
         running(McpServerSpec(name="one", command="no-such-program")),
     ):
         pass
+
+
+def test_a_connection_that_breaks_as_it_is_closed_does_not_start_the_server_again() -> None:
+    one = Peer()
+
+    @asynccontextmanager
+    async def connect() -> AsyncGenerator[TransportStreams, None]:
+        async with one._connect() as streams:
+            try:
+                yield streams
+            finally:
+                raise BrokenPipeError
+
+    with running(peer("one"), connect=lambda _: connect()) as servers:
+        servers.start(within=WAIT)
+
+    assert one.connections == 1
 
 
 def test_a_stop_without_servers_goes_on_at_once() -> None:

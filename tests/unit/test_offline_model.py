@@ -128,8 +128,8 @@ def test_what_no_rule_covers_gets_an_honest_answer(tmp_path: Path) -> None:
 
     assert 'There is no rule for "Write me a poem".' in answer
     assert "This is the offline model" in answer
-    assert "This server has no language model configured." in answer
-    assert "alex_actors.ports.Model" in answer
+    assert "No language model is configured here" in answer
+    assert "ALEX_MODEL__NAME" in answer
 
 
 def test_a_count_that_is_too_long_says_so(tmp_path: Path) -> None:

@@ -85,6 +85,17 @@ def test_a_task_that_has_not_ended_is_never_removed(under: StoreUnderTest) -> No
     assert sessions(under) == [HOME]
 
 
+def test_a_sub_agents_task_is_kept_while_its_parent_has_not_ended(under: StoreUnderTest) -> None:
+    for name, ended in (("waiting", False), ("done", True), ("needed", True), ("old", True)):
+        task(under, name, ago(days=3000), ended=ended)
+    for parent, child in (("waiting", "needed"), ("done", "old")):
+        run_sql(under.path, f"UPDATE tasks SET parent_task_id = '{parent}' WHERE task_id = '{child}'")
+
+    first_look(under)
+
+    assert under.store.task_ids() == ["waiting", "needed"]
+
+
 def test_by_default_all_is_kept_for_ever(tmp_path: Path) -> None:
     under = StoreUnderTest(tmp_path / "alex.sqlite3")
     task(under, "old", ago(days=3000))

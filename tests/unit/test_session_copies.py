@@ -22,6 +22,7 @@ from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId
 from alex_http.imports import read_document
 from tests.unit.exported_documents import NOW, document
 from tests.unit.protocol_system import CONTEXT, ask_result
+from tests.unit.recorded_data import run_sql
 from tests.unit.store_under_test import COMPLETED, HOME, StoreUnderTest
 
 ADA = Owner("ada")
@@ -118,6 +119,18 @@ def test_a_fork_has_the_conversation_so_far_and_no_task(under: StoreUnderTest) -
     assert said(under, NEW) == ["user: What is 2 + 2?", "assistant: 4", "user: Count"]
     assert (found.tasks, found.session.task_count, found.session.forked_from) == ((), 0, HOME)
     assert is_sound(under)
+
+
+def test_a_fork_has_nothing_of_what_sub_agents_said(under: StoreUnderTest) -> None:
+    under.create("child", text="Add 2 and 2")
+    under.record("child", 1, TaskStarted(), COMPLETED)
+    under.run()
+    run_sql(under.path, "UPDATE tasks SET parent_task_id = 'running' WHERE task_id = 'child'")
+
+    forked(under)
+
+    assert not any("Add 2 and 2" in one for one in said(under, NEW))
+    assert len(said(under, NEW)) == 3
 
 
 def test_a_fork_of_a_fork_has_what_both_have(under: StoreUnderTest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from alex_actors.events import TaskAnalysis, TaskCreated, TaskStarted, stamp
@@ -44,6 +45,17 @@ def test_keys_go_on_from_the_last_used() -> None:
 
     assert task.session_key == 5
     assert [event.event_id for event in staged.events] == [11]
+
+
+def test_a_sub_agents_task_and_its_events_carry_its_parent() -> None:
+    staged = staging()
+    message = create("child", 2)
+    new = msgspec.structs.replace(message.new, parent_task_id=TaskId("parent"))
+
+    task = staged.create(msgspec.structs.replace(message, new=new))
+
+    assert task.parent_task_id == "parent"
+    assert [event.parent_task_id for event in staged.events] == ["parent"]
 
 
 def test_a_session_is_made_with_its_first_task_only() -> None:

@@ -188,9 +188,12 @@ def test_what_a_command_has_made_beyond_the_quota_when_it_ends_is_removed(
     Workspace(tmp_path).write("old/large", b"x" * 700_000)
     Workspace(tmp_path).write("old/1", b"x")
 
-    text = run(tmp_path, f"mv old/large kept; chmod 700 kept; {fill}", sandbox=sandbox, quota=SMALL)
+    try:
+        text = run(tmp_path, f"mv old/large kept; chmod 700 kept; {fill}", sandbox=sandbox, quota=SMALL)
+    except ToolError as killed:  # on a busy machine it is seen before it ends: what is left is the same
+        text = str(killed)
 
-    assert text == f"(no output)\n{TRIMMED}"
+    assert text.endswith(TRIMMED)
     assert (tmp_path / "kept").stat().st_size == 700_000
     assert counted(tmp_path)[0] <= MIB
 

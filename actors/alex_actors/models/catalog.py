@@ -65,8 +65,8 @@ def check(spec: ModelSpec, *, is_installed: Callable[[str], bool] = is_installed
     if not spec.api_key and (spec.is_providers_own or spec.provider != "openai"):
         where = "this provider" if spec.provider != "openai" else spec.place
         raise ModelConfigError(
-            f"{at}.api_key is missing: the model {spec.name} at {where} needs one. {_key_hint(at)}; for a server of "
-            f"your own, set {at}.base_url."
+            f"{at}.api_key is missing: the model {spec.name} at {where} needs one. {_key_hint(at)}; "
+            f"for a server of your own, set {at}.base_url."
         )
     if spec.api_key is not None and not (
         spec.api_key.isascii() and spec.api_key.isprintable() and spec.api_key.strip()

@@ -36,7 +36,8 @@ LONGEST_ANSWER = 128 * 1024
 
 _NOT_UNDERSTOOD = 'There is no rule for "{}".'
 _HELP = """\
-This is the offline model, which follows fixed rules. This server has no language model configured.
+This is the offline model, which follows fixed rules. No language model is configured here, or the task asked for
+this one by its name.
 
 It understands:
 - What is 2 + 2? / Calculate 3 * (4 + 5)
@@ -48,8 +49,9 @@ It understands:
 - Simulate 5 steps of 20 ms / Simulate 5 steps of 20 ms then fail
 - several of these, one after the other: X. Then Y / X and then Y
 
-To use a language model, give the agent any class with the interface alex_actors.ports.Model, where
-alex_runtime.py composes the system."""
+To use a language model, start the server with its name and key in the environment, as ALEX_MODEL__NAME=gpt-5-mini
+and ALEX_MODEL__API_KEY=..., and for any other server that speaks the protocol of OpenAI (Ollama, vLLM, OpenRouter
+and many more) with its address in ALEX_MODEL__BASE_URL. docs/models.md says more."""
 
 
 class _Part(Value, frozen=True):

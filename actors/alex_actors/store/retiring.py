@@ -15,10 +15,21 @@ if TYPE_CHECKING:
     from alex_actors.values import Timestamp
 
 _places: BindParameter[int] = bindparam("places", expanding=True)
+_parents = tasks.alias()
 _ended = (
     # A task without an end has no completed_at. The index on it is in the order that is wanted here.
     select(tasks.c.place, tasks.c.owner, tasks.c.task_id)
-    .where(tasks.c.completed_at < bindparam("until"))
+    .where(
+        tasks.c.completed_at < bindparam("until"),
+        # A parent that goes on after a long time finds its sub-agents' answers, and does not have them work again.
+        ~select(_parents.c.place)
+        .where(
+            _parents.c.owner == tasks.c.owner,
+            _parents.c.task_id == tasks.c.parent_task_id,
+            _parents.c.completed_at.is_(None),
+        )
+        .exists(),
+    )
     .order_by(tasks.c.completed_at)
     .limit(bindparam("most"))
 )

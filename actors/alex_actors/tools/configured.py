@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from alex_actors.ports import Tool
 from alex_actors.tools import Quota, ShellCommands, ShellLimits, built_in_tools, find_sandbox
 from alex_actors.tools.loading import load_tools, merged
+from alex_actors.tools.web_fetch import WebLimits
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -43,7 +44,7 @@ def configured_tools(
         log.info("tools.sandbox", sandbox="bubblewrap")
     built_in = built_in_tools(
         quota=_quota(tools), shell_limits=_shell_limits(tools), path=path, sandbox=found.sandbox,
-        shell_commands=shell_commands,
+        shell_commands=shell_commands, web_limits=_web_limits(tools),
     )  # fmt: skip
     presets = settings.presets.tools.values()
     wanted = {name for names in (*presets, tools.always) for name in names}
@@ -55,6 +56,12 @@ def _quota(settings: ToolsSettings) -> Quota:
         file_bytes=settings.max_file_bytes,
         workspace_bytes=settings.max_workspace_bytes,
         workspace_files=settings.max_workspace_files,
+    )
+
+
+def _web_limits(settings: ToolsSettings) -> WebLimits:
+    return WebLimits(
+        seconds=settings.web_timeout_seconds, max_bytes=settings.web_max_bytes, allowed=settings.web_allowed
     )
 
 
