@@ -143,10 +143,8 @@ class Approvals:
         if call is None:
             promise.fulfil(NothingWaits("unknown"))
             return
-        if (
-            not call.decided and self._time_left(call) == 0.0
-        ):  # its timer is late, or did not fire while all was down
-            self._tell_run(message.call_id, call, LAPSED)
+        if self._time_left(call) == 0.0:  # before its timer: it was over while the server was down
+            self._lapse(message.call_id)
         if call.committed:
             promise.fulfil(NothingWaits("decided"))
         elif call.decided:  # it is not for certain before it is committed: a crash would have it wait again

@@ -171,7 +171,7 @@ def test_tools_of_the_reference_server_are_used_over_http_and_again_after_its_re
 
 @pytest.fixture(scope="module")
 def frail_server(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServer) -> Iterator[ServerProcess]:
-    """A server of ours with the MCP server that crashes; at its end nothing of that is left, and no secret told."""
+    """A server of ours with the MCP server that crashes; nothing is left of that at the end, and no secret."""
     directory = tmp_path_factory.mktemp("frail")
     frail(directory)
     use(model_server, "Count the cores", ("frail__cores", {}))
@@ -265,6 +265,7 @@ def test_no_server_is_left_whatever_it_minds_and_however_alex_ends(
     server.wait()
 
     until(lambda: gone(process) and gone(guard), "nothing of the MCP server is left")
+    assert server.troubles() == []
 
 
 def test_a_command_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pykka
 import pytest
 
-from alex_actors.agent_protocol import Decide, RecordRefused
+from alex_actors.agent_protocol import Decide, Recorded, RecordRefused
 from alex_actors.approvals import LAPSED
 from alex_actors.events import AnyEvent, ApprovalRequested, ApprovalResolved, TaskCreated, TaskStarted, stamp
 from alex_actors.messages import AwaitedAnswer, ask_later
@@ -107,6 +107,15 @@ def test_the_first_decision_counts_and_the_second_hears_of_it_once_that_is_commi
     assert (early, first.heard, second.heard) == (None, DecisionRecorded(), NothingWaits("decided"))
 
 
+def test_a_commit_of_what_came_before_a_resolution_answers_nobody(waiting: OneTask) -> None:
+    person = Person(waiting)
+    waiting.does(resolved())
+
+    waiting.tell(Recorded(context=CONTEXT, count=3))  # task_created, task_started, approval_requested
+
+    assert person.heard is None
+
+
 def test_who_comes_after_the_commit_hears_so_at_once(waiting: OneTask) -> None:
     Person(waiting)
     waiting.does(resolved())
@@ -187,6 +196,17 @@ def test_the_deadline_of_a_task_goes_on_while_it_waits(waiting: OneTask) -> None
 
 
 # The end.
+
+
+def test_an_end_leaves_no_timer_of_a_call_that_nobody_decided_on() -> None:
+    one = running(OneTask())
+    one.does(request(expires_at=in_seconds(30.0)))
+
+    one.cancel()
+    one.stops()
+    one.commit()
+
+    assert one.is_gone()
 
 
 def test_a_cancel_answers_who_waits_when_it_is_committed(waiting: OneTask) -> None:

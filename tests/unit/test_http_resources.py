@@ -7,7 +7,7 @@ import pytest
 from falcon import testing
 
 from alex_actors.replies import Component
-from alex_actors.values import Context, SessionId
+from alex_actors.values import Context, SessionId, TaskId
 from alex_http.wire import SubmitIn
 from tests.unit.fake_runtime import CATALOG, FakeRuntime, Log, application
 from tests.unit.held_requests import HeldClient
@@ -289,6 +289,19 @@ def test_a_session_tells_its_conversation_and_its_tasks(runtime: FakeRuntime, cl
     ]
     assert [task["task"] for task in session["tasks"]] == ["What is 2 + 2?", "And 3 + 3?"]
     assert (session["task_count"], session["last_task"]) == (2, "And 3 + 3?")
+
+
+def test_what_a_sub_agent_was_asked_is_no_part_of_the_conversation(
+    runtime: FakeRuntime, client: testing.TestClient
+) -> None:
+    runtime.complete(parent := submit(runtime, "Look it up"), "Found")
+    child = submit(runtime, "Look here")
+    runtime.records[child] = msgspec.structs.replace(runtime.records[child], parent_task_id=TaskId(parent))
+
+    session = client.simulate_get("/api/sessions/s").json
+
+    assert [message["content"] for message in session["messages"]] == ["Look it up", "Found"]
+    assert [task["parent_task_id"] for task in session["tasks"]] == [None, parent]
 
 
 def test_a_session_that_is_not_there_is_not_found(client: testing.TestClient) -> None:

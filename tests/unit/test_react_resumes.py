@@ -304,3 +304,33 @@ def test_the_arguments_that_a_person_put_in_place_of_the_models_are_on_record_an
     assert (
         ToolCallStart(iteration=1, call_id="call-1-1", tool_name="upper", arguments={"text": "b"}) in whole.events
     )
+
+
+def test_a_call_that_waited_waits_on_though_it_would_not_have_to_by_now(tmp_path: Path) -> None:
+    tool = RecordingTool("upper", upper)
+    model = call_once("upper", {"text": "a"})
+    whole = run(make_react(model, toolbox(tool, approve=["upper"]), tmp_path), TASK)
+    history = whole.events[: names(whole.events).index("ApprovalRequested") + 1]
+    tool.calls.clear()
+
+    resumed = run(
+        make_react(model, toolbox(tool), tmp_path), TASK, history, decide=lambda _: Decision(approved=False)
+    )
+
+    assert tool.calls == []
+    assert "was denied" in resumed.answer.text
+
+
+def test_after_an_interruption_the_model_is_told_of_its_calls_in_its_own_order(tmp_path: Path) -> None:
+    def calls(messages: Sequence[Message]) -> ModelReply:
+        seen = tool_messages(messages)
+        return reply("end") if seen else reply("", ("upper", {"text": "a"}), ("pay", {"text": "b"}))
+
+    tools = toolbox(RecordingTool("pay", upper), RecordingTool("upper", upper), approve=["pay"])
+    first, second = ScriptedModel(calls), ScriptedModel(calls)
+    whole = run(make_react(first, tools, tmp_path), TASK)
+    cut = names(whole.events).index("IterationComplete")
+
+    run(make_react(second, tools, tmp_path), TASK, whole.events[:cut])
+
+    assert second.seen[0] == first.seen[1]

@@ -161,7 +161,11 @@ class ConfiguredAgents:
         """Return the user's own agents by name, and those of the models."""
         settings, limits = self._settings, self._settings.agents
         conversations = RecordedConversations(reader=self._reader)
-        persona = settings.presets.agents.__getitem__
+        prompts = settings.presets.agents
+
+        def persona(preset: str) -> str:
+            return prompts.get(preset, prompts["default"])  # one's own agents have a preset's name, and no prompt
+
         offline = OfflineModel(sleep=asyncio.sleep)
         models: dict[str, Model] = {**self._models}
         if OFFLINE in (settings.model.name, *settings.model.choices):

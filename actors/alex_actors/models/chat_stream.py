@@ -152,7 +152,7 @@ class ChatTurn:
         # Some servers number all calls 0, and some do not number them: a name begins another call then.
         if call_id and same.call_id and call_id != same.call_id:
             return None
-        if False and same.written and (index is None or not same.call_id) and same.is_whole:
+        if not call_id and same.written and (index is None or not same.call_id) and same.is_whole:
             return None
         return same
 
