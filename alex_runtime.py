@@ -24,6 +24,7 @@ from alex_actors.dispatchers import PinnedDispatcher, PoolDispatcher
 from alex_actors.health import HealthCheck
 from alex_actors.ids import TimeOrderedIds
 from alex_actors.log import Log
+from alex_actors.loop_thread import TOOL_THREADS
 from alex_actors.message_log import MessageLog
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
 from alex_actors.store.database_file import OpenedFiles
@@ -92,8 +93,9 @@ class System:
         settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
         self._data.note_database()
-        # Each of the server's threads, the probes' and the streams' among them; the store actor; the workspaces.
-        readers = open_readers(self._data.database, connections=settings.server.threads + FEED_READERS + 4)
+        # Each of the server's threads, the probes' and the streams' among them; the store actor; the workspaces; tools.
+        threads = settings.server.threads + FEED_READERS + TOOL_THREADS
+        readers = open_readers(self._data.database, connections=threads + 4)
         self._stops.callback(readers.dispose)
         self._writer, self._reader = StoreWriter(engine=writer), StoreReader(engine=readers)
         self._timers = ThreadTimers(clock=self._clock, log=log)

@@ -23,7 +23,7 @@ def of_type(events: list[Json], *names: str) -> list[Json]:
 def test_what_a_model_says_is_streamed_as_it_comes(model_client: Client, model_server: ModelServer) -> None:
     usage = {"prompt_tokens": 1000, "completion_tokens": 234}
     reply = {"content": LINES, "usage": usage}
-    model_server.script(answers("Sing", reply, chunkSize=3, streamingProfile={"ttft": 100, "tps": 100}))
+    model_server.script(answers("Sing", reply, chunkSize=3, streamingProfile={"ttft": 100, "tps": 50}))
 
     task = model_client.answered("Sing it.")
 
@@ -33,7 +33,7 @@ def test_what_a_model_says_is_streamed_as_it_comes(model_client: Client, model_s
     assert (task["result"]["answer"], more) == (LINES, [])
     assert "".join(delta["delta"] for delta in deltas) == thought["content"] == LINES
     at = [datetime.fromisoformat(event["timestamp"]) for event in (*deltas, thought)]
-    assert 3 <= len(deltas) <= 2 + 20 * (at[-1] - at[0]).total_seconds()
+    assert 2 <= len(deltas) <= 2 + 20 * (at[-1] - at[0]).total_seconds()
     assert thought["usage"] == {"input_tokens": 1000, "output_tokens": 234, "estimated": False} | {
         key: value for key, value in thought["usage"].items() if key == "cost_usd"
     }

@@ -50,11 +50,12 @@ class TakesMoreMeanwhile(SessionActor):
     """Confirms tasks in a session that is being deleted."""
 
     def _confirm(self, message: Confirm) -> ConfirmReply:
-        deletions, self._deletions = self._deletions, Deletions(store=self._store)
+        confirming = self._confirming
+        deletions, confirming._deletions = confirming._deletions, Deletions(store=self._store)
         try:
             return super()._confirm(message)
         finally:
-            self._deletions = deletions
+            confirming._deletions = deletions
 
 
 class TellsOnce(SessionActor):

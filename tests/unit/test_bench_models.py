@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bench.models import HEADER, Figures, Load, added, compare
+from bench.models import HEADER, Figures, Load, added, compare, summary
 from tests.live.model_server import Call
 from tests.peers.node import MissingPeer, node_for, skip_without
 
@@ -40,6 +40,15 @@ def test_a_line_has_a_figure_under_each_title() -> None:
 
     assert len(line) == len(HEADER)
     assert line.split() == ["alex", "4", "4", "5.0s", "3.00", "9.00", "10.00", "2", "0", "50%"]
+
+
+def test_the_runtime_adds_what_it_takes_more_than_the_sdk() -> None:
+    sdk = Figures("bare SDK", added=[1.0, 2.0, 3.0], wall=[8.0])
+    ours = Figures("alex", added=[2.5, 4.5, 9.0], wall=[6.0])
+
+    assert "adds 2.50 ms at p50" in summary(Load(3, 1.0, 0.1), sdk, ours)
+    assert "6.00 ms at p95" in summary(Load(3, 1.0, 0.1), sdk, ours)
+    assert "after 3.00 times the ideal; with the bare SDK after 4.00" in summary(Load(3, 0.0, 2 / 22), sdk, ours)
 
 
 def test_what_a_call_took_more_than_the_model_is_the_callers_own() -> None:

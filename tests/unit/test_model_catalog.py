@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -61,6 +63,17 @@ def test_what_cannot_work_stops_the_start(spec: ModelSpec, what: str) -> None:
 
     assert what in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_a_server_without_such_a_model_loads_none_of_their_packages() -> None:
+    program = (
+        "import sys, alex_actors.models.catalog, alex_actors.models.configured; "
+        "print([name for name in ('openai', 'httpx2', 'any_llm', 'genai_prices') if name in sys.modules])"
+    )
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini"])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai import AsyncOpenAI
+from openai._streaming import SSEDecoder  # private, and the one to be like
 
 from alex_actors.models.event_stream import data_of
 from alex_actors.models.sdk_clients import CALLS_A_CLIENT, SdkClients
@@ -38,6 +39,26 @@ def test_events_are_read_wherever_their_bytes_are_cut(cuts: set[int]) -> None:
     pieces = [STREAM[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     assert events_of(*pieces) == EVENTS
+
+
+LINES = st.sampled_from(
+    ["data: a", "data:b", "data:  c", "data: \u2028\u00e9", "event: x", "id: 1", ": d", "other", ""]
+)
+ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+
+
+@given(st.lists(LINES), ENDS, st.lists(st.integers(1, 9)))
+def test_events_are_those_that_the_sdk_reads(lines: list[str], end: str, lengths: list[int]) -> None:
+    body = "".join(line + end for line in [*lines, "", ""]).encode()
+    pieces = []
+    for length in lengths:
+        pieces.append(body[:length])
+        body = body[length:]
+    pieces.append(body)
+
+    official = [event.data.encode() for event in SSEDecoder().iter_bytes(iter(pieces)) if event.data]
+
+    assert events_of(*pieces) == official
 
 
 @pytest.mark.parametrize("body", [b"", b"\n\n", b": only a comment\n\n", b"event: x\n\n", b"retry: 3\n"])

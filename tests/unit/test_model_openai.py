@@ -269,6 +269,24 @@ def test_a_server_that_wants_a_key_and_got_none_says_so() -> None:
     assert "wants an API key (401): who are you?: check models.small.api_key." in str(error)
 
 
+def test_a_server_that_does_not_stream_is_understood_all_the_same() -> None:
+    message = {"role": "assistant", "content": "Hm.", "tool_calls": [piece(None, "a", "calculator", '{"n": 1}')]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    counted = {"prompt_tokens": 3, "completion_tokens": 4}
+
+    reply = reply_of(heard(model_at(Provider(httpx2.Response(200, json={"choices": [choice], "usage": counted})))))
+
+    assert reply.content == "Hm."
+    assert reply.tool_calls == (ToolCall("a", "calculator", {"n": 1}),)
+    assert reply.usage == Usage(input_tokens=3, output_tokens=4)
+
+
+def test_an_error_with_a_good_status_is_one() -> None:
+    error = failure(httpx2.Response(200, json={"error": {"message": "no such model", "code": 404}}))
+
+    assert "is not known there (404): no such model" in str(error)
+
+
 def test_a_conversation_that_is_too_long_is_told_from_other_refusals() -> None:
     error = failure(refused(400, "maximum context length is 8192 tokens", code="context_length_exceeded"))
 

@@ -176,6 +176,28 @@ def test_no_more_sub_agents_of_a_task_are_at_work_than_may() -> None:
     assert fake.most_at_work == 2
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_who_is_cancelled_while_it_waits_keeps_no_room(rounds: int) -> None:
+    fake = FakeSubAgents(ended("Done."))
+    tool = tool_over(fake, most_at_once=1)
+
+    async def scenario() -> list[str | BaseException]:
+        contexts = [
+            ToolContext(TaskId("parent"), Path("nowhere"), call_id=f"call-{n}", task=PARENT) for n in range(4)
+        ]
+        jobs = [asyncio.ensure_future(_awaited(tool, {"task": "x"}, context)) for context in contexts]
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        jobs[1].cancel()
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    results = asyncio.run(asyncio.wait_for(scenario(), timeout=10))
+
+    assert [results[number] for number in (0, 2, 3)] == ["Done."] * 3
+    assert isinstance(results[1], asyncio.CancelledError)
+    assert fake.most_at_work == 1
+
+
 def test_repeating_it_is_harmless_and_it_runs_beside_others() -> None:
     spec = tool_over(FakeSubAgents(None)).spec
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from alex_actors.agents.choice import AgentChoice
 from alex_actors.agents.loading import AgentParts, CannotLoad, load_agents
-from alex_actors.agents.memory import RecordedConversations
+from alex_actors.agents.memory import Conversations, NothingSaid, RecordedConversations
 from alex_actors.agents.offline_agent import OfflineAgent
 from alex_actors.agents.react import ReActAgent
 from alex_actors.executor import AsyncioExecutor
@@ -160,7 +160,7 @@ class ConfiguredAgents:
     def _agents(self, toolbox: Toolbox, redactor: Redactor) -> tuple[dict[str, Agent], dict[str, Agent]]:
         """Return the user's own agents by name, and those of the models."""
         settings, limits = self._settings, self._settings.agents
-        conversations = RecordedConversations(reader=self._reader)
+        recorded = RecordedConversations(reader=self._reader)
         prompts = settings.presets.agents
 
         def persona(preset: str) -> str:
@@ -171,7 +171,7 @@ class ConfiguredAgents:
         if OFFLINE in (settings.model.name, *settings.model.choices):
             models[OFFLINE] = offline
 
-        def react(model: Model) -> ReActAgent:
+        def react(model: Model, conversations: Conversations) -> ReActAgent:
             return ReActAgent(
                 model=model, toolbox=toolbox, persona=persona, workspace=self._workspace, clock=self._clock,
                 redactor=redactor, conversations=conversations,
@@ -181,12 +181,13 @@ class ConfiguredAgents:
 
         parts = AgentParts(
             model=models[settings.model.name], models=models, toolbox=toolbox, persona=persona,
-            workspace=self._workspace, clock=self._clock, redactor=redactor, conversations=conversations,
+            workspace=self._workspace, clock=self._clock, redactor=redactor, conversations=recorded,
         )  # fmt: skip
         own = load_agents(settings.defined.own_agents, parts=parts, search=(settings.defined.directory,))
-        agents: dict[str, Agent] = {name: react(model) for name, model in models.items()}
+        agents: dict[str, Agent] = {name: react(model, recorded) for name, model in models.items()}
         if OFFLINE in models:
-            agents[OFFLINE] = OfflineAgent(react=react(offline), sleep=asyncio.sleep)
+            # Its rules look at nothing but the task: what was said before is not read for it.
+            agents[OFFLINE] = OfflineAgent(react=react(offline, NothingSaid()), sleep=asyncio.sleep)
         return own, agents
 
     def _mcp_specs(self, environ: Mapping[str, str]) -> tuple[McpServerSpec, ...]:

@@ -55,6 +55,9 @@ class OpenAICompatible(ChatModel):
         """Yield a completion's chunks. Raises Fault."""
         try:
             async with self._clients.one() as client, self._reply(client, messages, tools) as reply:
+                if "application/json" in reply.headers.get("content-type", ""):  # it does not stream
+                    yield _whole(await reply.read())
+                    return
                 events = data_of(reply.iter_bytes())
                 async for data in events:
                     if data == b"[DONE]":
@@ -143,6 +146,16 @@ def _chunk(data: bytes) -> Json:
         codes = tuple(str(inner[name]) for name in ("code", "type") if inner.get(name) is not None)
         raise Fault("status", str(inner.get("message") or "an error without a text"), codes=codes)
     return chunk
+
+
+def _whole(body: bytes) -> Json:
+    """Return a completion that came in one piece, as a chunk."""
+    completion = _chunk(body)
+    choices = completion.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            choice["delta"] = choice.get("message")
+    return completion
 
 
 def fault_of(error: Exception) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -79,7 +80,7 @@ class _Delegating:
         self._most_at_once = most_at_once
         self._max_depth = max_depth
         # A task's, for as long as one of its calls has it.
-        self._rooms: WeakValueDictionary[TaskId, asyncio.Semaphore] = WeakValueDictionary()
+        self._rooms: WeakValueDictionary[TaskId, _Room] = WeakValueDictionary()
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> str:  # JSON, checked
         parent = context.task
@@ -89,9 +90,12 @@ class _Delegating:
         sub_agents = self._sub_agents()
         if await sub_agents.depth(parent) >= self._max_depth:
             raise ToolError("This task may have no sub-agents, since it is so deep down already. Do it yourself.")
-        room = self._rooms.setdefault(parent.task_id, asyncio.Semaphore(self._most_at_once))
-        async with room:
+        room = self._rooms.setdefault(parent.task_id, _Room(self._most_at_once))
+        await room.enter()
+        try:
             return _result(await sub_agents.run(new, parent=parent, call_id=context.call_id))
+        finally:
+            room.leave()
 
     def _new_task(self, arguments: Mapping[str, Any], parent: Task) -> NewTask:  # JSON, checked
         text: str = arguments["task"]
@@ -119,6 +123,35 @@ class _Delegating:
             metadata={},
             parent_task_id=parent.task_id,
         )
+
+
+class _Room:
+    """Room for so many at once; the others wait, and get it in their order."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        if self._left:
+            self._left -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was given room, and cancelled before it went on
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._left += 1
 
 
 def _result(task: Task | None) -> str:
