@@ -93,7 +93,8 @@ class System:
         settings, log = self._settings, self._log
         writer = open_writer(self._data.database, synchronous=settings.store.synchronous)
         self._data.note_database()
-        # Each of the server's threads, the probes' and the streams' among them; the store actor; the workspaces; tools.
+        # Each of the server's threads, the probes' and the streams' among them, and what agents read on; the
+        # store actor; the workspaces.
         threads = settings.server.threads + FEED_READERS + TOOL_THREADS
         readers = open_readers(self._data.database, connections=threads + 4)
         self._stops.callback(readers.dispose)

@@ -74,6 +74,8 @@ class Price(Table):
 
     input: Annotated[float, Field(ge=0, le=1_000_000)]
     output: Annotated[float, Field(ge=0, le=1_000_000)]
+    cached_input: Annotated[float, Field(ge=-1, le=1_000_000)] = -1
+    """Of input that the provider had in its cache; -1: as all input."""
 
 
 class McpTable(Table):
