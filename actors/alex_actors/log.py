@@ -110,6 +110,8 @@ class Log:
         _set_level(self._captured, root, logging.INFO if self._level == "debug" else logging.WARNING)
         # waitress warns for each request that finds all workers busy, which under load is nearly each.
         _set_level(self._captured, logging.getLogger("waitress.queue"), logging.ERROR)
+        # The SDK tells of each line of an MCP server that is no message, with a traceback.
+        _set_level(self._captured, logging.getLogger("mcp.client.stdio"), logging.CRITICAL)
         root.addHandler(handler)
         self._captured.callback(root.removeHandler, handler)
 

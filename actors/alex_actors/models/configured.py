@@ -52,4 +52,11 @@ def _of_table(name: str, table: ModelTable, settings: Settings) -> ModelSpec:
 
 def configured_prices(settings: Settings) -> dict[str, Price]:
     """Return what the user says that models cost."""
-    return {name: Price(input=price.input, output=price.output) for name, price in settings.defined.prices.items()}
+    return {
+        name: Price(
+            input=price.input,
+            output=price.output,
+            cached_input=None if price.cached_input < 0 else price.cached_input,
+        )
+        for name, price in settings.defined.prices.items()
+    }
