@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +62,11 @@ class Approvers:
                 requests.append(Request(task_id, event["call_id"], event.get("expires_at")))
         return requests
 
-    def visit(self) -> None:
-        """Look a few times at what waits, and answer some of it."""
+    def visit(self, await_server: Callable[[], None]) -> None:
+        """Look a few times at what waits, and answer some of it. ``await_server`` waits for a process."""
         for _ in range(self._decisions.pick(8) + 2):
             self._simulation.sleep(self._decisions.choose((0.2, 1.0, 5.0, 30.0)))
+            await_server()
             waiting = self.waiting()
             if not waiting:
                 if self._decisions.chance(0.1):

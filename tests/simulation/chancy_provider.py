@@ -101,6 +101,7 @@ class ChancyProvider:
         self.invariants: Invariants  # of the server, once it is there
         self.served: dict[str, Served] = {}
         """By their texts, which are unique."""
+        self.store = store
         self._raw = store.raw
         self._decisions = simulation.decisions
         self._max_tokens = max_tokens
