@@ -218,7 +218,7 @@ def run(settings: Settings) -> int:
                 stops=stops,
             ).start()
             shutdown.watch(server)
-            # What is there by now stays: a full collection, which stops all threads, need not look at it again. With the
+            # What is there by now stays: a full collection, which stops all threads, need not look at it. With the
             # SDK of a model it took a tenth of a second.
             gc.collect()
             gc.freeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -30,20 +31,22 @@ if TYPE_CHECKING:
     from alex_actors.simulation.store import SimulatedStore
     from alex_actors.simulation.world import Simulation
 
-ASKED_ONCE = "A call is asked about once, and decided on once, by a word that somebody said or by the lapse of time."
+ASKED_ONCE = (
+    "A call is asked about once, and decided on once, by a word that somebody said or by the lapse of time."
+)
 DENIED = "A call that needs a person's word begins after a yes; after a no it does not, and its model hears so."
 LAPSES = "A request for approval lapses when its time is over, restarts or not, and is not approved after it."
 JOINED = "What a model's text was told in, since the last error in thinking or the last restart, is its text."
 COUNTED = "A task has used what its models' recorded turns took, each counted once with all of its attempts."
 NEVER_SHRINKS = "What a task has used never shrinks, restarts or not."
-LEADS_ON = "After an error that a task survives it is tried again, or it ends; after one that it does not, it ends."
+LEADS_ON = (
+    "After an error that a task survives it is tried again, or it ends; after one that it does not, it ends."
+)
 
 LATE = 30.0
-"""Virtual seconds after which a request has lapsed at the latest, when its time is over: what a crash loses is sent
-again after five, and after ten."""
-EVENTS = (
-    "SELECT timestamp, body FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id"
-)
+"""Virtual seconds within which a request lapses, once its time is over: what a crash loses is sent again after five,
+and after ten."""
+EVENTS = "SELECT timestamp, body FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id"
 
 
 class AfterReact:
@@ -114,7 +117,9 @@ class AfterReact:
                     if content and usage is not None:
                         given = served.get(content)
                         fine = given is not None and given.calls == event.tool_call_count
-                        self._check(fine and given is not None and given.task_id == task_id, JOINED, seen, about=about)
+                        self._check(
+                            fine and given is not None and given.task_id == task_id, JOINED, seen, about=about
+                        )
                         took = None if given is None else (given.usage.tokens, given.usage.estimated)
                         seen = f"{seen} It took {given}."
                         self._check(took == (usage.tokens, usage.estimated), COUNTED, seen, about=about)
@@ -141,7 +146,7 @@ class AfterReact:
         self._check(fine, COUNTED, seen, about=about)
 
     def _look_at_errors(self, task_id: str, events: Sequence[AnyEvent]) -> None:
-        for event, following in zip(events, events[1:], strict=False):
+        for event, following in itertools.pairwise(events):
             if isinstance(event, ErrorRaised) and event.phase == "think":
                 seen = f"{task_id}: after {event} comes {following}."
                 ends = isinstance(following, (*TERMINAL, TaskResumed))

@@ -1,4 +1,4 @@
-"""People who say yes and no to tool calls: at once, late, twice, with other arguments, to calls that wait no more."""
+"""People who say yes and no to tool calls: late, twice, with other arguments, to calls that wait no more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from alex_actors.ports import Decision
 from alex_actors.replies import ApproveReply, Decided, NothingWaits, Unavailable
+from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.tasks import UNFINISHED
 from alex_actors.values import TaskId, Timestamp, moment
@@ -116,7 +117,7 @@ class Approvers:
             reply: ApproveReply = system.reply_to(
                 lambda wake: system.runtime.approve(task_id, call_id, decision, system.context(), wake=wake)
             )
-        except (ConnectionLost, Unavailable):
+        except (ConnectionLost, Unavailable, InjectedCrash):
             return  # whether it counts, the record says
         self._look_at(reply, request, decision, waited=waited)
 

@@ -56,10 +56,14 @@ FAULTS = (
     TOO_LONG,
 )
 """Before the first piece."""
+FEW = 4
+"""Messages: with no more there is nothing to leave out."""
 LATE_FAULTS = (Fault("cut", "reset"), Fault("status", "it broke", status=500), TOO_LONG)
 """In the middle of an answer."""
 MOODS = (0.0, 0.1, 0.3, 0.5)
 """How often something goes wrong with a call."""
+OUTAGES = (0.0, 0.0, 0.03, 0.2)
+"""How often a call finds the beginning of a time in which all go wrong."""
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -75,6 +79,8 @@ class _Asker(msgspec.Struct):
 
     open: bool = False
     """A call of it is under way."""
+    answered: bool = False
+    """The first piece of its answer was there."""
     attempts: int = 0
     """Since its last turn."""
     final: bool = False
@@ -95,8 +101,12 @@ class ChancyProvider:
         store: SimulatedStore,
         max_tokens: int,
         perhaps_die: Callable[[], None],
+        tried: Callable[[str], None],
     ) -> None:
-        """``perhaps_die`` is called where the process may end in the middle of something."""
+        """``perhaps_die`` is called where the process may end in the middle of something.
+
+        ``tried`` is called with the ID of a task that tries a model that was left alone for a while.
+        """
         self.simulation = simulation
         self.invariants: Invariants  # of the server, once it is there
         self.served: dict[str, Served] = {}
@@ -106,7 +116,10 @@ class ChancyProvider:
         self._decisions = simulation.decisions
         self._max_tokens = max_tokens
         self._perhaps_die = perhaps_die
+        self._tried = tried
+        self.context_tokens: int | None = simulation.decisions.choose((None, None, 240))
         self._mood = simulation.decisions.choose(MOODS)
+        self._outages = simulation.decisions.choose(OUTAGES)
         self._calls = 0
         self._down_until = 0.0
         self.process_begins()
@@ -147,17 +160,19 @@ class ChancyProvider:
         """Yield the chunks of an answer. Raises Fault."""
         with self._call(task_id, messages) as asker:
             await self._pause(task_id, (0.0, 0.0, 0.3, 4.0))
-            await self._perhaps_fail(FAULTS)
+            await self._perhaps_fail(FAULTS if len(messages) > FEW else FAULTS[:-1])
             self._calls += 1
             done = sum(message["role"] == "tool" for message in messages)
             last = done >= MOST_CALLS or self._decisions.chance(0.25)
             text = ""
-            for number in range(self._decisions.choose((1, 1, 3, 6)) if last else self._decisions.choose((0, 1, 4))):
+            for number in range(
+                self._decisions.choose((1, 1, 3, 6)) if last else self._decisions.choose((0, 1, 4))
+            ):
                 text += (piece := f"w{self._calls}.{number} ")
-                self._works()
+                self._says_something(asker)
                 yield _chunk({"content": piece})
                 await self._pause(task_id, (0.0, 0.0, 0.02, 0.2))
-                await self._perhaps_fail(LATE_FAULTS)
+                await self._perhaps_fail(LATE_FAULTS if len(messages) > FEW else LATE_FAULTS[:-1])
             calls = [] if last else self._wishes()
             if calls:
                 yield _chunk({"tool_calls": calls})
@@ -165,7 +180,7 @@ class ChancyProvider:
             if counted:
                 usage = {"prompt_tokens": 10 + len(messages), "completion_tokens": 1 + len(text)}
                 yield {"choices": [], "usage": usage}
-            self._works()
+            self._says_something(asker)
             asker.attempts = 0
             yield _chunk({}, finish="tool_calls" if calls else "stop")
 
@@ -173,7 +188,7 @@ class ChancyProvider:
     def _call(self, task_id: str, messages: list[Json]) -> Iterator[_Asker]:
         self._look_at_asker(task_id, messages)
         askers, asker = self._askers, self._asker(task_id)
-        asker.open = True
+        asker.open, asker.answered = True, False
         asker.attempts += 1
         try:
             yield asker
@@ -199,6 +214,11 @@ class ChancyProvider:
             self._closed_until = self.clock.monotonic() + FIRST_PAUSE
             self._probing = False
 
+    def _says_something(self, asker: _Asker) -> None:
+        if not asker.answered:
+            asker.answered = True
+            self._works()
+
     def _works(self) -> None:
         self._failures, self._closed_until, self._probing = 0, None, False
 
@@ -211,12 +231,13 @@ class ChancyProvider:
 
     async def _perhaps_fail(self, faults: Sequence[Fault]) -> None:
         now, faulty = self.clock.monotonic(), self.simulation.faults.happens
-        if faults is FAULTS:
+        early = faults[0] is FAULTS[0]
+        if early:
             if now < self._down_until and not self.simulation.faults.calm:
                 raise FAULTS[1]
-            if faulty(self._mood / 10):
+            if faulty(self._outages):
                 self._down_until = now + self._decisions.choose((20.0, 60.0, 200.0))
-        if not faulty(self._mood if faults is FAULTS else self._mood / 3):
+        if not faulty(self._mood if early else self._mood / 3):
             return
         if self._decisions.chance(0.2):
             await asyncio.sleep(SPEC.timeout_seconds)  # as long as the client has patience
@@ -254,9 +275,10 @@ class ChancyProvider:
         asker.too_long = 0
         if self._closed_until is not None:
             now = self.clock.monotonic()
-            seen = f"{task_id} asks at {now}, when {'another' if self._probing else 'nobody'} tries it."
+            seen = f"{task_id} asks at {now}, not before {self._closed_until}; another tries it: {self._probing}."
             check(now >= self._closed_until and not self._probing, LEFT_ALONE, seen, about=about)
             self._probing = True
+            self._tried(task_id)
         self._look_at_record(task_id, messages)
 
     def _look_at_listener(self, task_id: str) -> None:
@@ -288,6 +310,11 @@ class ChancyModel(ChatModel):
         super().__init__(spec=SPEC, rates=rates, clock=provider.clock)
         self._provider = provider
 
+    @property
+    def context_tokens(self) -> int | None:
+        """Return how many tokens a conversation may have, with the reply."""
+        return self._provider.context_tokens
+
     async def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec]
     ) -> AsyncGenerator[ModelEvent, None]:
@@ -306,7 +333,7 @@ class ChancyModel(ChatModel):
     async def chunks(
         self,
         messages: list[Json],
-        tools: list[Json],  # noqa: ARG002 - as ChatModel has it
+        tools: list[Json],
     ) -> AsyncGenerator[object, None]:
         """Yield an answer."""
         task_id = self._provider.task_of(messages[1]["content"])

@@ -31,14 +31,16 @@ APPROVED = ("wire", "read")
 """Those that need a person's word."""
 
 EVENTS = "SELECT event_type, body FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id"
-RESULT = "Done, and this is what came of it: {}, as was wanted, with all that has to be said of it besides. Thanks."
+RESULT = "Done, and this is what came of it: {}, as was wanted, with all that has to be said of it besides"
 """Longer than the line that takes its place if a conversation is too long."""
 
 
 class GuardedTool:
     """Takes its time, fails, or takes longer than anybody waits."""
 
-    def __init__(self, name: str, simulation: Simulation, store: SimulatedStore, process: Callable[[], object]) -> None:
+    def __init__(
+        self, name: str, simulation: Simulation, store: SimulatedStore, process: Callable[[], object]
+    ) -> None:
         """``process`` returns something that is another in each process."""
         self.spec = ToolSpec(
             name=name, description="", parameters={"type": "object"}, repeatable=name not in ONCE,
@@ -101,11 +103,10 @@ class GuardedTool:
             same = (start["tool_name"], start["arguments"]) == (self.spec.name, arguments)
             check(same, AS_RECORDED, who, about=about)
         if self.spec.name in APPROVED:
-            approved = asked is not None and word is not None and word["approved"]
-            check(approved, APPROVED_FIRST, who, about=about)
-            if approved:
+            as_approved = None
+            if asked is not None and word is not None and word["approved"]:
                 as_approved = word.get("arguments") or asked["arguments"]
-                check(arguments == as_approved, APPROVED_FIRST, who, about=about)
+            check(arguments == as_approved, APPROVED_FIRST, who, about=about)
 
 
 def guarded_tools(

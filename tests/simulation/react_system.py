@@ -1,8 +1,9 @@
-"""A scenario of the server's own agent: a model in trouble, tools, people, kills and cancels, as the seed wants it."""
+"""A scenario of the server's own agent: its model in trouble, people, kills and cancels, as the seed wants it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from alex_actors.values import LOCAL_OWNER, Value
 from tests.simulation.after_react import NEVER_SHRINKS, AfterReact
 from tests.simulation.after_the_run import AfterTheRun
 from tests.simulation.approvers import Approvers
-from tests.simulation.chancy_provider import PRICES, SPEC, ChancyModel, ChancyProvider
+from tests.simulation.chancy_provider import ChancyModel, ChancyProvider
 from tests.simulation.guarded_tools import APPROVED, guarded_tools
 from tests.simulation.http_clients import HttpSide, SimulatedServer, User
 from tests.simulation.trouble import Trouble
@@ -27,7 +28,7 @@ from tests.simulation.trouble import Trouble
 if TYPE_CHECKING:
     from alex_actors.ports import Agent
     from alex_actors.simulation.store import SimulatedStore
-    from alex_actors.simulation.world import Simulation
+    from alex_actors.simulation.world import Client, Simulation
     from alex_actors.tasks import Task
 
 COMES_TO_AN_END = "Once its model works and people answer, each task comes to its end by itself."
@@ -74,14 +75,15 @@ class ReactSystem:
         self._parts = parts = parts or Parts()
         self._rates = rates
         self._submitted = 0
+        self._impatient: list[Client[None]] = []
         self._used: dict[str, tuple[int, float]] = {}
         self._deaths = decisions.choose((0, 1, 1, 2)) if faults else 0
         self._deadly = decisions.choose((0.03, 0.15))
         self._max_tokens = decisions.choose((0, 0, 0, 100))
         self._max_cost = decisions.choose((0.0, 0.0, 0.0, 0.1))
-        self._expires = decisions.choose((None, 20.0, 300.0, 300.0))
+        self._expires = decisions.choose((None, 20.0, 300.0, 7_200.0))
         self.provider = ChancyProvider(
-            simulation, store=store, max_tokens=self._max_tokens, perhaps_die=self._perhaps_die
+            simulation, store=store, max_tokens=self._max_tokens, perhaps_die=self._perhaps_die, tried=self._tried
         )
         self._tools = guarded_tools(simulation, store, lambda: self._process)
         self.trouble = Trouble(simulation, any_=faults, sharing=False)
@@ -139,6 +141,16 @@ class ReactSystem:
             self._deaths -= 1
             self.trouble.die()
 
+    def _tried(self, task_id: str) -> None:
+        """Have somebody cancel a task that tries the model for all others."""
+        if self.simulation.faults.happens(0.4):
+            user = User(self.server, LOCAL_OWNER)
+            self._impatient.append(self.simulation.client("zoe", partial(self._cancel, user, task_id)))
+
+    def _cancel(self, user: User, task_id: str) -> None:
+        with contextlib.suppress(ConnectionLost):
+            user.request("POST", f"/api/tasks/{task_id}/cancel")
+
     def _watch_commits(self) -> None:
         writer = self.server.system.writer
         before, written = writer.committed, writer.written
@@ -152,15 +164,17 @@ class ReactSystem:
             before()
 
         def look(task_ids: list[str]) -> None:
-            written(task_ids)
             for task_id in task_ids:
                 used = self.raw.execute(
                     "SELECT tokens_used, cost_usd FROM tasks WHERE task_id = ?", (task_id,)
                 ).fetchone()
                 had = self._used.setdefault(task_id, used)
                 fine = used[0] >= had[0] and used[1] >= had[1]
-                self.simulation.check(fine, NEVER_SHRINKS, f"{task_id} had {had}, and has {used}.", about=(task_id,))
+                self.simulation.check(
+                    fine, NEVER_SHRINKS, f"{task_id} had {had}, and has {used}.", about=(task_id,)
+                )
                 self._used[task_id] = used
+            written(task_ids)
 
         writer.committed, writer.written = committed, look
 
@@ -170,7 +184,8 @@ class ReactSystem:
         """Have people come and go, and let everything end."""
         decisions, simulation = self.decisions, self.simulation
         users = [
-            simulation.client(name, partial(self._visit, name)) for name in ("alice", "bob")[: 1 + decisions.pick(2)]
+            simulation.client(name, partial(self._visit, name))
+            for name in ("alice", "bob")[: 1 + decisions.pick(2)]
         ]
         approvers = [
             simulation.client(name, self._approve) for name in ("paula", "quinn")[: decisions.choose((1, 2, 2, 0))]
@@ -185,6 +200,8 @@ class ReactSystem:
         simulation.faults.calm = True
         simulation.hurry(0.0)
         self._let_all_end()
+        for client in self._impatient:
+            client.result()
         self.approvers.twins_end()
         self.server.system.settle()
         self._look_at_it_all()
@@ -207,12 +224,12 @@ class ReactSystem:
     def _visit(self, name: str) -> None:
         """Submit something a few times, and perhaps cancel it."""
         user, decisions = User(self.server, LOCAL_OWNER), self.decisions
-        for _ in range(decisions.pick(2) + 1):
+        for _ in range(decisions.choose((1, 2, 4))):
             try:
                 task_id = self._submit(user, name)
-                self.simulation.sleep(decisions.choose((0.0, 1.0, 10.0, 60.0)))
+                self.simulation.sleep(decisions.choose((0.0, 0.0, 1.0, 10.0, 60.0)))
                 if task_id is not None and decisions.chance(0.3):
-                    user.request("POST", f"/api/tasks/{task_id}/cancel")
+                    self._cancel(user, task_id)
                 elif task_id is not None:
                     user.read(task_id)
             except ConnectionLost:

@@ -22,7 +22,7 @@ from alex_actors.events import (
     Usage,
 )
 from alex_actors.models.conversation import conversation_tokens
-from alex_actors.ports import ContextOverflow, Message, Model, ModelEvent, ModelReply, ToolSpec
+from alex_actors.ports import ContextOverflow, Message, Model, ModelEvent, ModelReply, TextDelta, ToolSpec
 from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.tasks import Task
 from tests.unit.fake_agents import (
@@ -295,6 +295,28 @@ def test_a_conversation_that_the_model_finds_too_long_is_halved_until_it_fits(tm
         "Thinking", "Checkpoint", "ContextCompressed", "Checkpoint", "ContextCompressed", "Checkpoint",
         "ContextCompressed",
     ]  # fmt: skip
+
+
+class NarrowInTheMiddle(Narrow):
+    """Finds so when it has begun to answer, as servers do whose answer no longer fits."""
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+    ) -> AsyncGenerator[ModelEvent, None]:
+        yield TextDelta("y")
+        async for event in super().complete(messages, tools):
+            yield event
+
+
+def test_what_a_model_said_before_it_found_the_conversation_too_long_counts_for_nothing(tmp_path: Path) -> None:
+    model = NarrowInTheMiddle(lambda _: reply("es"), 450)
+
+    ran = run(agent(model, tmp_path, conversations=Said("Who?", LONG[:2000])), TASK)
+
+    assert names(ran.events)[2:8] == [
+        "Thinking", "AssistantDelta", "ErrorRaised", "ContextCompressed", "AssistantDelta", "ThinkComplete",
+    ]  # fmt: skip
+    assert ErrorRaised(iteration=1, phase="think", error="That is too long.", recoverable=True) in ran.events
 
 
 @pytest.mark.parametrize(("said", "asked"), [(Said("Who?", "I."), 2), (NothingSaid(), 1)])

@@ -75,12 +75,18 @@ class Thinker:
             yield Thinking(iteration=turn.iteration, message_count=len(work.conversation.messages))
         for overflows in range(MOST_OVERFLOWS + 1):
             yield Checkpoint()
+            last: AgentYield | None = None
             try:
                 async with aclosing(self._listen(turn, work, tools)) as events:
                     async for event in events:
+                        last = event
                         yield event
             except ContextOverflow as error:
-                yield self._halve(work, tools, overflows, error)
+                compressed = self._halve(work, tools, overflows, error)
+                if isinstance(last, AssistantDelta):  # it had begun to answer: that counts for nothing
+                    reason = told(error, self._redactor)
+                    yield ErrorRaised(iteration=turn.iteration, phase="think", error=reason, recoverable=True)
+                yield compressed
             else:
                 return
 

@@ -147,6 +147,9 @@ class AgentLoops:
     in which agents of different tasks have nothing to do with each other then.
     """
 
+    run_class: type[WatchedRun] = WatchedRun
+    """What each task's agent is run by: a test may have one that is broken."""
+
     def __init__(
         self,
         *,
@@ -198,7 +201,7 @@ class AgentLoops:
             loop=loop, agent_for=self._agent_for, clock=simulation.clock, log=self._log, max_ahead=self._max_ahead
         )
         executor.name, executor.invariants, executor.steps = name, self._invariants, simulation.scheduler.steps
-        executor.stops = self._stop_run
+        executor.stops, executor.run_class = self._stop_run, self.run_class
         return executor
 
     def _stop_run(self, error: BaseException) -> None:
