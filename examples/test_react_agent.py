@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from alex_actors.broadcaster_protocol import TaskTopic
-from alex_actors.ports import AgentError, ToolError
+from alex_actors.ports import AgentError, Decision, ToolError
 from alex_actors.pytest_plugin import Explorer
+from alex_actors.replies import Decided, NothingWaits
 from alex_actors.simulation import SimulatedRuntime, SimulatedStore, Simulation
 from alex_actors.simulation.fakes import FOREVER, Delay, FakeTool, ScriptedModel, react_agent, tool_call
 from alex_actors.tasks import Task
@@ -88,6 +89,32 @@ def test_a_tool_that_hangs_is_stopped_with_its_task(simulation: Explorer, store:
 
         assert task.termination_reason == "timeout"
         assert tool.running == 0
+
+    simulation.explore(scenario, seeds=50)
+
+
+def test_a_call_waits_for_a_person_also_through_a_restart(simulation: Explorer, store: SimulatedStore) -> None:
+    def scenario(sim: Simulation) -> None:
+        model = ScriptedModel([tool_call("pay", euros=5), "It is done."])
+        tool = FakeTool("pay", lambda arguments: f"paid {arguments['euros']}", repeatable=False)
+        agent = react_agent(model=model, tools=[tool], clock=sim.clock, approve=["pay"])
+        system = SimulatedRuntime(sim, store=store, agent_for=lambda _task: agent)
+        task = system.submit("Pay the bill.")
+        sim.sleep(1)
+        if sim.decisions.chance(0.5):
+            system.kill()
+            system.start()
+            sim.sleep(1)  # until the task is taken up again: whoever comes earlier is asked to try again
+
+        reply = system.approve(task.task_id, "call-1-1", Decision(approved=True, arguments={"euros": 4}))
+        again = system.approve(task.task_id, "call-1-1", Decision(approved=False))
+
+        assert isinstance(reply, Decided)
+        assert isinstance(again, NothingWaits)
+        for _ in system.follow(TaskTopic(task.task_id)):
+            pass
+        assert tool.calls == [{"euros": 4}]
+        assert model.asked[-1].messages[-1].content == "paid 4"
 
     simulation.explore(scenario, seeds=50)
 

@@ -44,8 +44,8 @@ LEADS_ON = (
 )
 
 LATE = 30.0
-"""Virtual seconds within which a request lapses, once its time is over: what a crash loses is sent again after five,
-and after ten."""
+"""Virtual seconds within which a request lapses, once its time is over: what a crash loses is sent again after
+five, and after ten."""
 EVENTS = "SELECT timestamp, body FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id"
 
 

@@ -111,12 +111,9 @@ class Approvers:
 
     def _say(self, request: Request, decision: Decision) -> None:
         task_id, call_id = TaskId(request.task_id), request.call_id
-        system = self._server.system
         waited = any((one.task_id, one.call_id) == (task_id, call_id) for one in self.waiting())
         try:
-            reply: ApproveReply = system.reply_to(
-                lambda wake: system.runtime.approve(task_id, call_id, decision, system.context(), wake=wake)
-            )
+            reply = self._server.system.approve(task_id, call_id, decision)
         except (ConnectionLost, Unavailable, InjectedCrash):
             return  # whether it counts, the record says
         self._look_at(reply, request, decision, waited=waited)

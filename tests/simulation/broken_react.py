@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from alex_actors.agents.acting import Hands
+from alex_actors.agents.memory import Conversations
 from alex_actors.agents.react import ReActAgent
 from alex_actors.agents.thinking import Thinker
 from alex_actors.agents.turn_log import CallState, Turn, TurnLog
@@ -244,6 +245,23 @@ class CountsFromNothing(Staging):
             nothing = msgspec.structs.replace(task.progress, tokens_used=0, cost_usd=0.0)
             task = msgspec.structs.replace(task, progress=nothing)
         return super()._add_events(task, stamped)
+
+
+class ForgetsTheLast(ReActAgent):
+    """Knows all that was said in a session but the last."""
+
+    def __init__(self, *, conversations: Conversations, **given: Any) -> None:  # Any: as ReActAgent has them
+        super().__init__(conversations=Forgetful(conversations), **given)
+
+
+class Forgetful:
+    """Conversations without their ends."""
+
+    def __init__(self, whole: Conversations) -> None:
+        self._whole = whole
+
+    async def before(self, task: Task) -> Sequence[Message]:
+        return (await self._whole.before(task))[:-2]
 
 
 # Models.

@@ -38,11 +38,20 @@ if TYPE_CHECKING:
 
 FOR_WHO_RUNS = "A model is asked, and its answer read, only for a task whose agent runs; by one call at a time."
 TOLD_THE_RECORD = "A model is asked once what came before is on record, and is told what is recorded."
+SAID_BEFORE = (
+    "A task that has waited for its turn is told what was said in its session before it, the same each time."
+)
 LEFT_ALONE = "A model that does not work is left alone for a while, and then asked by one."
 TRIED_ENOUGH = "A model that fails is asked again as often as it may be, and not at all if it would fail again."
 SHORTER = "A conversation that is too long for a model comes again only if it is shorter."
 WITHIN_BUDGET = "A model is not asked again by a task that has used as much as it may."
 
+JOB = "Job"
+"""How the texts of tasks begin."""
+BEFORE = (
+    "SELECT one.task, one.answer, one.completed_at FROM tasks AS one JOIN tasks AS other USING (session_key) "
+    "WHERE other.task_id = ? AND one.place < other.place ORDER BY one.place"
+)
 SPEC = ModelSpec(name="chancy", base_url="http://models.test/v1", timeout_seconds=30.0)
 PRICES = {SPEC.name: Price(input=1_000.0, output=3_000.0)}
 MOST_CALLS = 5
@@ -293,7 +302,9 @@ class ChancyProvider:
         seen = f"{task_id} asks; recorded are the turns {begun}, and questions in {asked}."
         check(begun[-1:] and begun[-1] in asked, TOLD_THE_RECORD, seen, about=about)
         if not any(isinstance(event, ContextCompressed) for event in events):
-            told = [(one["role"], one["content"] or "") for one in messages[2:] if one["role"] != "user"]
+            goal = goal_of([(one["role"], one["content"] or "") for one in messages])
+            self._look_at_memory(task_id, messages[1:goal])
+            told = [(one["role"], one["content"] or "") for one in messages[goal:] if one["role"] != "user"]
             told = [(role, "" if text == "(nothing)" else text) for role, text in told]
             recorded = _conversation(events, before=begun[-1])
             check(told == recorded, TOLD_THE_RECORD, f"{task_id} tells {told}, not {recorded}.", about=about)
@@ -301,6 +312,19 @@ class ChancyProvider:
             row = self._raw.execute("SELECT tokens_used FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
             seen = f"{task_id} has used {row[0]} tokens of {self._max_tokens}."
             check(row[0] < self._max_tokens, WITHIN_BUDGET, seen, about=about)
+
+    def _look_at_memory(self, task_id: str, said: list[Json]) -> None:
+        (strategy,) = self._raw.execute("SELECT strategy FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        before = self._raw.execute(BEFORE, (task_id,)).fetchall()
+        told = [(one["content"], two["content"]) for one, two in zip(said[::2], said[1::2], strict=False)]
+        ended = [(text, answer) for text, answer, at in before if at is not None]
+        expected = ended if strategy != "parallel" else [one for one in ended if one[0] in dict(told)]
+        fine = strategy == "parallel" or len(ended) == len(before)
+        for (goal, end), (text, answer) in zip(told, expected, strict=False):
+            fine = fine and goal == text and (end == answer or (answer is None and end.startswith("[No answer")))
+        seen = f"{task_id} is told {told}; what was before it is {before}."
+        check = self.simulation.check
+        check(fine and len(said) == 2 * len(expected), SAID_BEFORE, seen, about=(task_id,))
 
 
 class ChancyModel(ChatModel):
@@ -319,7 +343,8 @@ class ChancyModel(ChatModel):
         self, messages: Sequence[Message], tools: Sequence[ToolSpec]
     ) -> AsyncGenerator[ModelEvent, None]:
         """Yield a turn, and have the provider know what it was counted as."""
-        task_id = self._provider.task_of(messages[1].content)
+        goal = goal_of([(message.role, message.content) for message in messages])
+        task_id = self._provider.task_of(messages[goal].content)
         try:
             async with contextlib.aclosing(super().complete(messages, tools)) as said:
                 async for one in said:
@@ -336,13 +361,19 @@ class ChancyModel(ChatModel):
         tools: list[Json],
     ) -> AsyncGenerator[object, None]:
         """Yield an answer."""
-        task_id = self._provider.task_of(messages[1]["content"])
+        goal = goal_of([(message["role"], message["content"] or "") for message in messages])
+        task_id = self._provider.task_of(messages[goal]["content"])
         async with contextlib.aclosing(self._provider.answer(task_id, messages)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def aclose(self) -> None:
         """Do nothing: there is no connection."""
+
+
+def goal_of(messages: Sequence[tuple[str, str]]) -> int:
+    """Return where the task's own text is in a conversation: the last that begins as such texts do."""
+    return max(at for at, (role, text) in enumerate(messages) if role == "user" and text.startswith(JOB))
 
 
 def _chunk(delta: Json, finish: str | None = None) -> Json:

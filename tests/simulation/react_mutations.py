@@ -11,6 +11,7 @@ from tests.simulation.approvers import HEARD, WORD_KEPT
 from tests.simulation.chancy_provider import (
     FOR_WHO_RUNS,
     LEFT_ALONE,
+    SAID_BEFORE,
     SHORTER,
     TOLD_THE_RECORD,
     TRIED_ENOUGH,
@@ -132,6 +133,12 @@ REACT_MUTATIONS = (
         "The model is asked before what came before is on record.",
         Parts(agent=react.agent(thinker=react.AsksUnrecorded)),
         (TOLD_THE_RECORD,),
+    ),
+    ReactMutation(
+        "last task forgotten",
+        "A task is told all that was said in its session before it but the last.",
+        Parts(agent=react.ForgetsTheLast),
+        (SAID_BEFORE,),
     ),
     ReactMutation(
         "call never hung up",

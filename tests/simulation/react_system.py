@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alex_actors.agents.memory import RecordedConversations
 from alex_actors.agents.react import ReActAgent
 from alex_actors.core import Core
 from alex_actors.models.breaker import Breaker
@@ -18,9 +19,9 @@ from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.tools.toolbox import Toolbox
 from alex_actors.values import LOCAL_OWNER, Value
 from tests.simulation.after_react import NEVER_SHRINKS, AfterReact
-from tests.simulation.after_the_run import AfterTheRun
+from tests.simulation.after_the_run import ONLY_WHAT_IS_WANTED, AfterTheRun
 from tests.simulation.approvers import Approvers
-from tests.simulation.chancy_provider import ChancyModel, ChancyProvider
+from tests.simulation.chancy_provider import JOB, ChancyModel, ChancyProvider
 from tests.simulation.guarded_tools import APPROVED, guarded_tools
 from tests.simulation.http_clients import HttpSide, SimulatedServer, User
 from tests.simulation.trouble import Trouble
@@ -124,6 +125,7 @@ class ReactSystem:
             persona=lambda _preset: "You are under test.",
             workspace=lambda _task: Path("nowhere"),
             clock=clock,
+            conversations=RecordedConversations(reader=self.server.system.reader),
             max_tokens=self._max_tokens,
             max_cost_usd=self._max_cost,
             approval_timeout_seconds=self._expires,
@@ -211,6 +213,11 @@ class ReactSystem:
         look = AfterTheRun(self.simulation, self.provider.store, self.server.system.invariants.resumptions.lives)
         look.look_at_turns()
         look.look_at_crashes()
+        for task_id, error in self.raw.execute(
+            "SELECT task_id, error FROM tasks WHERE error IS NOT NULL"
+        ).fetchall():
+            wanted = error.startswith("The ") or (trouble.disk_fails and "disk I/O error" in error)
+            self.simulation.check(wanted, ONLY_WHAT_IS_WANTED, f"{task_id} failed: {error}", about=(task_id,))
         prompt = not trouble.hurries and not trouble.disk_fails
         if prompt:
             look.look_at_timeouts(grace=GRACE, downtime=trouble.downtime)
@@ -239,7 +246,7 @@ class ReactSystem:
         decisions = self.decisions
         self._submitted += 1
         body: Mapping[str, Any] = {  # Any: JSON
-            "task": f"{name}'s job {self._submitted}",
+            "task": f"{JOB} {self._submitted}, {name}'s",
             "session_id": decisions.choose(("one", None)),
             "multitask_strategy": decisions.choose(("enqueue", "parallel", "parallel", "interrupt")),
             "timeout_seconds": decisions.choose((None, None, None, 100.0)),

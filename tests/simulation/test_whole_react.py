@@ -1,8 +1,9 @@
 """What always holds of the server's own agent holds whatever its model, people and the machine do.
 
-Each seed is a history: the agent and what asks its model again, over a provider that streams, stalls, breaks off and
-refuses; tools that must not run twice, or beside others, or without a person's word; people who answer late, twice,
-or with other arguments; actors that crash, a disk that fails, a process that dies. Replay one with ``--sim-seed``.
+Each seed is a history: the agent and what asks its model again, over a provider that streams, stalls, breaks off
+and refuses; tools that must not run twice, or beside others, or without a person's word; people who answer late,
+twice, or with other arguments; actors that crash, a disk that fails, a process that dies. Replay one with
+``--sim-seed``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,16 @@ import asyncio
 import inspect
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
@@ -181,16 +190,26 @@ class ScriptedAgent:
 
 
 def react_agent(
-    *, model: Model, tools: Iterable[Tool] = (), clock: Clock, tool_preset: str = TOOL_PRESET
+    *,
+    model: Model,
+    tools: Iterable[Tool] = (),
+    clock: Clock,
+    tool_preset: str = TOOL_PRESET,
+    approve: Collection[str] = (),
+    approval_timeout_seconds: float | None = None,
 ) -> ReActAgent:
-    """Return the server's own agent, over a model and tools that are given. Its workspaces do not exist."""
+    """Return the server's own agent, over a model and tools that are given. Its workspaces do not exist.
+
+    Calls of the tools that ``approve`` names wait for a person's word; after so many seconds they count as denied.
+    """
     by_name = {tool.spec.name: tool for tool in tools}
     return ReActAgent(
         model=model,
-        toolbox=Toolbox(tools=by_name, presets={tool_preset: tuple(by_name)}),
+        toolbox=Toolbox(tools=by_name, presets={tool_preset: tuple(by_name)}, approve_always=approve),
         persona=lambda _preset: "You are under test.",
         workspace=lambda task: Path("nowhere", str(task.session_key)),
         clock=clock,
+        approval_timeout_seconds=approval_timeout_seconds,
     )
 
 

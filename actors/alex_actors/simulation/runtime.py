@@ -13,6 +13,7 @@ from alex_actors.core import Core
 from alex_actors.dispatchers import Observer
 from alex_actors.mailbox import mailbox_of
 from alex_actors.replies import (
+    ApproveReply,
     Awaited,
     CancelReply,
     Deleted,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import pykka
 
     from alex_actors.events import RecordedEvent
-    from alex_actors.ports import Agent
+    from alex_actors.ports import Agent, Decision
     from alex_actors.simulation.scheduler import Scheduler
     from alex_actors.simulation.store import SimulatedStore
     from alex_actors.simulation.world import Simulation
@@ -215,6 +216,14 @@ class SimulatedRuntime:
     def cancel(self, task_id: TaskId, *, owner: Owner = LOCAL_OWNER) -> CancelReply:
         """Cancel a task and wait for the answer. Raises Unavailable; ConnectionLost if the process is killed."""
         return self.reply_to(lambda wake: self.runtime.cancel(task_id, self.context(owner), wake=wake))
+
+    def approve(
+        self, task_id: TaskId, call_id: str, decision: Decision, *, owner: Owner = LOCAL_OWNER
+    ) -> ApproveReply:
+        """Say a person's word on a tool call that waits for it, and wait for the answer, as ``cancel`` does."""
+        return self.reply_to(
+            lambda wake: self.runtime.approve(task_id, call_id, decision, self.context(owner), wake=wake)
+        )
 
     def delete(self, session_id: str, *, owner: Owner = LOCAL_OWNER) -> Deleted | UnknownSession:
         """Delete a session and wait for the answer, as ``cancel`` does."""
