@@ -82,6 +82,8 @@ def _contradictions(settings: Settings) -> Iterable[str]:
                 yield f"model.{key} is set, and model.name is {OFFLINE!r}: name the model that is to be used"
     if OFFLINE in defined.models:
         yield f"models.{OFFLINE}: that is the name of the built-in rules; choose another one"
+    for name in sorted(({model.name, *model.choices} - {OFFLINE}) & {*defined.models}):
+        yield f"models.{name}: model.name or model.choices has a model of that name too; choose another one"
     known = (model.name, *model.choices, *defined.models)
     for preset, name in defined.presets.models.items():
         if name not in known:

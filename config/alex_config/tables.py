@@ -53,7 +53,10 @@ class ToolPreset(Table):
 
 
 class ModelTable(Table):
-    """``[models.NAME]``: one more model that a task may choose. What is empty or 0 is as in ``[model]``."""
+    """``[models.NAME]``: one more model that a task may choose.
+
+    Limits that are 0 are as in ``[model]``, but for ``context_tokens``, which is the model's own.
+    """
 
     name: str = ""
     """What the provider calls it; empty: NAME."""

@@ -22,12 +22,11 @@ from alex_actors.events import (
 )
 from alex_actors.models.breaker import FAILURES, FIRST_PAUSE
 from alex_actors.models.chat_messages import Json
-from alex_actors.models.chat_model import ChatModel
 from alex_actors.models.conversation import tool_message
-from alex_actors.models.faults import Fault, ModelFailure
-from alex_actors.models.spec import ModelSpec
-from alex_actors.models.usage import Price, Rates, added
-from alex_actors.ports import Message, ModelEvent, ModelReply, ToolSpec
+from alex_actors.models.faults import Fault
+from alex_actors.models.usage import added
+from alex_actors.ports import ModelReply
+from tests.simulation.chancy_model import SPEC, goal_of
 from tests.simulation.guarded_tools import EVENTS, NAMES
 
 if TYPE_CHECKING:
@@ -46,14 +45,10 @@ TRIED_ENOUGH = "A model that fails is asked again as often as it may be, and not
 SHORTER = "A conversation that is too long for a model comes again only if it is shorter."
 WITHIN_BUDGET = "A model is not asked again by a task that has used as much as it may."
 
-JOB = "Job"
-"""How the texts of tasks begin."""
 BEFORE = (
     "SELECT one.task, one.answer, one.completed_at FROM tasks AS one JOIN tasks AS other USING (session_key) "
     "WHERE other.task_id = ? AND one.place < other.place ORDER BY one.place"
 )
-SPEC = ModelSpec(name="chancy", base_url="http://models.test/v1", timeout_seconds=30.0)
-PRICES = {SPEC.name: Price(input=1_000.0, output=3_000.0)}
 MOST_CALLS = 5
 """Of one task: then the model gives its answer."""
 TOO_LONG = Fault("status", "maximum context length", status=400, codes=("context_length_exceeded",))
@@ -144,6 +139,10 @@ class ChancyProvider:
         self._failures = 0
         self._closed_until: float | None = None
         self._probing = False
+
+    def under_way(self) -> list[str]:
+        """Return the tasks whose calls have not ended."""
+        return [task_id for task_id, asker in self._askers.items() if asker.open]
 
     def task_of(self, goal: str) -> str:
         """Return the ID of the task with this text."""
@@ -325,55 +324,6 @@ class ChancyProvider:
         seen = f"{task_id} is told {told}; what was before it is {before}."
         check = self.simulation.check
         check(fine and len(said) == 2 * len(expected), SAID_BEFORE, seen, about=(task_id,))
-
-
-class ChancyModel(ChatModel):
-    """The server's side of it: one object for all tasks of a process."""
-
-    def __init__(self, provider: ChancyProvider, rates: Rates) -> None:
-        super().__init__(spec=SPEC, rates=rates, clock=provider.clock)
-        self._provider = provider
-
-    @property
-    def context_tokens(self) -> int | None:
-        """Return how many tokens a conversation may have, with the reply."""
-        return self._provider.context_tokens
-
-    async def complete(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
-    ) -> AsyncGenerator[ModelEvent, None]:
-        """Yield a turn, and have the provider know what it was counted as."""
-        goal = goal_of([(message.role, message.content) for message in messages])
-        task_id = self._provider.task_of(messages[goal].content)
-        try:
-            async with contextlib.aclosing(super().complete(messages, tools)) as said:
-                async for one in said:
-                    if isinstance(one, ModelReply):
-                        self._provider.note_turn(task_id, one)
-                    yield one
-        except ModelFailure as failure:
-            self._provider.note_spent(task_id, failure.spent)
-            raise
-
-    async def chunks(
-        self,
-        messages: list[Json],
-        tools: list[Json],
-    ) -> AsyncGenerator[object, None]:
-        """Yield an answer."""
-        goal = goal_of([(message["role"], message["content"] or "") for message in messages])
-        task_id = self._provider.task_of(messages[goal]["content"])
-        async with contextlib.aclosing(self._provider.answer(task_id, messages)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def aclose(self) -> None:
-        """Do nothing: there is no connection."""
-
-
-def goal_of(messages: Sequence[tuple[str, str]]) -> int:
-    """Return where the task's own text is in a conversation: the last that begins as such texts do."""
-    return max(at for at, (role, text) in enumerate(messages) if role == "user" and text.startswith(JOB))
 
 
 def _chunk(delta: Json, finish: str | None = None) -> Json:

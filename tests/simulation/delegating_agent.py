@@ -64,7 +64,7 @@ class DelegatingAgent:
         self._parts = parts
         self._delegate = delegate_tool(
             sub_agents=sub_agents, within=lambda _inner, _outer: False, agent_presets=("default",),
-            most_at_once=MOST_AT_ONCE, max_depth=2,
+            models_of_presets={}, most_at_once=MOST_AT_ONCE, max_depth=2,
         )  # fmt: skip
 
     async def run(self, task: Task, history: Sequence[AnyEvent]) -> AsyncIterator[AgentYield]:

@@ -15,13 +15,15 @@ from alex_actors.core import Core
 from alex_actors.models.breaker import Breaker
 from alex_actors.models.resilience import ResilientModel
 from alex_actors.models.usage import Rates
+from alex_actors.simulation.invariants import NOTHING_LEFT
 from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.tools.toolbox import Toolbox
 from alex_actors.values import LOCAL_OWNER, Value
 from tests.simulation.after_react import NEVER_SHRINKS, AfterReact
 from tests.simulation.after_the_run import ONLY_WHAT_IS_WANTED, AfterTheRun
 from tests.simulation.approvers import Approvers
-from tests.simulation.chancy_provider import JOB, ChancyModel, ChancyProvider
+from tests.simulation.chancy_model import JOB, ChancyModel
+from tests.simulation.chancy_provider import ChancyProvider
 from tests.simulation.guarded_tools import APPROVED, guarded_tools
 from tests.simulation.http_clients import HttpSide, SimulatedServer, User
 from tests.simulation.trouble import Trouble
@@ -218,6 +220,10 @@ class ReactSystem:
         ).fetchall():
             wanted = error.startswith("The ") or (trouble.disk_fails and "disk I/O error" in error)
             self.simulation.check(wanted, ONLY_WHAT_IS_WANTED, f"{task_id} failed: {error}", about=(task_id,))
+        if self._process is self.server.system.dispatcher:  # else no agent has begun in this process
+            running = [one for one in self._tools["pay"].running if one[0] is self._process]
+            left = [*self.provider.under_way(), *running]
+            self.simulation.check(not left, NOTHING_LEFT, f"Still under way: {left}.")
         prompt = not trouble.hurries and not trouble.disk_fails
         if prompt:
             look.look_at_timeouts(grace=GRACE, downtime=trouble.downtime)

@@ -20,7 +20,7 @@ from alex_actors.simulation import SimulatedStore, Simulation
 from alex_actors.simulation.exploring import Played
 from alex_actors.simulation.findings import Violation
 from tests.simulation import after_react, approvers, chancy_provider, guarded_tools, react_system
-from tests.simulation.chancy_provider import PRICES, SPEC
+from tests.simulation.chancy_model import PRICES, SPEC
 from tests.simulation.http_clients import HttpSide
 from tests.simulation.react_mutations import REACT_MUTATIONS, ReactMutation
 from tests.simulation.react_system import Parts, ReactSystem

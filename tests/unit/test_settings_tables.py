@@ -161,6 +161,10 @@ def test_what_is_wrong_in_a_table_is_told_with_what_would_be_right(
             '[model]\napi_key = "x"',
             "model.api_key is set, and model.name is 'offline': name the model that is to be used",
         ),
+        (
+            '[model]\nname = "local"\n[models.local]',
+            "models.local: model.name or model.choices has a model of that name too; choose another one",
+        ),
         ("[models.offline]", "models.offline: that is the name of the built-in rules; choose another one"),
         (
             '[presets.agents.x]\nsystem_prompt = "y"\nmodel = "ofline"',

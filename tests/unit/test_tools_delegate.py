@@ -55,6 +55,7 @@ def tool_over(fake: FakeSubAgents, *, most_at_once: int = 8, max_depth: int = 1)
         sub_agents=lambda: cast(SubAgents, fake),
         within=lambda inner, outer: (inner, outer) in WITHIN,
         agent_presets=("default", "critic"),
+        models_of_presets={"critic": "large"},
         most_at_once=most_at_once,
         max_depth=max_depth,
     )
@@ -91,6 +92,7 @@ def test_another_agent_and_fewer_tools_can_be_asked_for() -> None:
 
     ((new, _),) = fake.asked
     assert (new.agent_preset, new.tool_preset) == ("critic", "read-only")
+    assert new.model == "large", "the preset's own"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tools_of_a_user.py").write_text(SOURCE)
     (tmp_path / "tools_that_fail.py").write_text("import no_such_thing\n")
     (tmp_path / "tools_that_raise.py").write_text("raise RuntimeError('on import')\n")
+    (tmp_path / "tools_that_exit.py").write_text("raise SystemExit(0)\n")
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
@@ -76,6 +77,10 @@ def test_functions_are_loaded_decorated_or_plain(directory: Path) -> None:
         (
             "tools_that_fail:x",
             "'tools_that_fail:x': importing 'tools_that_fail' failed: ModuleNotFoundError: No module named",
+        ),
+        (
+            "tools_that_exit:x",
+            "'tools_that_exit:x': importing 'tools_that_exit' failed: SystemExit: 0",
         ),
         (
             "tools_that_raise:x",

@@ -215,7 +215,13 @@ def test_a_compressed_text_is_read_and_a_bomb_is_not_unpacked(site: Site) -> Non
     lie = site.has(b"hello", path="/c", content_type="text/plain", content_encoding="gzip")
     other = site.has(b"hello", path="/d", content_type="text/plain", content_encoding="br")
 
+    parts = gzip.compress(b"hello ") + gzip.compress(b"again")
+    both = site.has(parts, path="/e", content_type="text/plain", content_encoding="gzip")
+    cut = site.has(parts[:-5], path="/f", content_type="text/plain", content_encoding="gzip")
+
     assert fetch(small).endswith("]\nhello")
+    assert fetch(both).endswith("]\nhello again")
+    assert "only the first" in fetch(cut)
     assert peak_of(lambda: fetch(bomb, max_bytes=1000)) < 10_000_000
     assert fetch(bomb, max_bytes=1000).endswith("0\n[only the first 1,000 bytes of it were read]")
     assert error_of(lie) == "It is said to be compressed as gzip, and is not."

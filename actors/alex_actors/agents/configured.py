@@ -139,7 +139,8 @@ class ConfiguredAgents:
         agents = (*settings.presets.agents, *settings.defined.own_agents)
         delegate = delegate_tool(
             sub_agents=self._running_sub_agents, within=lambda inner, outer: toolbox.within(inner, outer),
-            agent_presets=agents, most_at_once=settings.agents.max_sub_agents, max_depth=settings.agents.max_depth,
+            agent_presets=agents, models_of_presets=settings.presets.models,
+            most_at_once=settings.agents.max_sub_agents, max_depth=settings.agents.max_depth,
         )  # fmt: skip
         configured = configured_tools(
             settings, data_directory=self._data.path, workspaces=self._data.workspaces,

@@ -176,7 +176,7 @@ def _made(maker: Callable[..., object], name: str, parts: AgentParts) -> object:
             (parameter, *_) = inspect.signature(maker).parameters.values()
             return maker(**{parameter.name: parts}) if parameter.kind is parameter.KEYWORD_ONLY else maker(parts)
         return maker()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CannotLoad(f"{name} raised when it was made: {failure_line(error)}{_line_of(error)}") from error
 
 

@@ -176,8 +176,10 @@ class McpServer:
             return f"It did not answer within {self.spec.start_timeout_seconds:g} seconds."
         if isinstance(first, ConnectionEnded):
             return self._redact(str(first))
-        line = " ".join(f"{type(first).__name__}: {first}".split())
-        return self._redact(line)[:_LONGEST_REASON]
+        line = self._redact(" ".join(f"{type(first).__name__}: {first}".split()))[:_LONGEST_REASON]
+        if self.spec.url and not self.connected:  # the SDK tells neither a status nor what a server said of it
+            return f"{line} (are mcp.{self.spec.name}.url and its headers right?)"
+        return line
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -28,18 +28,21 @@ def delegate_tool(
     sub_agents: Callable[[], SubAgents],
     within: Callable[[str, str], bool],
     agent_presets: Collection[str],
+    models_of_presets: Mapping[str, str],
     most_at_once: int,
     max_depth: int,
 ) -> Tool:
     """Return the tool.
 
     ``sub_agents`` is called when it runs: by then the server has them. ``within`` says whether a tool preset
-    allows nothing that another one does not. At most ``most_at_once`` sub-agents work for one task at the
-    same time, the next waits; ``max_depth`` is how deep they may be: 1 means that a sub-agent has none itself.
+    allows nothing that another one does not; ``models_of_presets`` has the models of those agent presets that have
+    one of their own, for sub-agents of another preset than their parent's. At most ``most_at_once`` sub-agents
+    work for one task at the same time, the next waits; ``max_depth`` is how deep they may be: 1 means that a
+    sub-agent has none itself.
 
     Running it again is harmless: the same call finds the sub-agent that it has.
     """
-    delegating = _Delegating(sub_agents, within, agent_presets, most_at_once, max_depth)
+    delegating = _Delegating(sub_agents, within, agent_presets, models_of_presets, most_at_once, max_depth)
     return FunctionTool(
         spec=ToolSpec(
             name="delegate",
@@ -71,12 +74,14 @@ class _Delegating:
         sub_agents: Callable[[], SubAgents],
         within: Callable[[str, str], bool],
         agent_presets: Collection[str],
+        models_of_presets: Mapping[str, str],
         most_at_once: int,
         max_depth: int,
     ) -> None:
         self._sub_agents = sub_agents
         self._within = within
         self._agent_presets = frozenset(agent_presets)
+        self._models_of_presets = models_of_presets
         self._most_at_once = most_at_once
         self._max_depth = max_depth
         # A task's, for as long as one of its calls has it.
@@ -97,6 +102,9 @@ class _Delegating:
         finally:
             room.leave()
 
+    def _model(self, agent_preset: str, parent: Task) -> str:
+        return self._models_of_presets.get(agent_preset, parent.model)
+
     def _new_task(self, arguments: Mapping[str, Any], parent: Task) -> NewTask:  # JSON, checked
         text: str = arguments["task"]
         agent_preset: str = arguments.get("agent_preset", parent.agent_preset)
@@ -116,7 +124,7 @@ class _Delegating:
             session_id=parent.session_id,
             agent_preset=agent_preset,
             tool_preset=tool_preset,
-            model=parent.model,
+            model=parent.model if agent_preset == parent.agent_preset else self._model(agent_preset, parent),
             strategy="parallel",
             timeout_seconds=None,  # its parent's ends it, too
             max_iterations=parent.max_iterations,

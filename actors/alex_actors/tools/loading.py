@@ -59,7 +59,7 @@ def _named(spec: str) -> Tool:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             raise ToolsError(f"{spec!r}: there is no module {error.name!r} on Python's path.") from error
         raise ToolsError(f"{spec!r}: importing {module!r} failed: {failure_line(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ToolsError(f"{spec!r}: importing {module!r} failed: {failure_line(error)}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -72,7 +72,7 @@ def _entry(entry: importlib.metadata.EntryPoint) -> Tool:
     where = f"the entry point {entry.name!r} of {ENTRY_POINTS}"
     try:
         found: object = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ToolsError(f"{where}: loading {entry.value!r} failed: {failure_line(error)}") from error
     made = _tool(where, found)
     if made.spec.name != entry.name:

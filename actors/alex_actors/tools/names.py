@@ -56,3 +56,21 @@ class Names:
 def is_pattern(given: str) -> bool:
     """Return whether it stands for more than one name."""
     return _WILD.search(given) is not None
+
+
+def may_fit(given: str, others: Iterable[str]) -> bool:
+    """Return whether there can be a name that fits this one and one of the others, all names or patterns.
+
+    Of two patterns what they begin with is compared: it may say yes where it is not so.
+    """
+    begins = _WILD.split(given, maxsplit=1)[0]
+    return any(
+        fnmatchcase(other, given)
+        or fnmatchcase(given, other)
+        or (is_pattern(given) and is_pattern(other) and _begin_alike(begins, _WILD.split(other, maxsplit=1)[0]))
+        for other in others
+    )
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)

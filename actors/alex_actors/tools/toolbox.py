@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from alex_actors.models.unreadable import unreadable
 from alex_actors.ports import AgentError, Tool, ToolContext, ToolError, ToolSpec
-from alex_actors.tools.names import Names
+from alex_actors.tools.names import Names, may_fit
 
 Source: TypeAlias = Callable[[], Mapping[str, Tool]]
 """Returns the tools that are there at the moment, by name: those of servers, which come and go."""
@@ -99,17 +99,16 @@ class Toolbox:
         return self._allowed[outer].covers(allowed) and not allowed.may_share(unasked)
 
     def misnamed(self, *, coming: Collection[str] = ()) -> tuple[str, ...]:
-        """Return a line for each name, not pattern, in presets and lists that no tool has.
+        """Return a line for each name or pattern in presets and lists that no tool has, or ever can have.
 
         ``coming`` are names and patterns of tools that may come later, such as ``github__*``.
         """
         known = {*self._tools, *self._coming()}
-        later = Names(coming)
         return tuple(
             f"{where}: there is no tool {name!r}{_meant(name, known)}"
             for where, names in self._lists()
-            for name in names.exact
-            if name not in known and name not in later
+            for name in names.given
+            if name not in known and not may_fit(name, (*known, *coming))
         )
 
     async def call(

@@ -155,13 +155,21 @@ async def _content(response: httpx.Response, most: int) -> tuple[bytes, bool]:
     unzip = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
     data = bytearray()
     async for chunk in response.aiter_raw():
-        try:
-            data += chunk if unzip is None else unzip.decompress(chunk, most + 1 - len(data))
-        except zlib.error:
-            raise ToolError("It is said to be compressed as gzip, and is not.") from None
+        rest = chunk
+        while rest and len(data) <= most:
+            if unzip is None:
+                data += rest
+                break
+            if unzip.eof:  # a file of gzip may have several parts, one after the other (RFC 1952, section 2.2)
+                unzip = zlib.decompressobj(wbits=31)
+            try:
+                data += unzip.decompress(rest, most + 1 - len(data))
+            except zlib.error:
+                raise ToolError("It is said to be compressed as gzip, and is not.") from None
+            rest = unzip.unused_data
         if len(data) > most:
             return bytes(data[:most]), False
-    return bytes(data), True
+    return bytes(data), unzip is None or unzip.eof
 
 
 def _url(given: str) -> httpx.URL:
