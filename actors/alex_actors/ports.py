@@ -254,7 +254,15 @@ class ModelReply(Value, frozen=True, kw_only=True):
 ModelEvent: TypeAlias = TextDelta | ModelTrouble | ModelReply
 
 
-class ContextOverflow(AgentError):
+class ModelError(AgentError):
+    """Raised by a model that has no reply. ``spent``: what it used up nevertheless; None: nothing that is known."""
+
+    def __init__(self, text: str = "", *, spent: Usage | None = None) -> None:
+        super().__init__(text)
+        self.spent = spent
+
+
+class ContextOverflow(ModelError):
     """Raised by a model for a conversation that is longer than it takes."""
 
 
@@ -268,7 +276,7 @@ class Model(Protocol):
     def complete(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> AsyncGenerator[ModelEvent, None]:
         """Yield the model's next turn in a conversation in which it may call ``tools``, as it comes.
 
-        The last that it yields is the whole of it, a ModelReply. Raises AgentError if the model cannot, and
+        The last that it yields is the whole of it, a ModelReply. Raises ModelError if the model cannot, and
         ContextOverflow if that is since the conversation is too long. Closing the iterator, or cancelling what
         waits for it, ends the call at the model's side too.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +103,30 @@ def _faults_of_model(table: Table, name: str, environ: Mapping[str, str]) -> lis
     return []
 
 
+_VARIABLES: Mapping[str, Callable[[McpTable], Iterable[str]]] = {
+    "pass_env": lambda table: table.pass_env,
+    "header_variables": lambda table: table.header_variables.values(),
+}
+
+
 def _faults_of_mcp(table: Table, name: str, environ: Mapping[str, str]) -> list[str]:
     if not isinstance(table, McpTable):
         return []
     if bool(table.command) == bool(table.url):
         return [f"{name}: needs a command, which is started, or the url of a server that runs; one of them"]
-    misplaced = ("args", "env", "pass_env", "cwd") if table.url else ("headers",)
+    if table.url and not re.match(r"https?://[^/]", table.url):
+        return [f"{name}: the url must begin with http:// or https:// and a host"]
+    misplaced = ("args", "env", "pass_env", "cwd") if table.url else ("headers", "header_variables")
     goes_with = "command" if table.url else "url"
     return [
         *(f"{name}: {key} goes with a {goes_with}" for key in misplaced if getattr(table, key)),
         *(
-            f"{name}: pass_env has {variable!r}, and there is no such environment variable"
-            for variable in table.pass_env
+            f"{name}: {key} has {variable!r}, and there is no such environment variable"
+            for key, variables in (
+                ("pass_env", table.pass_env),
+                ("header_variables", table.header_variables.values()),
+            )
+            for variable in variables
             if variable not in environ
         ),
     ]

@@ -85,7 +85,9 @@ def _take_settings(
         if (section, key) in schemas():
             settings[section, key] = Given(value, origin)
         else:
-            problems.append(unknown(f"{section}.{key}", origin, (".".join(name) for name in schemas())))
+            problem = unknown(f"{section}.{key}", origin, (".".join(name) for name in schemas()))
+            own = '; an agent of your own is named as "package.module:Agent"' if section == "agents" else ""
+            problems.append(problem + own)
     return problems
 
 

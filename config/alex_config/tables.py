@@ -92,5 +92,7 @@ class McpTable(Table):
     cwd: str = ""
     url: str = ""
     headers: Annotated[TextsByName, Field(repr=False, default_factory=dict)]
+    header_variables: Annotated[TextsByName, Field(default_factory=dict)]
+    """Headers whose values are in environment variables: the name of the variable by the name of the header."""
     timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     start_timeout_seconds: Annotated[float, Field(ge=1, le=600)] = 30.0

@@ -171,6 +171,15 @@ class TellsTheWorst(Thinker):
                 )
 
 
+class Stumbles(Thinker):
+    """Cannot do with three calls at once."""
+
+    def _keep(self, reply: ModelReply, turn: Turn, work: Work) -> Iterator[AgentYield]:
+        if len(reply.tool_calls) > 2:
+            raise IndexError("list index out of range")
+        return super()._keep(reply, turn, work)
+
+
 class NeverHangsUp(Thinker):
     """Leaves what the model says to itself when nobody listens any more."""
 

@@ -7,6 +7,7 @@ from alex_actors.values import Value
 from tests.simulation import broken_approvals as approvals
 from tests.simulation import broken_react as react
 from tests.simulation.after_react import ASKED_ONCE, COUNTED, DENIED, JOINED, LAPSES, LEADS_ON, NEVER_SHRINKS
+from tests.simulation.after_the_run import ONLY_WHAT_IS_WANTED
 from tests.simulation.approvers import HEARD, WORD_KEPT
 from tests.simulation.chancy_provider import (
     FOR_WHO_RUNS,
@@ -169,6 +170,12 @@ REACT_MUTATIONS = (
         "What a task has used is counted anew when it goes on after a restart.",
         Parts(core=server(staging=react.CountsFromNothing)),
         (NEVER_SHRINKS,),
+    ),
+    ReactMutation(
+        "agent stumbles",
+        "The agent raises something of its own when the model wants three calls at once.",
+        Parts(agent=react.agent(thinker=react.Stumbles)),
+        (ONLY_WHAT_IS_WANTED,),
     ),
     # When models fail.
     ReactMutation(

@@ -157,7 +157,7 @@ class Stage:
     """A McpServer, what it is given, and the task that it runs in."""
 
     def __init__(self, peer: Any, **more: Any) -> None:  # Any: Peer or another; fields of the spec
-        check_every = more.pop("check_every", 30.0)
+        check_every, named = more.pop("check_every", 30.0), more.pop("named", ())
         self.log = CapturedLog()
         self.clock = OwnedClock()
         self.pauses = Pauses(self.clock)
@@ -165,7 +165,7 @@ class Stage:
         spec = McpServerSpec(**({"name": "peer", "url": "http://peer.test/mcp"} | more))
         self.server = McpServer(
             spec, connect=peer, log=self.log.logger, clock=self.clock, sleep=self.pauses, changed=self._changed,
-            check_every=check_every,
+            check_every=check_every, named=named,
         )  # fmt: skip
         self._running: asyncio.Task[None] | None = None
 

@@ -189,6 +189,21 @@ def test_a_server_that_dies_during_a_call_is_started_again_and_the_model_told_th
     assert events == ["mcp.started", "mcp.lost", "mcp.restarting", "mcp.started"]
 
 
+def test_a_name_in_a_preset_that_no_tool_of_the_server_has_is_warned_of_once() -> None:
+    peer = Peer()
+    named = ("peer__echo", "peer__ech*", "peer__echoo", "peer__x*", "other__x", "shell")
+
+    async def come_twice() -> list[object]:
+        async with Stage(peer, named=named) as stage:
+            await peer.die()
+            await until(lambda: not stage.server.connected)
+            await stage.pauses.end(1)
+            await until(lambda: stage.server.connected)
+            return [line["tool"] for line in stage.log.named("mcp.no_such_tool")]
+
+    assert asyncio.run(come_twice()) == ["peer__echoo", "peer__x*"]
+
+
 def test_a_server_that_ends_while_nobody_calls_is_noticed() -> None:
     peer = Peer()
 

@@ -118,6 +118,15 @@ def test_more_models_prices_servers_and_agents_are_named_in_a_file(tmp_path: Pat
             '[mcp.x]\ncommand = "a"\nurl = "b"',
             "mcp.x, {}: needs a command, which is started, or the url of a server that runs; one of them",
         ),
+        ('[mcp.x]\nurl = "a/mcp"', "mcp.x, {}: the url must begin with http:// or https:// and a host"),
+        (
+            '[mcp.x]\nurl = "http://a"\nheader_variables = { B = "NOT_THERE" }',
+            "mcp.x, {}: header_variables has 'NOT_THERE', and there is no such environment variable",
+        ),
+        (
+            '[agents]\nxyzzy = "my.verses.Poet"',
+            "agents.xyzzy, {}: there is no such setting; there are ",
+        ),
         ('[mcp.x]\nurl = "http://a"\nargs = ["b"]', "mcp.x, {}: args goes with a command"),
         ('[mcp.x]\ncommand = "a"\nheaders = { B = "c" }', "mcp.x, {}: headers goes with a url"),
         (
@@ -148,6 +157,7 @@ def test_what_is_wrong_in_a_table_is_told_with_what_would_be_right(
 
     (told,) = caught.value.problems
     assert told.startswith(problem.format(f"in {tmp_path / 'alex.toml'}"))
+    assert ("package.module:Agent" in told) is told.startswith("agents.")
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,9 @@ class ConfiguredAgents:
             sys.path.append(folder)
         specs = self._mcp_specs(environ)
         redactor = Redactor.of_environment(self._secrets(specs, environ))
-        self._mcp = mcp = McpServers(specs, loop=self.thread.loop, cores=cores, log=self._log, clock=self._clock)
+        self._mcp = mcp = McpServers(specs, loop=self.thread.loop, cores=cores, log=self._log, clock=self._clock,
+            named=_named_tools(settings),
+        )  # fmt: skip
         toolbox = self._toolbox(shell_commands, mcp, environ)
         own, models = self._agents(toolbox, redactor)
         mcp.start(within=MCP_START_SECONDS)
@@ -194,7 +196,8 @@ class ConfiguredAgents:
     def _mcp_specs(self, environ: Mapping[str, str]) -> tuple[McpServerSpec, ...]:
         return tuple(
             McpServerSpec(
-                name=name, command=one.command, args=one.args, cwd=one.cwd, url=one.url, headers=one.headers,
+                name=name, command=one.command, args=one.args, cwd=one.cwd, url=one.url,
+                headers=dict(one.headers) | {key: environ[name] for key, name in one.header_variables.items()},
                 env={variable: environ[variable] for variable in one.pass_env} | dict(one.env),
                 timeout_seconds=one.timeout_seconds, start_timeout_seconds=one.start_timeout_seconds,
             )
@@ -242,3 +245,10 @@ class ConfiguredAgents:
         else:
             self._executor.stop(then=stop_servers)
         thread.join(timeout=self._stop_within)
+
+
+def _named_tools(settings: Settings) -> frozenset[str]:
+    """Return the names and patterns of tools that the configuration has anywhere."""
+    presets, tools = settings.presets, settings.tools
+    lists = (*presets.tools.values(), *presets.approve.values(), tools.always, tools.approve)
+    return frozenset(name for names in lists for name in names)

@@ -6,7 +6,7 @@ Imports the SDK, an extra package.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
@@ -19,6 +19,7 @@ from alex_actors.mcp.results import bounded, text_of
 from alex_actors.mcp.spec import McpServerSpec
 from alex_actors.mcp.tool import McpTool
 from alex_actors.ports import Clock, Tool, ToolError, ToolSpec
+from alex_actors.tools.names import may_fit
 
 if TYPE_CHECKING:
     from mcp.client._transport import Transport
@@ -40,6 +41,7 @@ LONGEST_DESCRIPTION = 8192
 """Characters of a tool's description: a model reads those of all its tools, with each turn."""
 
 _LONGEST_REASON = 300
+_MOST_NAMES = 100
 
 
 class McpServer:
@@ -51,6 +53,7 @@ class McpServer:
     def __init__(
         self, spec: McpServerSpec, *, connect: Connect, log: FilteringBoundLogger, clock: Clock,
         sleep: Callable[[float], Awaitable[None]], changed: Callable[[], None], check_every: float = CHECK_EVERY,
+        named: Collection[str] = (),
     ) -> None:  # fmt: skip
         self.spec = spec
         self.tools: Mapping[str, Tool] = {}
@@ -66,8 +69,9 @@ class McpServer:
         self._redact = spec.redactor().text
         self._connection: Connection | None = None
         self._stopping = False
+        self._named = sorted(name for name in named if name.startswith(f"{spec.name}__"))
         self._skipped: set[str] = set()
-        """Tools that were told of."""
+        """Tools and names that were told of."""
 
     @property
     def connected(self) -> bool:
@@ -110,7 +114,8 @@ class McpServer:
                 await stack.enter_async_context(connection.connected(self._connect(self.spec)))
                 self._take(await connection.tools())
             self._connection = connection
-            self._log.info("mcp.started", tools=len(self.tools))
+            self._log.info("mcp.started", tools=len(self.tools), names=sorted(self.tools)[:_MOST_NAMES])
+            self._warn_of_misnamed()
             self.tried.set()
             while True:
                 if await connection.changed(within=self._check_every) or connection.calls == 0:
@@ -127,6 +132,13 @@ class McpServer:
             self._log.info("mcp.tools_changed", tools=len(tools))
         self.tools = tools
         self._changed()
+
+    def _warn_of_misnamed(self) -> None:
+        """Tell of names in presets that no tool of this server has: in `approve` one would leave a door open."""
+        for name in self._named:
+            if name not in self._skipped and not may_fit(name, self.tools):
+                self._skipped.add(name)
+                self._log.warning("mcp.no_such_tool", tool=name)
 
     def _takes(self, listed: Listed) -> bool:
         reason = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -33,9 +33,12 @@ class McpServers:
     def __init__(
         self, specs: Sequence[McpServerSpec], *, loop: asyncio.AbstractEventLoop, cores: Cores,
         log: FilteringBoundLogger, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        connect: Connect | None = None,
+        named: Collection[str] = (), connect: Connect | None = None,
     ) -> None:  # fmt: skip
         """Take notice of the servers; nothing is started yet.
+
+        ``named`` are names and patterns of tools that presets have: those of a server that fit no tool of it are
+        warned of in the log.
 
         Raises McpError for a command that does not exist, and if the SDK is not installed.
         """
@@ -59,7 +62,7 @@ class McpServers:
             raise McpError("MCP servers need one more package: pip install 'alex-runtime[mcp]'.") from error
         connect = connect or Transports(cores=cores, log=log, clock=clock)
         self._servers = tuple(
-            McpServer(spec, connect=connect, log=log, clock=clock, sleep=sleep, changed=self._merge)
+            McpServer(spec, connect=connect, log=log, clock=clock, sleep=sleep, changed=self._merge, named=named)
             for spec in specs
         )
 
