@@ -139,6 +139,7 @@ class System:
             ask_timeout=timeouts.ask_seconds, cancel_grace=self._settings.agents.cancel_grace_seconds,
             resume=self._settings.agents.recovery == "resume", failed=self._shutdown.crashed,
             keep_ended=timedelta(days=self._settings.store.keep_ended_days) or None,  # 0 days: for ever
+            readers=self._agents.thread.readers,
         )  # fmt: skip
         core = self._core
         self._agents.delegate_to(lambda: core.sub_agents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
+import msgspec
 import pykka
 
 from alex_actors import ends
@@ -210,6 +211,9 @@ class AgentActor(PooledActor):
         self._send_added()
         if isinstance(event, TaskStarted):
             self._await_deadline()
+            # The agent is given the same task as it will be if it goes on one day: with its start.
+            begun = self._progress
+            self._task = msgspec.structs.replace(self._task, status=begun.status, started_at=begun.started_at)
         ref, context = self.actor_ref, self._context
         self._run_stopped = False
         self._run = self._executor.start(

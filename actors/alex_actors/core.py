@@ -26,6 +26,7 @@ from alex_actors.task_store_protocol import Recover
 from alex_actors.values import Context
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
     from datetime import timedelta
 
     import pykka
@@ -89,12 +90,14 @@ class Core:
         resume: bool,
         failed: Supervisor,
         keep_ended: timedelta | None = None,
+        readers: ThreadPoolExecutor | None = None,
     ) -> None:
         """Take who runs the broadcaster, the store, and all other actors; the last two numbers are seconds.
 
         ``resume`` says whether tasks go on that a previous run of the server left unfinished. ``failed`` is told
         of an actor that crashes more often than it is restarted, and of a server that took over the database.
-        ``keep_ended`` is for how long tasks are kept that have ended; None: for ever.
+        ``keep_ended`` is for how long tasks are kept that have ended; None: for ever. ``readers`` are the threads
+        on which is read what agents ask for; None: those of their event loop.
         """
         self._broadcasting = broadcasting
         self._storing = storing
@@ -114,6 +117,7 @@ class Core:
         self._resume = resume
         self._failed = failed
         self._keep_ended = keep_ended
+        self._readers = readers
         self._incarnations = itertools.count(1)
         self._sessions_started = False
         self.condition = StoreCondition()
@@ -235,6 +239,7 @@ class Core:
                 reader=self._reader,
                 followings=self.followings,
                 launch=self.launcher.launch,
+                threads=self._readers,
             )
         return session
 

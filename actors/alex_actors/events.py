@@ -193,13 +193,17 @@ class IterationComplete(Event, frozen=True, kw_only=True, omit_defaults=True, ta
     cost_usd: float = 0.0
 
 
-class ErrorRaised(Event, frozen=True, kw_only=True, tag="error"):
-    """Something went wrong in a turn; a recoverable error does not end the task."""
+class ErrorRaised(Event, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
+    """Something went wrong in a turn; a recoverable error does not end the task.
+
+    ``usage`` is what a model used up that has no reply, if it is known: it adds to what the whole task used.
+    """
 
     iteration: int
     phase: Literal["think", "execute", "observe"]
     error: str
     recoverable: bool
+    usage: Usage | None = None
 
 
 Approval: TypeAlias = ApprovalRequested | ApprovalResolved

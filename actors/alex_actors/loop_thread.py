@@ -19,15 +19,22 @@ BEAT_SECONDS = 0.25
 TOOL_THREADS = 16
 """For what an agent's tools do that blocks (files, mostly): enough to keep a disk busy, and a known number."""
 
+READING_THREADS = 4
+"""For what agents read of the store: SQLite reads in microseconds, and no tool that takes long is before it."""
+
 
 class LoopThread:
-    """Runs ``loop`` until it is stopped. What blocks goes to a few threads more: ``asyncio.to_thread``."""
+    """Runs ``loop`` until it is stopped. What blocks goes to a few threads more: ``asyncio.to_thread``.
+
+    Reads of the store have threads of their own: ``readers``.
+    """
 
     def __init__(self, *, name: str, clock: Clock, log: FilteringBoundLogger) -> None:
         self._clock = clock
         self._log = log
         self._last_beat = clock.monotonic()
         self._tool_threads = ThreadPoolExecutor(TOOL_THREADS, thread_name_prefix="tools")
+        self.readers = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="readers")
         self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
         self.loop.set_default_executor(self._tool_threads)
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -51,7 +58,8 @@ class LoopThread:
     def join(self, *, timeout: float) -> bool:
         """Wait for the end of the thread; return whether it came within ``timeout`` seconds."""
         self._thread.join(timeout)
-        self._tool_threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._tool_threads, self.readers):
+            threads.shutdown(wait=False, cancel_futures=True)
         return not self._thread.is_alive()
 
     # On the thread.

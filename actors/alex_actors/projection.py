@@ -9,6 +9,7 @@ import msgspec
 from alex_actors.events import (
     EVENT_TYPES,
     AnyEvent,
+    ErrorRaised,
     IterationComplete,
     IterationStart,
     StopReason,
@@ -84,7 +85,7 @@ def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
             return msgspec.structs.replace(
                 progress, current_iteration=_counted(progress.current_iteration, iteration)
             )
-        case ThinkComplete(usage=Usage() as usage):
+        case ThinkComplete(usage=Usage() as usage) | ErrorRaised(usage=Usage() as usage):
             return msgspec.structs.replace(
                 progress,
                 tokens_used=min(progress.tokens_used + usage.tokens, MOST_COUNTED),
@@ -119,7 +120,7 @@ def miscounted(event: AnyEvent) -> Iterator[str]:
     yield from (name for name in _counts[type(event)] if not 0 <= getattr(event, name) <= MOST_COUNTED)
     if isinstance(event, IterationComplete) and not 0 <= event.cost_usd <= MOST_PAID:
         yield "cost_usd"
-    if isinstance(event, ThinkComplete) and (usage := event.usage) is not None:
+    if isinstance(event, ThinkComplete | ErrorRaised) and (usage := event.usage) is not None:
         yield from (f"usage.{name}" for name in _counts[Usage] if not 0 <= getattr(usage, name) <= MOST_COUNTED)
         if usage.cost_usd is not None and not 0 <= usage.cost_usd <= MOST_PAID:
             yield "usage.cost_usd"

@@ -47,7 +47,7 @@ _PLACE = re.compile(r"_(?:FILE|PATH|DIR)$", re.IGNORECASE)
 
 # Every quantifier is possessive or bounded by what follows it, and no match that fails late can begin at many
 # places of the same text: so matching is linear in the text.
-_BEARER = re.compile(  # a digit or a length that no word has: "basic information" is no secret
+BEARER = re.compile(  # a digit or a length that no word has: "basic information" is no secret
     r"\b(bearer|basic)(\s++)(?:(?=[A-Za-z._~+/=-]*+[0-9])[A-Za-z0-9._~+/=-]{8,}+|[A-Za-z._~+/=-]{24,}+)",
     re.IGNORECASE,
 )
@@ -212,7 +212,7 @@ def _redact_text(text: str) -> str:
         text = _URL_PASSWORD.sub(rf"\1{REDACTED}@", text)
     lower = text.lower()
     if "bearer" in lower or "basic" in lower:
-        text = _BEARER.sub(rf"\1\2{REDACTED}", text)
+        text = BEARER.sub(rf"\1\2{REDACTED}", text)
     return text
 
 

@@ -20,6 +20,7 @@ from alex_actors.values import Context, TaskId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
     from alex_actors.following import Followings
     from alex_actors.replies import TooManyTasks
@@ -63,13 +64,15 @@ class SubAgents:
         reader: StoreReader,
         followings: Followings,
         launch: Callable[[Task, pykka.ActorRef[SessionActor]], None],
+        threads: Executor | None = None,
     ) -> None:
-        """``launch`` starts the AgentActor of a recorded task."""
+        """``launch`` starts the AgentActor of a recorded task; ``threads`` read. None: those of the event loop."""
         self._session = session
         self._store = store
         self._reader = reader
         self._followings = followings
         self._launch = launch
+        self._threads = threads
         self._at_work: set[TaskId] = set()
 
     async def depth(self, task: Task) -> int:
@@ -171,9 +174,12 @@ class SubAgents:
                 return
 
     async def _read(self, task_id: TaskId, of: Task) -> Task | None:
+        loop = asyncio.get_running_loop()
         while True:
             try:
-                return await asyncio.to_thread(self._reader.task, task_id, owner=of.owner)
+                return await loop.run_in_executor(
+                    self._threads, lambda: self._reader.task(task_id, owner=of.owner)
+                )
             except SQLAlchemyError:
                 await asyncio.sleep(AGAIN)
 

@@ -13,6 +13,11 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
+def encodable(text: str) -> str:
+    """Return a text as JSON can have it: half of a surrogate pair is replaced."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def text_of(error: BaseException) -> str:
     """Return what an exception says of itself; nothing if it fails in saying it."""
     try:
@@ -24,7 +29,7 @@ def text_of(error: BaseException) -> str:
 def one_line(text: str, *, redactor: Redactor = NO_SECRETS) -> str:
     """Return an error's text as one line without secrets, not longer than a screen."""
     # Secrets first: half of one, at the end of what is kept, would not be known as one.
-    line = " ".join(redactor.text(text.encode("utf-8", "replace").decode()).split())
+    line = " ".join(redactor.text(encodable(text)).split())
     return redactor.text(shortened(line, LONGEST_ERROR))
 
 

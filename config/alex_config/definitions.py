@@ -98,8 +98,9 @@ def _faults_of_model(table: Table, name: str, environ: Mapping[str, str]) -> lis
     if table.api_key:
         return [f"{name}: api_key and api_key_variable are both there; give one of them"]
     if table.api_key_variable not in environ:
-        variable = table.api_key_variable
-        return [f"{name}: api_key_variable is {variable!r}, and there is no such environment variable"]
+        return [
+            f"{name}: api_key_variable is the name of an environment variable; there is none of the name that is given"
+        ]  # which is not shown: somebody may have put the key there
     return []
 
 

@@ -25,7 +25,7 @@ from alex_actors.events import (
 from alex_actors.ports import Decision
 from alex_actors.values import Timestamp, milliseconds_between
 from tests.simulation.chancy_provider import Served
-from tests.simulation.guarded_tools import APPROVED
+from tests.simulation.guarded_tools import APPROVED, BY_THEMSELVES
 
 if TYPE_CHECKING:
     from alex_actors.simulation.store import SimulatedStore
@@ -35,6 +35,7 @@ ASKED_ONCE = (
     "A call is asked about once, and decided on once, by a word that somebody said or by the lapse of time."
 )
 DENIED = "A call that needs a person's word begins after a yes; after a no it does not, and its model hears so."
+IN_ORDER = "A call that is to run alone begins when those before it have ended, and those after it when it has."
 LAPSES = "A request for approval lapses when its time is over, restarts or not, and is not approved after it."
 JOINED = "What a model's text was told in, since the last error in thinking or the last restart, is its text."
 COUNTED = "A task has used what its models' recorded turns took, each counted once with all of its attempts."
@@ -72,6 +73,7 @@ class AfterReact:
             self._look_at_approvals(task_id, events, words)
             self._look_at_texts(task_id, events, served)
             self._look_at_counts(task_id, events)
+            self._look_at_order(task_id, events)
             self._look_at_errors(task_id, events)
             if prompt:
                 self._look_at_lapses(task_id, history, downtime)
@@ -130,7 +132,7 @@ class AfterReact:
         tokens, cost, about = 0, 0.0, (task_id,)
         for event in events:
             match event:
-                case ThinkComplete(usage=usage) if usage is not None:
+                case ThinkComplete(usage=usage) | ErrorRaised(usage=usage) if usage is not None:
                     tokens, cost = tokens + usage.tokens, cost + (usage.cost_usd or 0.0)
                 case IterationComplete():
                     seen = f"{task_id} has used {tokens} tokens and {cost} dollars, and says {event}."
@@ -144,6 +146,23 @@ class AfterReact:
         seen = f"{task_id} has used {tokens} tokens and {cost} dollars; its record says {row}."
         fine = row[0] == row[2] == tokens and math.isclose(row[1], cost, abs_tol=1e-9)
         self._check(fine, COUNTED, seen, about=about)
+
+    def _look_at_order(self, task_id: str, events: Sequence[AnyEvent]) -> None:
+        """Of each turn, as far as its calls are on record."""
+        names: dict[str, str] = {}
+        ended: set[str] = set()
+        for event in events:
+            if isinstance(event, ToolCallComplete):
+                ended.add(event.call_id)
+            if isinstance(event, ApprovalRequested | ToolCallStart):
+                names[event.call_id] = event.tool_name
+            if isinstance(event, ToolCallStart):
+                turn, number = event.call_id.rsplit("-", 1)
+                for earlier in (f"{turn}-{one}" for one in range(1, int(number))):
+                    apart = not {names.get(earlier), event.tool_name}.isdisjoint(BY_THEMSELVES)
+                    fine = earlier in ended or not (apart and earlier in names)
+                    seen = f"{task_id}: {event.call_id} begins, and {earlier} has not ended; they are {names}."
+                    self._check(fine, IN_ORDER, seen, about=(task_id,))
 
     def _look_at_errors(self, task_id: str, events: Sequence[AnyEvent]) -> None:
         for event, following in itertools.pairwise(events):

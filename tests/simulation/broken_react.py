@@ -24,7 +24,7 @@ from alex_actors.events import (
     ThinkComplete,
     ToolCallStart,
 )
-from alex_actors.models.breaker import Breaker
+from alex_actors.models.breaker import Breaker, Leave
 from alex_actors.models.faults import ModelFailure
 from alex_actors.models.resilience import ResilientModel
 from alex_actors.ports import (
@@ -41,6 +41,7 @@ from alex_actors.ports import (
 from alex_actors.redact import NO_SECRETS
 from alex_actors.store.staging import LiveTask, Staging
 from alex_actors.tasks import Task
+from alex_actors.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from alex_actors.ports import Model
@@ -73,7 +74,17 @@ def agent(
 class AsksNobody(Hands):
     """Runs calls that need a person's word at once."""
 
-    def _must_wait(self, state: CallState, task: Task) -> bool:
+    def __init__(self, *, toolbox: Toolbox, **given: Any) -> None:  # Any: as Hands has them
+        super().__init__(toolbox=Unguarded(toolbox), **given)
+
+
+class Unguarded(Toolbox):
+    """A toolbox in which nothing needs a person's word."""
+
+    def __init__(self, guarded: Toolbox) -> None:
+        self.__dict__.update(vars(guarded))
+
+    def needs_approval(self, name: str, preset: str) -> bool:
         return False
 
 
@@ -118,6 +129,13 @@ class RecordsTheModels(Hands):
             if isinstance(event, ToolCallStart) and changed:
                 event = msgspec.structs.replace(event, arguments={"number": 0})
             yield event
+
+
+class LastFirst(Hands):
+    """Runs the calls of a turn from the last to the first, which is to run alone alone."""
+
+    def _groups(self, calls: Sequence[CallState]) -> Iterator[list[CallState]]:
+        yield from reversed(list(super()._groups(calls)))
 
 
 class StubbornCall(CallState):
@@ -178,6 +196,16 @@ class Stumbles(Thinker):
         if len(reply.tool_calls) > 2:
             raise IndexError("list index out of range")
         return super()._keep(reply, turn, work)
+
+
+class OverflowsInSilence(Thinker):
+    """Says nothing of an answer that had begun when the conversation was found too long."""
+
+    async def _ask(self, turn: Turn, work: Work) -> AsyncGenerator[AgentYield, None]:
+        async with aclosing(super()._ask(turn, work)) as events:
+            async for event in events:
+                if not (isinstance(event, ErrorRaised) and "too long" in event.error):
+                    yield event
 
 
 class NeverHangsUp(Thinker):
@@ -292,10 +320,10 @@ class TriesForEver(ResilientModel):
     """Tries again what would fail again."""
 
     async def _attempt(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+        self, leave: Leave, messages: Sequence[Message], tools: Sequence[ToolSpec]
     ) -> AsyncGenerator[ModelEvent, None]:
         try:
-            async with aclosing(super()._attempt(messages, tools)) as said:
+            async with aclosing(super()._attempt(leave, messages, tools)) as said:
                 async for one in said:
                     yield one
         except ModelFailure as failure:
@@ -307,10 +335,10 @@ class ForgetsTheSpent(ResilientModel):
     """Does not count what attempts took that failed."""
 
     async def _attempt(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+        self, leave: Leave, messages: Sequence[Message], tools: Sequence[ToolSpec]
     ) -> AsyncGenerator[ModelEvent, None]:
         try:
-            async with aclosing(super()._attempt(messages, tools)) as said:
+            async with aclosing(super()._attempt(leave, messages, tools)) as said:
                 async for one in said:
                     yield one
         except ModelFailure as failure:
@@ -321,22 +349,20 @@ class ForgetsTheSpent(ResilientModel):
 class NeverOpens(Breaker):
     """Lets everybody ask a model that does not work."""
 
-    def failed(self) -> None:
+    def failed(self, leave: Leave) -> None:
         self._end_probe()
 
 
 class ProbeNeverReturns(Breaker):
     """Waits for ever for a probe that somebody gave up."""
 
-    def gave_up(self) -> None:
+    def gave_up(self, leave: Leave) -> None:
         pass
 
 
 class ManyProbes(Breaker):
     """Lets all ask at once when the pause is over."""
 
-    async def admit(self) -> float:
+    async def admit(self) -> Leave | float:
         left = 0.0 if self._open_until is None else max(0.0, self._open_until - self._now())
-        if left == 0.0 and self._open_until is not None:
-            self._probe = asyncio.Event()
-        return left
+        return left or Leave(self._openings)

@@ -83,8 +83,8 @@ class _Asker(msgspec.Struct):
 
     open: bool = False
     """A call of it is under way."""
-    answered: bool = False
-    """The first piece of its answer was there."""
+    openings: int = 0
+    """How often the model was left alone before that call: what comes of calls from before says nothing."""
     attempts: int = 0
     """Since its last turn."""
     final: bool = False
@@ -136,7 +136,7 @@ class ChancyProvider:
     def process_begins(self) -> None:
         """Know nothing of who asked before: it is another process."""
         self._askers: dict[str, _Asker] = {}
-        self._failures = 0
+        self._failures = self._openings = 0
         self._closed_until: float | None = None
         self._probing = False
 
@@ -170,13 +170,14 @@ class ChancyProvider:
             await self._pause(task_id, (0.0, 0.0, 0.3, 4.0))
             await self._perhaps_fail(FAULTS if len(messages) > FEW else FAULTS[:-1])
             self._calls += 1
+            this = self._calls
             done = sum(message["role"] == "tool" for message in messages)
             last = done >= MOST_CALLS or self._decisions.chance(0.25)
             text = ""
             for number in range(
                 self._decisions.choose((1, 1, 3, 6)) if last else self._decisions.choose((0, 1, 4))
             ):
-                text += (piece := f"w{self._calls}.{number} ")
+                text += (piece := f"w{this}.{number} ")
                 self._says_something(asker)
                 yield _chunk({"content": piece})
                 await self._pause(task_id, (0.0, 0.0, 0.02, 0.2))
@@ -188,7 +189,7 @@ class ChancyProvider:
             if counted:
                 usage = {"prompt_tokens": 10 + len(messages), "completion_tokens": 1 + len(text)}
                 yield {"choices": [], "usage": usage}
-            self._says_something(asker)
+            self._works(asker)
             asker.attempts = 0
             yield _chunk({}, finish="tool_calls" if calls else "stop")
 
@@ -196,7 +197,7 @@ class ChancyProvider:
     def _call(self, task_id: str, messages: list[Json]) -> Iterator[_Asker]:
         self._look_at_asker(task_id, messages)
         askers, asker = self._askers, self._asker(task_id)
-        asker.open, asker.answered = True, False
+        asker.open, asker.openings = True, self._openings
         asker.attempts += 1
         try:
             yield asker
@@ -204,7 +205,7 @@ class ChancyProvider:
             self._failed(fault, asker, messages)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            if askers is self._askers:
+            if askers is self._askers and asker.openings == self._openings:
                 self._probing = False
             raise
         finally:
@@ -215,20 +216,21 @@ class ChancyProvider:
             asker.too_long, asker.attempts, asker.spent = _size(messages), 0, None
         asker.final = asker.final or fault.status == 401
         if fault.status is not None and fault.status < 500:
-            self._works()
-            return
-        self._failures += 1
-        if self._probing or (self._closed_until is None and self._failures >= FAILURES):
-            self._closed_until = self.clock.monotonic() + FIRST_PAUSE
+            self._works(asker)
+        elif asker.openings == self._openings:
+            self._failures += 1
             self._probing = False
+            if self._failures >= FAILURES:
+                self._openings += 1
+                self._closed_until = self.clock.monotonic() + FIRST_PAUSE
 
     def _says_something(self, asker: _Asker) -> None:
-        if not asker.answered:
-            asker.answered = True
-            self._works()
+        if asker.openings == self._openings:
+            self._closed_until, self._probing = None, False
 
-    def _works(self) -> None:
-        self._failures, self._closed_until, self._probing = 0, None, False
+    def _works(self, asker: _Asker) -> None:
+        if asker.openings == self._openings:
+            self._failures, self._closed_until, self._probing = 0, None, False
 
     async def _pause(self, task_id: str, seconds: Sequence[float]) -> None:
         askers = self._askers

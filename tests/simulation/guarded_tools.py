@@ -66,7 +66,10 @@ class GuardedTool:
         alone = not beside or not (self.spec.alone or any(one[3] for one in beside))
         seen = f"{call_id} of {task_id} runs beside {[one[2] for one in beside]}."
         self._simulation.check(alone, ALONE, seen, about=(task_id,))
-        self.made.add((task_id, call_id))
+        if (
+            not self.spec.repeatable
+        ):  # else a call of that name may come that is another: this one may not be on record
+            self.made.add((task_id, call_id))
         this = (self._process(), task_id, call_id, self.spec.alone)
         self.running.append(this)
         try:

@@ -6,7 +6,16 @@ from alex_actors.simulation.invariants import NOTHING_LEFT
 from alex_actors.values import Value
 from tests.simulation import broken_approvals as approvals
 from tests.simulation import broken_react as react
-from tests.simulation.after_react import ASKED_ONCE, COUNTED, DENIED, JOINED, LAPSES, LEADS_ON, NEVER_SHRINKS
+from tests.simulation.after_react import (
+    ASKED_ONCE,
+    COUNTED,
+    DENIED,
+    IN_ORDER,
+    JOINED,
+    LAPSES,
+    LEADS_ON,
+    NEVER_SHRINKS,
+)
 from tests.simulation.after_the_run import ONLY_WHAT_IS_WANTED
 from tests.simulation.approvers import HEARD, WORD_KEPT
 from tests.simulation.chancy_provider import (
@@ -128,6 +137,12 @@ REACT_MUTATIONS = (
         Parts(agent=react.agent(hands=react.AllAtOnce)),
         (ALONE,),
     ),
+    ReactMutation(
+        "last call first",
+        "The calls of a turn run from the last to the first.",
+        Parts(agent=react.agent(hands=react.LastFirst)),
+        (IN_ORDER,),
+    ),
     # What a model is asked, and what it says.
     ReactMutation(
         "model asked unrecorded",
@@ -188,6 +203,12 @@ REACT_MUTATIONS = (
         "pieces of failed attempts kept",
         "Nothing is said of an attempt that failed, and its pieces are taken for those of the next.",
         Parts(model=react.TriesInSilence),
+        (JOINED,),
+    ),
+    ReactMutation(
+        "overflow in silence",
+        "Nothing is said of an answer that had begun when the conversation was found too long.",
+        Parts(agent=react.agent(thinker=react.OverflowsInSilence)),
         (JOINED,),
     ),
     ReactMutation(

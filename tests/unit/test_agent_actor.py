@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from alex_actors.agent_actor import RESEND_AFTER, RESEND_AT_LEAST_EVERY
@@ -16,6 +17,7 @@ from alex_actors.events import (
 )
 from alex_actors.session_protocol import AgentCrashed, TaskEnded, TurnEnded
 from alex_actors.tasks import Status
+from alex_actors.values import timestamp
 from tests.unit.one_task import ANALYSIS, GRACE, OneTask
 from tests.unit.protocol_system import CONTEXT
 
@@ -55,7 +57,8 @@ def test_the_agent_runs_nothing_before_its_turn(one: OneTask) -> None:
 def test_the_agent_is_started_with_its_turn_and_the_start_is_recorded(one: OneTask) -> None:
     one.grant()
 
-    assert one.run.task == one.task
+    begun = timestamp(one.clock.now())
+    assert one.run.task == msgspec.structs.replace(one.task, status="running", started_at=begun)
     assert one.recorded() == [TaskStarted()]
     (record,) = one.store.received
     assert record.first == 1

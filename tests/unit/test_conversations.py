@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -116,6 +118,30 @@ def test_the_tasks_of_sub_agents_are_no_part_of_it(under: StoreUnderTest) -> Non
         connection.execute(child.values(parent_task_id="a"))
 
     assert said(under, task(under, "b")) == ["user: Who?", "assistant: I."]
+
+
+def test_a_sub_agent_is_told_nothing_of_it(under: StoreUnderTest) -> None:
+    make(under, "b", "Look there")
+    child = msgspec.structs.replace(task(under, "b"), parent_task_id=TaskId("a"))
+
+    assert said(under, child) == []
+
+
+def test_it_is_read_on_threads_of_its_own(under: StoreUnderTest) -> None:
+    make(under, "b", "So?")
+
+    async def scenario() -> list[str]:
+        asyncio.get_running_loop().set_default_executor(busy)
+        conversations = RecordedConversations(reader=under.store.reader, threads=readers)
+        return [m.content for m in await asyncio.wait_for(conversations.before(task(under, "b")), 30)]
+
+    free = threading.Event()
+    with ThreadPoolExecutor(1) as readers, ThreadPoolExecutor(1) as busy:
+        busy.submit(free.wait)
+        try:
+            assert asyncio.run(scenario()) == ["Who?", "I."]
+        finally:
+            free.set()
 
 
 def test_what_a_session_was_forked_with_comes_first(under: StoreUnderTest) -> None:

@@ -260,6 +260,27 @@ def test_their_errors_mean_what_openais_do(
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+def test_their_redirects_are_not_followed_and_say_where_to_look(provider: Provider) -> None:
+    async def scenario() -> list[tuple[str, dict[str, Any]]]:  # Any: JSON, as each API has it
+        async with serving(http("400 Bad Request", "{}")) as (elsewhere, other):
+            async with serving(http("307 Temporary Redirect", "", f"location: {other}/v1")) as (_, url):
+                with pytest.raises(ModelFailure, match=r"a redirect \(307\) to http.*Check model\.base_url\."):
+                    await said_by(model_at(url, provider))
+            return elsewhere.requests
+
+    assert asyncio.run(scenario()) == []
+
+
+def test_googles_environment_does_not_say_whom_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+
+    _, server = heard("gemini", google({"text": "4"}))
+
+    assert f"x-goog-api-key: {KEY}" in server.requests[0][0].lower()
+    assert server.requests[0][0].startswith("POST /v1beta/models/m:")
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
 def test_they_say_how_long_to_wait(provider: Provider) -> None:
     body = json.dumps({"type": "error", "error": {"type": "rate_limit_error", "code": 429, "message": "slowly"}})
 

@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from alex_actors.models.catalog import check, is_installed, make_model, warnings
+from alex_actors.models.conversation import conversation_room
+from alex_actors.models.resilience import ResilientModel
 from alex_actors.models.spec import ModelConfigError, ModelSpec
 from alex_actors.models.usage import Price
 from tests.unit.actor_fakes import OwnedClock
@@ -63,6 +65,42 @@ def test_what_cannot_work_stops_the_start(spec: ModelSpec, what: str) -> None:
 
     assert what in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def made(spec: ModelSpec, **prices: Price) -> ResilientModel:
+    return make_model(spec, prices=prices, clock=OwnedClock(), sleep=asyncio.sleep, random=random.random)
+
+
+@pytest.mark.parametrize(
+    ("limit", "context", "room"),
+    [
+        (None, 100_000, 100_000 - 4_096),
+        (1_000, 100_000, 100_000 - 4_096),
+        (64_000, 100_000, 36_000),
+        (6_000, 8_000, 2_000),
+    ],
+)
+def test_what_a_reply_may_have_is_left_free_of_the_context(limit: int | None, context: int, room: int) -> None:
+    spec = ModelSpec(name="m", base_url="http://h/v1", context_tokens=context, max_output_tokens=limit)
+
+    told = made(spec).context_tokens
+
+    assert told is not None
+    assert conversation_room(told) == room
+
+
+def test_a_reply_that_may_take_the_whole_context_stops_the_start() -> None:
+    spec = ModelSpec(name="m", base_url="http://h/v1", context_tokens=8_000, max_output_tokens=8_000)
+
+    with pytest.raises(ModelConfigError, match=r"model\.max_output_tokens is 8000, and the model m takes 8000"):
+        made(spec)
+
+
+def test_a_model_that_was_made_says_whether_it_is_known_what_it_costs() -> None:
+    spec = ModelSpec(name="llama", base_url="http://127.0.0.1:11434/v1")
+
+    assert not made(spec).is_priced
+    assert made(spec, llama=Price(input=0, output=0)).is_priced
 
 
 def test_a_server_without_such_a_model_loads_none_of_their_packages() -> None:

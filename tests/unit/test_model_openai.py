@@ -11,11 +11,12 @@ import pytest
 
 from alex_actors.events import Usage
 from alex_actors.models.chat_stream import CUT_NOTICE
+from alex_actors.models.conversation import conversation_tokens, estimated_tokens
 from alex_actors.models.faults import ModelFailure
 from alex_actors.models.spec import ModelSpec
 from alex_actors.models.unreadable import UNREADABLE, unreadable
 from alex_actors.models.usage import Price
-from alex_actors.ports import AgentError, ContextOverflow, Message, TextDelta, ToolCall
+from alex_actors.ports import AgentError, ContextOverflow, Message, ModelError, TextDelta, ToolCall
 from tests.unit.model_fakes import (
     ASKED,
     CALCULATOR,
@@ -261,6 +262,33 @@ def test_what_no_trying_mends_says_what_to_do(reply: httpx2.Response, what: str)
     assert not error.again
 
 
+AZURE = ModelSpec(
+    name="m", provider="azure", base_url="https://me.openai.azure.com", api_version="2024-10-21", api_key=KEY
+)
+
+
+@pytest.mark.parametrize("spec", [SPEC, AZURE], ids=["openai", "azure"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_says_where_to_look(spec: ModelSpec, status: int) -> None:
+    moved = httpx2.Response(status, headers={"location": f"https://me:secret@else.test/{KEY}?q=secret"})
+    provider = Provider(moved, streamed(chunk("4"), STOP))
+
+    with pytest.raises(ModelFailure) as raised:
+        heard(model_at(provider, spec))
+
+    assert len(provider.requests) == 1
+    assert f"a redirect ({status}) to https://else.test/[API key], which is not followed" in str(raised.value)
+    assert "Check model.base_url." in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert not raised.value.again
+
+
+def test_a_redirect_to_nowhere_is_one_too() -> None:
+    error = failure(httpx2.Response(307))
+
+    assert "answers with a redirect (307), which is not followed" in str(error)
+
+
 def test_a_server_that_wants_a_key_and_got_none_says_so() -> None:
     spec = ModelSpec(name="m", base_url="http://models.test/v1", section="models.small")
 
@@ -317,6 +345,36 @@ def test_an_attempt_that_was_cut_tells_what_it_used_up() -> None:
     assert spent.output_tokens == 2
     assert spent.estimated
     assert spent.cost_usd == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        streamed(chunk(reasoning="Hm."), chunk(finish="length"), usage(10, 500)),
+        streamed(chunk("Well, "), chunk(finish="content_filter"), usage(10, 500)),
+        streamed(STOP, usage(10, 500)),
+        streamed(chunk("Hm."), usage(10, 500), {"error": {"message": "prompt is too long", "code": 400}}),
+    ],
+    ids=["all reasoning", "filtered", "empty", "too long"],
+)
+def test_whatever_is_no_answer_tells_what_it_used_up(reply: httpx2.Response) -> None:
+    error = failure(reply)
+
+    assert isinstance(error, ModelError)
+    assert error.spent == Usage(input_tokens=10, output_tokens=500)
+
+
+def test_what_nobody_counted_is_estimated_as_the_agent_estimates_it() -> None:
+    asked = (Message(role="user", content="Wie viele \u732b gibt es? " * 20),)
+    answer = "\u732b\u732b\u732b sind es."
+
+    reply = reply_of(heard(model_at(Provider(streamed(chunk(answer), STOP))), asked))
+
+    assert reply.usage == Usage(
+        input_tokens=conversation_tokens(asked, (CALCULATOR,)),
+        output_tokens=estimated_tokens(answer),
+        estimated=True,
+    )
 
 
 def test_a_cancel_before_the_first_token_and_an_early_end_close_the_stream() -> None:

@@ -139,8 +139,35 @@ def test_a_provider_that_asks_to_wait_for_an_hour_ends_the_task() -> None:
 
     error = scene.failure()
 
-    assert "it wants to be left alone for 68 minutes." in str(error)
+    assert "it wants to be left alone for 60 minutes." in str(error)
     assert scene.waits == []
+
+
+def test_whether_a_provider_asks_to_wait_for_too_long_is_not_left_to_chance() -> None:
+    scene = Scene((Fault("status", "slowly", status=429, headers={"retry-after": "590"}),), GOOD)
+
+    events = scene.heard()
+
+    assert reply_of(events).content == "4"
+    assert scene.waits == [pytest.approx(590 * 1.125)]
+
+
+def test_answers_that_are_cut_again_and_again_have_the_model_left_alone() -> None:
+    scene = Scene(*[(chunk("12345678"), Fault("cut"))] * FAILURES, tries=FAILURES + 1)
+
+    error = scene.failure()
+
+    assert f"is not asked, since {FAILURES} calls in a row failed" in str(error)
+
+
+def test_what_attempts_cost_before_a_conversation_was_found_too_long_is_told() -> None:
+    scene = Scene((chunk("12345678"), Fault("cut")), (Fault("status", "prompt is too long", status=400),))
+
+    error = scene.failure()
+
+    assert isinstance(error, ContextOverflow)
+    assert error.spent is not None
+    assert error.spent.output_tokens == 2
 
 
 def test_what_a_cut_attempt_said_counts_for_nothing_but_is_paid_for() -> None:

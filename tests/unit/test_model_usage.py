@@ -6,10 +6,19 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alex_actors.events import Usage
+from alex_actors.models.conversation import (
+    context_with_room_for,
+    conversation_room,
+    conversation_tokens,
+    estimated_tokens,
+    tokens_of,
+)
 from alex_actors.models.spec import ModelSpec
-from alex_actors.models.usage import Counted, Price, Rates, added, conversation_tokens, estimated_tokens
+from alex_actors.models.usage import Counted, Price, Rates, added
 from alex_actors.ports import Message, ToolCall
 from tests.unit.model_fakes import ASKED, CALCULATOR
 
@@ -113,16 +122,43 @@ def test_a_count_that_says_nothing_is_none(nothing: object) -> None:
     assert Counted.of(nothing) is None
 
 
-def test_tokens_are_estimated_by_characters() -> None:
-    assert [estimated_tokens(length) for length in (0, 1, 4, 5)] == [0, 1, 1, 2]
-    call = Message(
-        role="assistant", content="", tool_calls=(ToolCall("c", "calculator", {"expression": "1" * 400}),)
-    )
+def test_tokens_are_estimated_by_bytes() -> None:
+    wish = ToolCall("c", "calculator", {"expression": "1" * 400})
+    call = Message(role="assistant", content="", tool_calls=(wish,))
 
     alone, longer = conversation_tokens(ASKED, ()), conversation_tokens((*ASKED, call), (CALCULATOR,))
 
+    assert [tokens_of(size) for size in (0, 1, 4, 5)] == [0, 1, 1, 2]
+    assert [estimated_tokens(text) for text in ("", "abcd", "abcde", "\u732b\u732b")] == [1, 1, 2, 2]
+    assert estimated_tokens("", [wish]) > 100
     assert alone == 12
     assert longer > alone + 100
+
+
+@given(st.integers(2, 2_000_000), st.integers(1, 200_000))
+def test_a_context_that_a_model_tells_leaves_room_for_its_whole_reply(context: int, limit: int) -> None:
+    limit = min(limit, context - 1)
+
+    room = conversation_room(context_with_room_for(limit, context))
+
+    assert room == min(conversation_room(context), context - limit)
+
+
+@pytest.mark.parametrize(
+    ("spec", "prices", "is_priced"),
+    [
+        (GPT, {}, True),
+        (ModelSpec(name="a-model-of-my-own", api_key="k"), {}, False),
+        (ModelSpec(name="a-model-of-my-own", api_key="k"), {"a-model-of-my-own": Price(input=0, output=0)}, True),
+        (ModelSpec(name="m", base_url="http://127.0.0.1:8000/v1"), {"n": Price(input=1, output=1)}, False),
+        (ModelSpec(name="nobody/knows", base_url="https://openrouter.ai/api/v1", api_key="k"), {}, True),
+    ],
+    ids=["known", "unknown", "one's own price", "another's price", "says it with each answer"],
+)
+def test_a_model_says_whether_it_is_known_what_it_costs(
+    spec: ModelSpec, prices: dict[str, Price], is_priced: bool
+) -> None:
+    assert Rates(spec, prices=prices).is_priced(now=NOW) == is_priced
 
 
 def test_a_sum_has_a_cost_if_both_of_its_parts_do() -> None:

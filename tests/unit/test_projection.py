@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from alex_actors.events import (
     AnyEvent,
+    ErrorRaised,
     IterationComplete,
     IterationStart,
     TaskCancelled,
@@ -19,9 +20,11 @@ from alex_actors.events import (
     TaskFailed,
     TaskStarted,
     TerminalEvent,
+    ThinkComplete,
     Thinking,
+    Usage,
 )
-from alex_actors.projection import MOST_COUNTED, Progress, advance
+from alex_actors.projection import MOST_COUNTED, Progress, advance, miscounted
 from alex_actors.values import Timestamp, timestamp
 
 COMPLETED = TaskCompleted(
@@ -109,6 +112,25 @@ def test_what_started_and_what_ended_say_when(happened: list[AnyEvent]) -> None:
         assert (progress.termination_reason is None) == (not progress.ended)
         if progress.status == "running":
             assert progress.started_at is not None
+
+
+def test_what_a_model_used_up_counts_whether_it_replied_or_not() -> None:
+    usage = Usage(input_tokens=5, output_tokens=3, cost_usd=0.25)
+    thought = ThinkComplete(iteration=1, content="", tool_call_count=0, usage=usage)
+    error = ErrorRaised(iteration=1, phase="think", error="It broke off.", recoverable=False, usage=usage)
+    other = ErrorRaised(iteration=1, phase="execute", error="It broke.", recoverable=True)
+
+    spent = states([thought, other, error])[-1]
+
+    assert (spent.tokens_used, spent.cost_usd) == (16, 0.5)
+    assert list(miscounted(error)) == list(miscounted(other)) == []
+
+
+def test_what_a_model_cannot_have_used_up_is_found() -> None:
+    usage = Usage(input_tokens=-1, output_tokens=2**60, cost_usd=-1.0)
+    error = ErrorRaised(iteration=1, phase="think", error="x", recoverable=False, usage=usage)
+
+    assert list(miscounted(error)) == ["usage.input_tokens", "usage.output_tokens", "usage.cost_usd"]
 
 
 def test_a_task_starts_when_it_first_starts() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from alex_actors.agents import ReActAgent
+from alex_actors.agents.acting import MOST_AT_ONCE
 from alex_actors.events import (
     ApprovalRequested,
     ErrorRaised,
@@ -114,6 +115,43 @@ def test_what_one_call_comes_to_changes_nothing_for_those_beside_it(tmp_path: Pa
     assert [e.error for e in ran.events if isinstance(e, ErrorRaised)] == ["ValueError: broken"]
 
 
+def test_of_a_turn_with_very_many_calls_only_so_many_run_at_once_and_each_once(tmp_path: Path) -> None:
+    at_work: list[int] = []
+    most: list[int] = []
+
+    async def work(arguments: Mapping[str, Any], context: object) -> str:  # JSON
+        at_work.append(arguments["n"])
+        most.append(len(at_work))
+        for _ in range(1 + arguments["n"] % 5):
+            await asyncio.sleep(0)
+        at_work.remove(arguments["n"])
+        return str(arguments["n"])
+
+    busy = RecordingTool("busy", upper)
+    busy.tool._run = work
+
+    ran = run(make_react(all_at_once(*(("busy", {"n": n}) for n in range(100))), toolbox(busy), tmp_path), TASK)
+
+    assert max(most) == MOST_AT_ONCE
+    assert ran.answer.text == " | ".join(map(str, range(100)))
+
+
+def test_a_tool_that_awaits_what_was_cancelled_ends_its_call_and_not_the_task(tmp_path: Path) -> None:
+    async def lose(arguments: object, context: object) -> str:
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        lost.cancel()
+        return await lost
+
+    losing = RecordingTool("lose", upper)
+    losing.tool._run = lose
+    tools = toolbox(losing, RecordingTool("upper", upper))
+
+    ran = run(make_react(all_at_once(("lose", {}), ("upper", {"text": "a"})), tools, tmp_path), TASK)
+
+    assert ran.answer.text == "The tool call failed: CancelledError | A"
+    assert [e.error for e in ran.events if isinstance(e, ErrorRaised)] == ["CancelledError"]
+
+
 class Stop(BaseException):
     """What is no Exception."""
 
@@ -166,7 +204,9 @@ def asking(tools: Toolbox, model: ScriptedModel, root: Path, *, seconds: float |
     )
 
 
-def test_all_calls_of_a_turn_that_need_a_word_are_asked_for_at_once_and_before_any_runs(tmp_path: Path) -> None:
+def test_calls_side_by_side_that_need_a_word_are_asked_for_at_once_when_those_that_need_none_are_done(
+    tmp_path: Path,
+) -> None:
     pay, look = RecordingTool("pay", upper), RecordingTool("upper", upper)
     model = all_at_once(("upper", {"text": "a"}), ("pay", {"token": "x", "text": "b"}), ("pay", {"text": "c"}))
 
@@ -183,9 +223,30 @@ def test_all_calls_of_a_turn_that_need_a_word_are_asked_for_at_once_and_before_a
             iteration=1, call_id="call-1-3", tool_name="pay", arguments={"text": "c"}, expires_at=until
         ),
     )  # fmt: skip
-    assert names(ran.yielded).index("AwaitApprovals") < names(ran.yielded).index("ToolCallStart")
+    assert [name for name in names(ran.yielded) if name.startswith(("Tool", "Await"))] == [
+        "ToolCallStart", "ToolCallComplete", "AwaitApprovals",
+        "ToolCallStart", "ToolCallStart", "ToolCallComplete", "ToolCallComplete",
+    ]  # fmt: skip
     assert pay.calls == [{"token": "x", "text": "b"}, {"text": "c"}]
     assert ran.answer.text == "A | B | C"
+
+
+def test_a_question_comes_after_what_runs_before_it_and_before_what_runs_after_it(tmp_path: Path) -> None:
+    write = RecordingTool("write", upper, alone=True, repeatable=False)
+    tools = toolbox(write, RecordingTool("pay", upper), approve=["pay"])
+    model = all_at_once(("pay", {}), ("write", {}), ("pay", {}), ("pay", {}), ("write", {}))
+
+    ran = run(asking(tools, model, tmp_path), TASK)
+
+    told = [
+        (type(event).__name__[:-5], event.call_id)
+        for event in ran.events
+        if isinstance(event, ApprovalRequested | ToolCallStart)
+    ]
+    asked, start = "ApprovalRequ", "ToolCall"
+    assert [(kind, int(call_id[-1])) for kind, call_id in told] == [
+        (asked, 1), (start, 1), (start, 2), (asked, 3), (asked, 4), (start, 3), (start, 4), (start, 5)
+    ]  # fmt: skip
 
 
 def test_without_a_time_limit_a_person_may_take_for_ever(tmp_path: Path) -> None:
@@ -209,8 +270,9 @@ def test_a_call_that_is_denied_is_not_run_and_the_model_is_told_why(tmp_path: Pa
 
     assert pay.calls == []
     assert [e.call_id for e in ran.events if isinstance(e, ToolCallStart)] == ["call-1-2"]
-    outcome = next(e for e in ran.events if isinstance(e, ToolCallComplete))
-    assert (outcome.call_id, outcome.result) == ("call-1-1", None)
+    assert [(e.call_id, e.result) for e in ran.events if isinstance(e, ToolCallComplete)] == [
+        ("call-1-2", "A"), ("call-1-1", None)
+    ]  # fmt: skip
     assert ran.answer.text == (
         "The tool call failed: This call was not run: it needs a person's approval, and was denied. "
         "The reason: Too much, [redacted]. | A"

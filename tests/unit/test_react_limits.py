@@ -12,6 +12,7 @@ import pytest
 from alex_actors.agents import ReActAgent
 from alex_actors.agents.memory import Conversations, NothingSaid
 from alex_actors.agents.thinking import MOST_OVERFLOWS
+from alex_actors.agents.turn_log import TurnLog
 from alex_actors.events import (
     AssistantDelta,
     ContextCompressed,
@@ -22,9 +23,21 @@ from alex_actors.events import (
     Usage,
 )
 from alex_actors.models.conversation import conversation_tokens
-from alex_actors.ports import ContextOverflow, Message, Model, ModelEvent, ModelReply, TextDelta, ToolSpec
+from alex_actors.ports import (
+    ContextOverflow,
+    Message,
+    Model,
+    ModelError,
+    ModelEvent,
+    ModelReply,
+    ModelTrouble,
+    TextDelta,
+    ToolSpec,
+)
+from alex_actors.projection import Progress, advance
 from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.tasks import Task
+from alex_actors.values import Timestamp
 from tests.unit.fake_agents import (
     Ran,
     RecordingTool,
@@ -192,6 +205,37 @@ def test_a_task_that_has_used_what_it_may_fails_before_the_model_is_asked_again(
     assert [e.cost_usd for e in ran.events if isinstance(e, IterationComplete)] == [0.5, 1.0, 1.5]
 
 
+SPENT = Usage(input_tokens=50, output_tokens=20, cost_usd=1.5, estimated=True)
+
+
+def counted(ran: Ran) -> Progress:
+    """Return what a task is recorded to have used."""
+    progress = Progress()
+    for event in ran.events:
+        progress = advance(progress, Timestamp(""), event)
+    return progress
+
+
+@pytest.mark.parametrize(
+    "error", [ModelError("It broke off.", spent=SPENT), ContextOverflow("Too long.", spent=SPENT)]
+)
+def test_what_a_turn_spent_that_failed_is_recorded_and_counted_once(tmp_path: Path, error: ModelError) -> None:
+    class Failing:
+        context_tokens = None
+
+        async def complete(self, messages: object, tools: object) -> AsyncGenerator[ModelEvent, None]:
+            yield TextDelta("half an ans")
+            yield ModelTrouble("It broke off.")
+            raise error
+
+    ran = run(agent(Failing(), tmp_path), TASK)
+
+    assert ran.error is not None
+    assert [e.usage for e in ran.events if isinstance(e, ErrorRaised)] == [None, SPENT]
+    assert (counted(ran).tokens_used, counted(ran).cost_usd) == (70, 1.5)
+    assert (TurnLog(ran.events).tokens, TurnLog(ran.events).cost_usd) == (70, 1.5)
+
+
 # The model's context.
 
 
@@ -319,6 +363,40 @@ def test_what_a_model_said_before_it_found_the_conversation_too_long_counts_for_
     assert ErrorRaised(iteration=1, phase="think", error="That is too long.", recoverable=True) in ran.events
 
 
+class Costly(Narrow):
+    """Was asked in vain before it found so, which cost something."""
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+    ) -> AsyncGenerator[ModelEvent, None]:
+        try:
+            async for event in super().complete(messages, tools):
+                yield event
+        except ContextOverflow as error:
+            raise ContextOverflow(str(error), spent=SPENT) from error
+
+
+def test_what_was_spent_before_the_conversation_was_found_too_long_counts_once(tmp_path: Path) -> None:
+    model = Costly(lambda _: reply("yes", tokens=10), 450)
+
+    ran = run(agent(model, tmp_path, conversations=Said("Who?", LONG[:2000])), TASK)
+
+    error = ErrorRaised(iteration=1, phase="think", error="That is too long.", recoverable=True, usage=SPENT)
+    assert [event for event in ran.events if isinstance(event, ErrorRaised)] == [error]
+    completed = next(event for event in ran.events if isinstance(event, IterationComplete))
+    assert (completed.tokens_used, completed.cost_usd) == (80, 1.5)
+    assert (counted(ran).tokens_used, counted(ran).cost_usd) == (80, 1.5)
+
+
+def test_what_it_cost_to_find_the_conversation_too_long_may_be_all_that_a_task_may_cost(tmp_path: Path) -> None:
+    model = Costly(lambda _: reply("yes"), 450)
+
+    ran = run(agent(model, tmp_path, max_cost_usd=1.0, conversations=Said("Who?", LONG[:2000])), TASK)
+
+    assert ran.error == "The task has cost 1.5 US dollars, and may cost 1 (agents.max_cost_usd)."
+    assert len(model.sizes) == 1
+
+
 @pytest.mark.parametrize(("said", "asked"), [(Said("Who?", "I."), 2), (NothingSaid(), 1)])
 def test_a_conversation_that_cannot_be_made_to_fit_fails_the_task(
     tmp_path: Path, said: Conversations, asked: int
@@ -328,6 +406,7 @@ def test_a_conversation_that_cannot_be_made_to_fit_fails_the_task(
     ran = run(agent(model, tmp_path, conversations=said), TASK)
 
     assert len(model.sizes) == asked <= MOST_OVERFLOWS + 1
+    assert counted(ran).tokens_used == 0
     assert ran.error == (
         "The conversation is too long for the model, and nothing more can be left out of it. That is too long."
     )

@@ -271,6 +271,44 @@ def test_whenever_it_is_interrupted_nobody_is_asked_twice_and_nothing_is_paid_tw
         pay.calls.clear()
 
 
+@pytest.mark.parametrize("resolved", [0, 1])
+def test_a_restart_while_somebody_thinks_changes_nothing_of_the_order_and_runs_nothing_twice(
+    tmp_path: Path, resolved: int
+) -> None:
+    log: list[str] = []
+
+    def tool(name: str, *, alone: bool) -> RecordingTool:
+        def note(_: object) -> str:
+            log.append(name)
+            return name
+
+        return RecordingTool(name, note, repeatable=False, alone=alone)
+
+    def plan(messages: Sequence[Message]) -> ModelReply:
+        told = [message.content for message in messages[2:] if message.role == "user"]
+        wanted = ("write", "pay", "look", "give", "delete")
+        seen = tool_messages(messages)
+        return reply(" ".join([*seen, *told])) if seen else reply("", *((name, {}) for name in wanted))
+
+    tools = toolbox(
+        tool("write", alone=True), tool("pay", alone=False), tool("look", alone=False),
+        tool("give", alone=False), tool("delete", alone=True), approve=["pay", "give"],
+    )  # fmt: skip
+    whole = run(make_react(ScriptedModel(plan), tools, tmp_path), TASK)
+    in_one_run, waiting = [*log], names(whole.events).index("ApprovalResolved")
+    log.clear()
+
+    resumed = run(make_react(ScriptedModel(plan), tools, tmp_path), TASK, whole.events[: waiting + resolved])
+
+    assert in_one_run == ["write", "look", "pay", "give", "delete"]
+    assert whole.answer.text == "write pay look give delete"
+    started = [e.tool_name for e in whole.events[:waiting] if isinstance(e, ToolCallStart)]
+    assert started == ["write", "look"]
+    assert log == ["pay", "give"]
+    assert resumed.answer.text.startswith("write pay look give The task was interrupted")
+    assert "1 of them were not run" in resumed.answer.text
+
+
 def test_a_call_that_waited_for_a_person_is_not_run_with_what_is_left_of_its_arguments(tmp_path: Path) -> None:
     login = RecordingTool("login", upper)
     tools = toolbox(login, approve=["login"])

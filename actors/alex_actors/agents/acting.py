@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -33,6 +34,10 @@ from alex_actors.values import timestamp
 MAX_ARGUMENTS = 1_000_000
 """Bytes of JSON that a tool call's arguments may be, so that the event that records them is not too large."""
 
+MOST_AT_ONCE = 16
+"""Calls of a turn that run side by side; the next waits. As many as there are threads for tools: a turn of
+thousands of calls, which a model may ask for, starves neither them nor what the tools talk to."""
+
 _UNKNOWN_OUTCOME = (
     "The task was interrupted while this tool ran. Whether it had its effect is not known, and it was not run "
     "again. Look at what is there before you go on."
@@ -48,9 +53,10 @@ _UNDECIDED = Decision(approved=False, reason="Nobody decided.")
 class Hands:
     """Runs the tool calls of a turn.
 
-    All calls that need a person's word are asked for at once, before any call of the turn runs. Then the calls run
-    in the order of the model's wish: those that may, side by side; one whose tool is ``alone`` after those before
-    it, and before those after it.
+    They go group by group, in the order of the model's wish: calls next to each other run side by side, one whose
+    tool is ``alone`` is a group by itself. Of a group, those that need no person's word run first. Then the others
+    are asked for, all at once, and run as far as they may. So what comes before a question is done, and on record,
+    while somebody thinks about it, and an interruption changes nothing of the order.
     """
 
     def __init__(
@@ -71,31 +77,45 @@ class Hands:
 
     async def act(self, turn: Turn, task: Task) -> AsyncGenerator[AgentYield, None]:
         """Do what is left to do of a turn's calls, and keep their outcomes in ``turn``."""
-        waiting = [state for state in turn.calls if self._must_wait(state, task)]
-        if waiting:
-            asked = AwaitApprovals(tuple(self._request(turn, state.call) for state in waiting))
-            yield asked
-            for state in waiting:
-                state.decide(asked.decisions.get(state.call.call_id, _UNDECIDED))
         for group in self._groups(turn.calls):
-            running = []
-            for state in group:
-                for event in self._begin(turn, state, task):
+            guarded = [state for state in group if self._needs_word(state, task)]
+            free = [state for state in group if state not in guarded]
+            async with aclosing(self._act_on(free, turn, task)) as events:
+                async for event in events:
                     yield event
-                if state.outcome is None:
-                    running.append(state)
-            if not all(self._repeatable(state.call, task) for state in running):
-                yield Checkpoint()
-            async with aclosing(self._run(running, turn, task)) as events:
-                async for outcome in events:
-                    yield outcome
+            waiting = [state for state in guarded if state.undecided]
+            if waiting:
+                asked = AwaitApprovals(tuple(self._request(turn, state.call) for state in waiting))
+                yield asked
+                for state in waiting:
+                    state.decide(asked.decisions.get(state.call.call_id, _UNDECIDED))
+            async with aclosing(self._act_on(guarded, turn, task)) as events:
+                async for event in events:
+                    yield event
 
-    def _must_wait(self, state: CallState, task: Task) -> bool:
-        if state.begun or state.outcome is not None or state.decision is not None:
-            return False
+    async def _act_on(
+        self, states: Sequence[CallState], turn: Turn, task: Task
+    ) -> AsyncGenerator[AgentYield, None]:
+        """Do what is left to do of calls that wait for nobody, side by side."""
+        running = []
+        for state in states:
+            for event in self._begin(turn, state, task):
+                yield event
+            if state.outcome is None:
+                running.append(state)
+        if not all(self._repeatable(state.call, task) for state in running):
+            yield Checkpoint()
+        async with aclosing(self._run(running, turn, task)) as events:
+            async for outcome in events:
+                yield outcome
+
+    def _needs_word(self, state: CallState, task: Task) -> bool:
+        """Whether a call is one for a person to decide on, or was."""
+        if state.asked or state.decision is not None:
+            return True
         if _size(state.call) > MAX_ARGUMENTS:  # it is not run, and could not be recorded
             return False
-        return state.asked or self._toolbox.needs_approval(state.call.tool_name, task.tool_preset)
+        return self._toolbox.needs_approval(state.call.tool_name, task.tool_preset)
 
     def _request(self, turn: Turn, call: ToolCall) -> ApprovalRequested:
         expires_at = None
@@ -158,7 +178,7 @@ class Hands:
     async def _run(self, running: Sequence[CallState], turn: Turn, task: Task) -> AsyncGenerator[AgentYield, None]:
         """Run tools side by side, and yield their outcomes as they come."""
         work = [partial(self._run_tool, state, task) for state in running]
-        async with aclosing(side_by_side(work)) as ended:
+        async with aclosing(side_by_side(work, most=MOST_AT_ONCE)) as ended:
             async for state, outcome, unexpected in ended:
                 state.outcome = outcome
                 yield outcome
@@ -178,6 +198,12 @@ class Hands:
             result = recordable(said, self._redactor)
         except ToolError as refusal:
             error = recordable(text_of(refusal), self._redactor)
+        except asyncio.CancelledError as failure:
+            running = asyncio.current_task()
+            if running is None or running.cancelling():
+                raise
+            # Nobody cancelled the call: the tool awaited something that was cancelled, and that is its own error.
+            error = unexpected = told(failure, self._redactor)
         except Exception as failure:  # noqa: BLE001 - a broken tool ends its call, not the task
             error = unexpected = told(failure, self._redactor)
         duration = (self._clock.monotonic() - began) * 1000

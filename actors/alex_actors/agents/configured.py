@@ -163,7 +163,7 @@ class ConfiguredAgents:
     def _agents(self, toolbox: Toolbox, redactor: Redactor) -> tuple[dict[str, Agent], dict[str, Agent]]:
         """Return the user's own agents by name, and those of the models."""
         settings, limits = self._settings, self._settings.agents
-        recorded = RecordedConversations(reader=self._reader)
+        recorded = RecordedConversations(reader=self._reader, threads=self.thread.readers)
         prompts = settings.presets.agents
 
         def persona(preset: str) -> str:

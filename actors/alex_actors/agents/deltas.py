@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 from alex_actors.ports import ModelTrouble, TextDelta
 from alex_actors.redact import Redactor
 from alex_actors.redact_streams import RedactedStream
+from alex_actors.text import encodable
 from alex_actors.tools.tool import to_its_end
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ async def merged(
     try:
         while True:
             said, others = await inbox.take()
-            piece = text.add(said.encode("utf-8", "replace").decode()) if said else ""
+            piece = text.add(encodable(said)) if said else ""
             if isinstance(others, ModelTrouble):
                 text, piece = RedactedStream(redactor), ""
             elif others is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from alex_actors.ports import Message
 from alex_actors.text import shortened
-from alex_actors.tools.tool import in_thread
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from alex_actors.store.reader import EarlierTask, StoreReader
     from alex_actors.tasks import Task
 
@@ -42,23 +44,30 @@ class NothingSaid:
 class RecordedConversations:
     """What is on record of sessions: their tasks that had ended when a task began, each with its answer.
 
-    Tasks of sub-agents are no part of it. Before the session's own tasks comes what it was forked with.
+    Tasks of sub-agents are no part of it, and are told nothing of it: all that one knows is its own task. Before
+    the session's own tasks comes what it was forked with.
     """
 
-    def __init__(self, *, reader: StoreReader, most_bytes: int = MOST_REMEMBERED) -> None:
-        """``most_bytes`` of text are remembered, the newest."""
+    def __init__(
+        self, *, reader: StoreReader, most_bytes: int = MOST_REMEMBERED, threads: Executor | None = None
+    ) -> None:
+        """``most_bytes`` of text are remembered, the newest; ``threads`` read. None: those of the event loop."""
         self._reader = reader
+        self._threads = threads
         self._most_bytes = most_bytes
 
     async def before(self, task: Task) -> Sequence[Message]:
         """Return what was said before a task; see Conversations. Reads on a thread."""
-        inherited, tasks = await in_thread(
+        if task.parent_task_id is not None:
+            return ()
+        inherited, tasks = await asyncio.get_running_loop().run_in_executor(
+            self._threads,
             lambda: self._reader.said_before(
                 session_key=task.session_key,
                 place=task.place,
                 ended_by=task.started_at,
                 most_bytes=self._most_bytes,
-            )
+            ),
         )
         said = [Message(role=one.role, content=one.content) for one in inherited]
         for earlier in tasks:

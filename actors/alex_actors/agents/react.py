@@ -13,6 +13,7 @@ from pathlib import Path
 from alex_actors.agents.acting import Hands
 from alex_actors.agents.memory import Conversations, NothingSaid
 from alex_actors.agents.shortening import Conversation
+from alex_actors.agents.telling import out_of_iterations
 from alex_actors.agents.thinking import Thinker
 from alex_actors.agents.turn_log import Turn, TurnLog
 from alex_actors.agents.work import Budget, Work
@@ -92,7 +93,7 @@ class ReActAgent:
             if turn.answer is not None:
                 yield Answer(turn.answer)
                 return
-        yield Answer(_out_of_iterations(task, conversation.of_task), stop_reason="max_iterations")
+        yield Answer(_what_it_had(task, conversation.of_task), stop_reason="max_iterations")
 
     async def _take(self, turn: Turn, work: Work) -> AsyncGenerator[AgentYield, None]:
         """Do what is left to do of a turn, and add it to the conversation."""
@@ -132,10 +133,8 @@ def _analysis(task: Task) -> TaskAnalysis:
     )
 
 
-def _out_of_iterations(task: Task, conversation: Sequence[Message]) -> str:
-    limit = task.max_iterations
-    count = f"{limit} iteration{'' if limit == 1 else 's'}"
-    text = f"Stopped after {count}, the limit of this task, without a final answer."
+def _what_it_had(task: Task, conversation: Sequence[Message]) -> str:
+    text = out_of_iterations(task.max_iterations)
     said = next((m.content for m in reversed(conversation) if m.role == "assistant" and m.content), None)
     seen = next((m.content for m in reversed(conversation) if m.role == "tool" and m.content), None)
     if said is not None:

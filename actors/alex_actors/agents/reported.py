@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from alex_actors.agents.deltas import merged
 from alex_actors.agents.memory import Conversations, NothingSaid
+from alex_actors.agents.telling import out_of_iterations, recordable
 from alex_actors.events import (
     AgentEvent,
     AnyEvent,
@@ -27,6 +28,7 @@ from alex_actors.ports import AgentYield, Answer, Checkpoint, Message, TextDelta
 from alex_actors.projection import Progress, advance
 from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.redact_streams import RedactedStream
+from alex_actors.text import encodable
 from alex_actors.values import Timestamp, Value
 
 if TYPE_CHECKING:
@@ -84,9 +86,7 @@ class ReportedTurns:
 
     def out_of_iterations(self) -> Answer:
         """Return the end of a task that needs more turns than it may have."""
-        count = f"{self._limit} iteration{'' if self._limit == 1 else 's'}"
-        text = f"Stopped after {count}, the limit of this task, without a final answer."
-        return Answer(text, stop_reason="max_iterations")
+        return Answer(out_of_iterations(self._limit), stop_reason="max_iterations")
 
     def resumed(self, calls: Sequence[Call]) -> Iterator[AgentYield]:
         """Go on with the tool calls that are on record as begun: ``calls`` are those that will be run again.
@@ -113,7 +113,7 @@ class ReportedTurns:
 
     def says(self, turn: ReportedTurn, text: str) -> Iterator[AgentEvent]:
         """Yield a piece of a model's text, less what may be the beginning of a secret."""
-        yield from self._delta(turn, turn.text.add(text.encode("utf-8", "replace").decode()))
+        yield from self._delta(turn, turn.text.add(encodable(text)))
 
     def said(
         self, turn: ReportedTurn, content: str, calls: Sequence[Call], usage: Usage | None
@@ -121,7 +121,10 @@ class ReportedTurns:
         """Yield what a model's turn came to, and the start of its tool calls. Without calls the turn is over."""
         yield from self._delta(turn, turn.text.rest())
         thought = ThinkComplete(
-            iteration=turn.iteration, content=self._recordable(content), tool_call_count=len(calls), usage=usage
+            iteration=turn.iteration,
+            content=recordable(content, self._redactor),
+            tool_call_count=len(calls),
+            usage=usage,
         )
         self._progress = advance(self._progress, Timestamp(""), thought)
         yield thought
@@ -145,7 +148,7 @@ class ReportedTurns:
         if turn is None:
             return
         call_id, name, began = turn.open.pop(library_id)
-        text = self._recordable(text)
+        text = recordable(text, self._redactor)
         yield ToolCallComplete(
             call_id=call_id,
             tool_name=name,
@@ -188,10 +191,6 @@ class ReportedTurns:
 
     def _turn(self, iteration: int) -> ReportedTurn:
         return next(turn for turn in self._turns if turn.iteration == iteration)
-
-    def _recordable(self, text: str) -> str:
-        """Return a text without secrets, and as JSON can have it: half of a surrogate pair is replaced."""
-        return self._redactor.text(text.encode("utf-8", "replace").decode())
 
 
 class ReportingAgent(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from alex_actors.tools.tool import to_its_end
@@ -12,17 +12,20 @@ from alex_actors.tools.tool import to_its_end
 R = TypeVar("R")
 
 
-async def side_by_side(work: Sequence[Callable[[], Awaitable[R]]]) -> AsyncGenerator[R, None]:
-    """Do all of it at once, and yield what each piece returns as it does.
+async def side_by_side(work: Sequence[Callable[[], Awaitable[R]]], *, most: int) -> AsyncGenerator[R, None]:
+    """Do ``most`` pieces at once, the next when one has ended, and yield what each returns as it does.
+
+    What is begun is begun in order, each time in a task that may have done other pieces before.
 
     Raises what the first raises that raises. Then, and if it is closed or cancelled, all others are cancelled; it
     ends when they have.
     """
     results: deque[R | _Raised] = deque()
     news = asyncio.Event()
-    tasks = [asyncio.create_task(_keep(one, results, news)) for one in work]
+    waiting = iter(work)
+    tasks = [asyncio.create_task(_work_off(waiting, results, news)) for _ in range(min(most, len(work)))]
     try:
-        for _ in tasks:
+        for _ in work:
             while not results:
                 news.clear()
                 await news.wait()
@@ -45,10 +48,14 @@ class _Raised:
         self.error = error
 
 
-async def _keep(work: Callable[[], Awaitable[R]], results: deque[R | _Raised], news: asyncio.Event) -> None:
-    """Keep what a piece of work returns or raises: a task would let a SystemExit out to the event loop."""
+async def _work_off(
+    waiting: Iterator[Callable[[], Awaitable[R]]], results: deque[R | _Raised], news: asyncio.Event
+) -> None:
+    """Do one piece after the other. What one raises is kept, and the last: a task would let a SystemExit out."""
     try:
-        results.append(await work())
+        for work in waiting:
+            results.append(await work())
+            news.set()
     except BaseException as error:  # noqa: BLE001 - see above
         results.append(_Raised(error))
-    news.set()
+        news.set()

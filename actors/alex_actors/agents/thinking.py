@@ -16,6 +16,7 @@ from alex_actors.ports import (
     Checkpoint,
     ContextOverflow,
     Model,
+    ModelError,
     ModelReply,
     ModelTrouble,
     TextDelta,
@@ -47,7 +48,8 @@ class Thinker:
 
         What it says is told as it comes. After an ``error`` that is recoverable it begins again: the pieces before
         that count for nothing. Joined, those after the last are the content of ``think_complete``, if the model
-        tells any. Raises AgentError, after an ``error`` that is not recoverable, if the model cannot reply.
+        tells any. Raises AgentError, after an ``error`` that is not recoverable, if the model cannot reply. An
+        ``error`` has what was used up, if no reply will.
         """
         try:
             self._budget.check(work.turns)
@@ -56,7 +58,11 @@ class Thinker:
                     yield event
         except Exception as error:
             reason = told(error, self._redactor)
-            yield ErrorRaised(iteration=turn.iteration, phase="think", error=reason, recoverable=False)
+            spent = error.spent if isinstance(error, ModelError) else None
+            failed = ErrorRaised(
+                iteration=turn.iteration, phase="think", error=reason, recoverable=False, usage=spent
+            )
+            yield work.turns.note_spent(failed)
             raise AgentError(reason) from error
 
     def shorten_again(self, turn: Turn, work: Work) -> None:
@@ -83,10 +89,15 @@ class Thinker:
                         yield event
             except ContextOverflow as error:
                 compressed = self._halve(work, tools, overflows, error)
-                if isinstance(last, AssistantDelta):  # it had begun to answer: that counts for nothing
+                # It had begun to answer, which counts for nothing, or it had been asked in vain, which costs.
+                if isinstance(last, AssistantDelta) or error.spent is not None:
                     reason = told(error, self._redactor)
-                    yield ErrorRaised(iteration=turn.iteration, phase="think", error=reason, recoverable=True)
+                    trouble = ErrorRaised(
+                        iteration=turn.iteration, phase="think", error=reason, recoverable=True, usage=error.spent
+                    )
+                    yield work.turns.note_spent(trouble)
                 yield compressed
+                self._budget.check(work.turns)
             else:
                 return
 
@@ -150,7 +161,8 @@ class Thinker:
         conversation = work.conversation
         count = len(conversation.messages)
         if overflows == MOST_OVERFLOWS or not conversation.shorten(conversation.tokens(tools) // 2, tools):
-            raise AgentError(
-                f"The conversation is too long for the model, and nothing more can be left out of it. {error}"
+            raise ContextOverflow(
+                f"The conversation is too long for the model, and nothing more can be left out of it. {error}",
+                spent=error.spent,
             ) from error
         return ContextCompressed(original_count=count, compressed_count=len(conversation.messages))

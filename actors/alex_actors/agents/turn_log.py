@@ -11,6 +11,7 @@ from alex_actors.events import (
     ApprovalRequested,
     ApprovalResolved,
     ContextCompressed,
+    ErrorRaised,
     IterationComplete,
     IterationStart,
     TaskAnalysis,
@@ -42,6 +43,11 @@ class CallState:
     begun: bool = False
     """Its start is recorded: it may have run, wholly or in part."""
     outcome: ToolCallComplete | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Return whether nothing came of it yet, and nobody decided on it."""
+        return not self.begun and self.outcome is None and self.decision is None
 
     def decide(self, decision: Decision) -> None:
         """Note a person's word. It may have other arguments."""
@@ -136,6 +142,11 @@ class TurnLog:
             self._count(thought)
         return new
 
+    def note_spent(self, error: ErrorRaised) -> ErrorRaised:
+        """Count what a model used up that has no reply, and return the event that says so."""
+        self._count(error)
+        return error
+
     def complete(self, turn: Turn, *, tokens: int) -> IterationComplete:
         """Complete a turn, and return the event that says so. ``tokens`` count if nobody counted what it used."""
         turn.completed = True
@@ -157,6 +168,8 @@ class TurnLog:
                 self._recorded.append(Turn(iteration, begun=True))
             case IterationComplete():
                 self._recorded[-1].completed = True
+                self._count(event)
+            case ErrorRaised():
                 self._count(event)
             case ContextCompressed():
                 self._recorded[-1].compressions += 1
@@ -184,7 +197,7 @@ def _replay_call(
             if state is None:
                 state = CallState(call)
                 calls.append(state)
-                # In the order in which the model wanted them: those that waited for a person come first on record.
+                # In the order in which the model wanted them: those that need nobody's word come first on record.
                 calls.sort(key=lambda one: (len(one.call.call_id), one.call.call_id))
             state.call, state.from_record = call, True
             state.asked = state.asked or isinstance(event, ApprovalRequested)

@@ -6,7 +6,6 @@ The package makes the call with the provider's official SDK. It is an optional e
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
@@ -26,14 +25,14 @@ from alex_actors.ports import Clock
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
-ANTHROPIC_OUTPUT_TOKENS = 8_192
-"""Anthropic's API wants a limit. All of its models write as many."""
-
 GOOGLE_API_VERSION = "v1beta"
 """It has all models; v1 has no previews."""
 
 GOOGLE_ANSWER_SECONDS = 600.0
 """For a whole answer: ten minutes, as the official SDKs of the others have it."""
+
+IDLE_CONNECTIONS = 100
+"""That are kept. Of those in use there is no limit here: it is the number of running tasks."""
 
 _TIMEOUTS = (httpx.TimeoutException, httpx2.TimeoutException)
 _UNREACHABLE = (httpx.ConnectError, httpx2.ConnectError, httpx.ConnectTimeout, httpx2.ConnectTimeout)
@@ -50,25 +49,26 @@ class AnyLLMModel(ChatModel):
 
     def __init__(self, *, spec: ModelSpec, rates: Rates, clock: Clock) -> None:
         super().__init__(spec=spec, rates=rates, clock=clock)
+        self._http: httpx.AsyncClient | httpx2.AsyncClient
+        self._http, options = _google(spec) if spec.provider == "gemini" else _anthropic()
         self._client = AnyLLM.create(
             spec.provider,
             api_key=spec.api_key,
             api_base=spec.home,
             unified_exceptions=True,
             max_retries=0,  # each retry is an event of the task: they are made elsewhere
-            **(_google_options(spec) if spec.provider == "gemini" else {}),
+            **options,
         )
 
     async def chunks(self, messages: list[Json], tools: list[Json]) -> AsyncGenerator[ChatCompletionChunk, None]:
         """Yield a completion's chunks. Raises Fault."""
-        default_limit = ANTHROPIC_OUTPUT_TOKENS if self.spec.provider == "anthropic" else None
         try:
             stream = await self._client.acompletion(
                 self.spec.name,
                 list(messages),
                 tools=tools or None,
                 stream=True,
-                max_tokens=self.spec.max_output_tokens or default_limit,
+                max_tokens=self.spec.output_limit,
                 timeout=self.spec.timeout_seconds,
             )
             # Its iterator closes the connection with itself, and does not say that it can be closed.
@@ -80,19 +80,31 @@ class AnyLLMModel(ChatModel):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        sdk = getattr(self._client, "client", None)
-        close = getattr(getattr(sdk, "aio", None), "aclose", None) or getattr(
-            sdk, "close", None
-        )  # Google's, others'
-        closing = close() if close is not None else None
-        if inspect.isawaitable(closing):
-            await closing
+        await self._http.aclose()
 
 
-def _google_options(spec: ModelSpec) -> dict[str, object]:
+# HTTP clients of our own: those of the SDKs follow redirects, and the key would go where nobody said that it may.
+
+
+def _anthropic() -> tuple[httpx.AsyncClient, dict[str, object]]:
+    from anthropic import DefaultAsyncHttpxClient  # only one of the two packages need be there
+
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
+    http = DefaultAsyncHttpxClient(follow_redirects=False, limits=limits)
+    return http, {"http_client": http}
+
+
+def _google(spec: ModelSpec) -> tuple[httpx2.AsyncClient, dict[str, object]]:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
+    http = httpx2.AsyncClient(follow_redirects=False, limits=limits)
     # Its SDK would have the server give up after the time that is meant for the pieces of an answer.
     whole = {"X-Server-Timeout": f"{max(GOOGLE_ANSWER_SECONDS, spec.timeout_seconds):.0f}"}
-    return {"http_options": {"api_version": spec.api_version or GOOGLE_API_VERSION, "headers": whole}}
+    options = {
+        "api_version": spec.api_version or GOOGLE_API_VERSION,
+        "headers": whole,
+        "httpx_async_client": http,
+    }
+    return http, {"http_options": options, "vertexai": False}  # whatever its environment variables say
 
 
 def fault_of(error: Exception) -> Fault:

@@ -41,6 +41,7 @@ def make_model(
     """
     check(spec)
     rates = Rates(spec, prices=prices)
+    _check_room(spec, rates.context_tokens)
     breaker = Breaker(now=clock.monotonic)
     return ResilientModel(model=_chat_model(spec, rates, clock), breaker=breaker, sleep=sleep, random=random)
 
@@ -127,6 +128,16 @@ def _check_url(url: str, at: str) -> None:
         )
     if parts.path.rstrip("/").endswith("/chat/completions"):
         raise ModelConfigError(f"{at}.base_url ends with /chat/completions: leave that out, it is added.")
+
+
+def _check_room(spec: ModelSpec, context: int | None) -> None:
+    limit = spec.output_limit
+    if context is not None and limit is not None and limit >= context:
+        raise ModelConfigError(
+            f"{spec.section}.max_output_tokens is {limit}, and the model {spec.name} takes {context} tokens in all, "
+            "which leaves none for the conversation: lower it. If the model takes more, set "
+            f"{spec.section}.context_tokens."
+        )
 
 
 def _check_azure(spec: ModelSpec) -> None:

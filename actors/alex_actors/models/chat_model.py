@@ -9,9 +9,10 @@ from contextlib import aclosing
 from alex_actors.events import Usage
 from alex_actors.models.chat_messages import Json, chat_messages, chat_tools
 from alex_actors.models.chat_stream import ChatTurn
+from alex_actors.models.conversation import context_with_room_for, conversation_tokens, tokens_of
 from alex_actors.models.faults import Fault, failure_of
 from alex_actors.models.spec import ModelSpec
-from alex_actors.models.usage import Counted, Rates, conversation_tokens, estimated_tokens
+from alex_actors.models.usage import Counted, Rates
 from alex_actors.ports import Clock, Message, ModelEvent, ModelReply, TextDelta, ToolSpec
 
 
@@ -29,8 +30,17 @@ class ChatModel(ABC):
 
     @property
     def context_tokens(self) -> int | None:
-        """Return how many tokens a conversation may have, with the reply; None: nobody knows."""
-        return self._rates.context_tokens
+        """Return how many tokens a conversation may have, with the reply; None: nobody knows.
+
+        A limit of the reply that is beyond the room that is usually left for one is taken off.
+        """
+        context, limit = self._rates.context_tokens, self.spec.output_limit
+        return context if context is None or limit is None else context_with_room_for(limit, context)
+
+    @property
+    def is_priced(self) -> bool:
+        """Return whether it is known what the model costs."""
+        return self._rates.is_priced(now=self._clock.now())
 
     @abstractmethod
     def chunks(self, messages: list[Json], tools: list[Json]) -> AsyncGenerator[object, None]:
@@ -68,7 +78,7 @@ class ChatModel(ABC):
         if estimated:
             counted = Counted(
                 input=counted.input or conversation_tokens(messages, tools),
-                output=estimated_tokens(turn.written) if counted.output is None else counted.output,
+                output=tokens_of(turn.written) if counted.output is None else counted.output,
                 cached=counted.cached,
             )
         return self._rates.usage(counted, now=self._clock.now(), estimated=estimated)

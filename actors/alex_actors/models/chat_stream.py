@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from alex_actors.models.conversation import size_of
 from alex_actors.models.faults import Fault
+from alex_actors.models.unchecked import field, listed, text_of
 from alex_actors.models.unreadable import arguments_of, recordable
 from alex_actors.models.usage import Counted
 from alex_actors.ports import ToolCall
@@ -25,7 +27,7 @@ class _Call:
     index: int | None
     call_id: str
     name: str
-    written: list[str] = field(default_factory=list)
+    written: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -51,9 +53,9 @@ class ChatTurn:
 
     @property
     def written(self) -> int:
-        """Return how many characters the model wrote, also where nobody is shown them."""
-        said = sum(len(piece) for piece in (*self._content, *self._refused))
-        calls = sum(len(call.name) + sum(len(piece) for piece in call.written) for call in self._calls)
+        """Return how many bytes of UTF-8 the model wrote, also where nobody is shown them."""
+        said = sum(size_of(piece) for piece in (*self._content, *self._refused))
+        calls = sum(size_of(piece) for call in self._calls for piece in (call.name, *call.written))
         return said + calls + self._unseen
 
     @property
@@ -64,14 +66,14 @@ class ChatTurn:
     def add(self, chunk: object) -> str:
         """Take a chunk, as JSON or as the SDK's object, and return the text that it adds to the answer."""
         # Nobody checked what the server sent: any field may be missing, or of another type than it should be.
-        usage = _field(chunk, "usage")
+        usage = field(chunk, "usage")
         if usage is not None:
             self.counted = Counted.of(usage) or self.counted
         text = ""
-        for choice in _list(_field(chunk, "choices")):
-            if _field(choice, "index") in (0, None):  # one answer was asked for
-                text += self._add_delta(_field(choice, "delta"))
-                self._finish = _field(choice, "finish_reason") or self._finish
+        for choice in listed(field(chunk, "choices")):
+            if field(choice, "index") in (0, None):  # one answer was asked for
+                text += self._add_delta(field(choice, "delta"))
+                self._finish = field(choice, "finish_reason") or self._finish
         return text
 
     def end(self) -> str:
@@ -107,22 +109,22 @@ class ChatTurn:
             return ""
         # Reasoning is no part of the answer. Providers want none of it back, and it is not shown; it is counted.
         for name in ("reasoning_content", "reasoning"):
-            self._unseen += len(_text(_field(delta, name)))
-        for fragment in _list(_field(delta, "tool_calls")):
+            self._unseen += size_of(text_of(field(delta, name)))
+        for fragment in listed(field(delta, "tool_calls")):
             self._add_fragment(fragment)
-        refused = _text(_field(delta, "refusal"))
+        refused = text_of(field(delta, "refusal"))
         if refused:
             self._refused.append(refused)
-        text = recordable(_text(_field(delta, "content")) + refused)  # a refusal is what the model answers
+        text = recordable(text_of(field(delta, "content")) + refused)  # a refusal is what the model answers
         if text:
             self._content.append(text)
         return text
 
     def _add_fragment(self, fragment: object) -> None:
-        function = _field(fragment, "function")
-        name = _text(_field(function, "name"))
-        call_id = _text(_field(fragment, "id"))
-        index = _field(fragment, "index")
+        function = field(fragment, "function")
+        name = text_of(field(function, "name"))
+        call_id = text_of(field(fragment, "id"))
+        index = field(fragment, "index")
         call = self._continued(index if isinstance(index, int) else None, call_id, name)
         if call is None:
             call = _Call(index if isinstance(index, int) else None, call_id, name)
@@ -131,7 +133,7 @@ class ChatTurn:
             call.call_id = call.call_id or call_id
             if name != call.name and not call.written:  # some repeat the name with each piece
                 call.name += name
-        written = _field(function, "arguments")
+        written = field(function, "arguments")
         if isinstance(written, dict):  # some send an object in place of its JSON
             call.written.append(json.dumps(written))
         elif isinstance(written, str) and written:
@@ -155,20 +157,3 @@ class ChatTurn:
         if not call_id and same.written and (index is None or not same.call_id) and same.is_whole:
             return None
         return same
-
-
-def _field(thing: object, name: str) -> Any:  # Any: what a server sent in that place, whatever it is
-    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
-
-
-def _list(value: object) -> list[Any]:  # Any: as above
-    return value if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    """Return a text, or the text of a list of parts, as Mistral's reasoning models send it."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(_text(_field(part, "text")) for part in value if _field(part, "type") in (None, "text"))
-    return ""

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from alex_actors.events import Usage
 from alex_actors.models.overflow import says_overflow
 from alex_actors.models.spec import ModelSpec
-from alex_actors.ports import AgentError, ContextOverflow
+from alex_actors.ports import ContextOverflow, ModelError
 from alex_actors.text import shortened
 
-FaultKind: TypeAlias = Literal["unreachable", "timeout", "cut", "status", "refused", "length", "empty"]
+FaultKind: TypeAlias = Literal["unreachable", "timeout", "cut", "status", "moved", "refused", "length", "empty"]
 
 CONNECT_SECONDS = 30.0
 """For a connection to come about: one takes less than a second if the server is there, a thousand take some."""
@@ -53,8 +54,8 @@ _STATUSES: Mapping[str, int] = {
 class Fault(Exception):
     """What happened to one call.
 
-    ``said`` is the provider's text, ``status`` the HTTP status of its error, ``codes`` its names for it, ``began``
-    whether an answer had begun.
+    ``said`` is the provider's text, ``status`` the HTTP status of its error, ``codes`` its names for it. A status
+    that is a redirect's makes it "moved".
     """
 
     def __init__(
@@ -67,19 +68,19 @@ class Fault(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(said)
-        self.kind = kind
         self.said = said
         self.codes = codes
         self.status = _status(status, codes)
+        is_redirect = self.status is not None and self.status < 400
+        self.kind: FaultKind = "moved" if is_redirect else kind
         self.headers: Mapping[str, str] = headers or {}
 
 
-class ModelFailure(AgentError):
+class ModelFailure(ModelError):
     """Raised by a model whose call failed.
 
     ``what`` says so without a full stop at its end. ``again``: it may go well the next time, ``after`` so many
-    seconds if the provider asked for that. ``is_down``: the server does not work, whoever asks. ``spent``: what
-    was used up nevertheless, in all attempts.
+    seconds if the provider asked for that. ``is_down``: the server does not work, whoever asks.
     """
 
     def __init__(
@@ -91,39 +92,46 @@ class ModelFailure(AgentError):
         is_down: bool = False,
         spent: Usage | None = None,
     ) -> None:
-        super().__init__(f"{what}.")
+        super().__init__(f"{what}.", spent=spent)
         self.what = what
         self.again = again
         self.after = after
         self.is_down = is_down
-        self.spent = spent
 
 
 def failure_of(
     fault: Fault, spec: ModelSpec, *, now: datetime, began: bool = False, spent: Usage | None = None
 ) -> ModelFailure | ContextOverflow:
     """Return what a fault means to whoever asked. ``began``: part of the answer was there."""
+    failure = _meaning(fault, spec, now=now, began=began)
+    failure.spent = spent
+    return failure
+
+
+def _meaning(fault: Fault, spec: ModelSpec, *, now: datetime, began: bool) -> ModelFailure | ContextOverflow:
     who = f"The model {spec.name} at {spec.place}"
     match fault.kind:
         case "status":
-            return _refusal(fault, spec, who, now=now, spent=spent)
+            return _refusal(fault, spec, who, now=now)
+        case "moved":
+            return ModelFailure(
+                f"{who} answers with a redirect ({fault.status}){_target(fault, spec)}, which is not followed: the "
+                f"conversation and the key are for that address alone. Check {spec.section}.base_url"
+            )
         case "unreachable":
             hint = f"{_quoted(fault, spec)}; is the server at {spec.section}.base_url running?"
             return ModelFailure(f"{who} cannot be reached{hint}", again=True, is_down=True)
         case "timeout":
             silence = "fell silent in the middle of its answer for" if began else "did not answer within"
-            return ModelFailure(
-                f"{who} {silence} {spec.timeout_seconds:g} seconds", again=True, is_down=True, spent=spent
-            )
+            return ModelFailure(f"{who} {silence} {spec.timeout_seconds:g} seconds", again=True, is_down=True)
         case "cut":
             return ModelFailure(
                 f"{who} broke off before the end of its answer{_quoted(fault, spec)}",
                 again=True,
                 is_down=True,
-                spent=spent,
             )
         case "empty":
-            return ModelFailure(f"{who} answered with nothing", again=True, spent=spent)
+            return ModelFailure(f"{who} answered with nothing", again=True)
         case "refused":
             return ModelFailure(f"{who} refused to answer{_quoted(fault, spec) or ': its filter says no'}")
         case "length":
@@ -158,7 +166,7 @@ def _seconds_until(date: str, now: datetime) -> float:
 
 
 def _status(status: int | None, codes: tuple[str, ...]) -> int | None:
-    if status is not None and status >= 400:
+    if status is not None and status >= 300:
         return status
     for code in codes:
         if code in _STATUSES:
@@ -168,9 +176,18 @@ def _status(status: int | None, codes: tuple[str, ...]) -> int | None:
     return None
 
 
-def _refusal(
-    fault: Fault, spec: ModelSpec, who: str, *, now: datetime, spent: Usage | None
-) -> ModelFailure | ContextOverflow:
+def _target(fault: Fault, spec: ModelSpec) -> str:
+    """Return where a redirect leads, for people: without a name, a password or a query."""
+    try:
+        parts = urlsplit(" ".join(fault.headers.get("location", "").split()))
+    except ValueError:
+        return ""
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    target = spec.without_key(host + parts.path)
+    return f" to {shortened(target, _LONGEST_QUOTE)}" if target else ""
+
+
+def _refusal(fault: Fault, spec: ModelSpec, who: str, *, now: datetime) -> ModelFailure | ContextOverflow:
     """Return what an error means that the provider reported."""
     status = fault.status
     said = f" ({status if status is not None else 'error'}){_quoted(fault, spec)}"
@@ -182,8 +199,8 @@ def _refusal(
         trouble = "is asked too often" if status == 429 else "has trouble"
         is_down = status is None or status >= 500
         after = retry_after(fault.headers, now)
-        return ModelFailure(f"{who} {trouble}{said}", again=True, after=after, is_down=is_down, spent=spent)
-    return ModelFailure(f"{who} {_remedy(status, spec, said)}", spent=spent)
+        return ModelFailure(f"{who} {trouble}{said}", again=True, after=after, is_down=is_down)
+    return ModelFailure(f"{who} {_remedy(status, spec, said)}")
 
 
 def _remedy(status: int, spec: ModelSpec, said: str) -> str:

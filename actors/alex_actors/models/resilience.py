@@ -13,11 +13,11 @@ from contextlib import aclosing
 import msgspec
 
 from alex_actors.events import Usage
-from alex_actors.models.breaker import Breaker
+from alex_actors.models.breaker import Breaker, Leave
 from alex_actors.models.chat_model import ChatModel
 from alex_actors.models.faults import ModelFailure
 from alex_actors.models.usage import added
-from alex_actors.ports import AgentError, Message, ModelEvent, ModelReply, ModelTrouble, ToolSpec
+from alex_actors.ports import Message, ModelError, ModelEvent, ModelReply, ModelTrouble, ToolSpec
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 30.0
@@ -31,8 +31,8 @@ class ResilientModel:
     """Asks ``model`` up to ``spec.attempts`` times.
 
     Of each attempt that fails, but for the last, there is a ModelTrouble before the wait. What such an attempt is
-    estimated to have used up is in the usage of the reply, or of the ModelFailure. ``random`` returns numbers from
-    0 to 1, ``sleep`` takes seconds.
+    estimated to have used up is in the usage of the reply, or the ``spent`` of the ModelError that comes in its
+    place. ``random`` returns numbers from 0 to 1, ``sleep`` takes seconds.
     """
 
     def __init__(
@@ -53,6 +53,11 @@ class ResilientModel:
         """Return how many tokens a conversation may have, with the reply; None: nobody knows."""
         return self._model.context_tokens
 
+    @property
+    def is_priced(self) -> bool:
+        """Return whether it is known what the model costs."""
+        return self._model.is_priced
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._model.aclose()
@@ -64,16 +69,19 @@ class ResilientModel:
         attempts = self._model.spec.attempts
         spent: Usage | None = None
         for attempt in range(1, attempts + 1):
-            wait = await self._breaker.admit()
-            if wait > 0:
-                failure = self._left_alone(wait)
+            leave = await self._breaker.admit()
+            if not isinstance(leave, Leave):
+                failure, wait = self._left_alone(leave), leave
             else:
                 try:
-                    async with aclosing(self._attempt(messages, tools)) as said:
+                    async with aclosing(self._attempt(leave, messages, tools)) as said:
                         async for one in said:
                             yield _with(one, spent)
                 except ModelFailure as error:
                     failure = error
+                except ModelError as error:
+                    error.spent = _both(error.spent, spent)
+                    raise
                 else:
                     return
                 wait = self._wait(attempt, failure.after)
@@ -83,36 +91,36 @@ class ResilientModel:
             count = f"{failure.what} (attempt {attempt} of {attempts})"
             if attempt == attempts:
                 raise ModelFailure(f"{count}; it is not asked again", spent=spent) from failure
-            if wait > LONGEST_RETRY_AFTER:
-                raise ModelFailure(
-                    f"{count}; it wants to be left alone for {_told(wait)}", spent=spent
-                ) from failure
+            if failure.after is not None and failure.after > LONGEST_RETRY_AFTER:
+                asked = _told(failure.after)
+                raise ModelFailure(f"{count}; it wants to be left alone for {asked}", spent=spent) from failure
             yield ModelTrouble(f"{count}; next try in {_told(wait)}.")
             await self._sleep(wait)
 
     async def _attempt(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec]
+        self, leave: Leave, messages: Sequence[Message], tools: Sequence[ToolSpec]
     ) -> AsyncGenerator[ModelEvent, None]:
-        """Ask once, and have the breaker know at the first piece of an answer, or why there is none."""
+        """Ask once, and have the breaker know how that goes."""
         is_known = False
         try:
             async with aclosing(self._model.complete(messages, tools)) as said:
                 async for one in said:
-                    if not is_known:
-                        self._breaker.worked()
+                    if isinstance(one, ModelReply):
+                        self._breaker.worked(leave)
                         is_known = True
+                    else:
+                        self._breaker.answers(leave)
                     yield one
-        except AgentError as error:
-            # A provider that refuses a request works. In the middle of an answer, failing counts again.
+        except ModelError as error:
             if isinstance(error, ModelFailure) and error.is_down:
-                self._breaker.failed()
-            else:
-                self._breaker.worked()
+                self._breaker.failed(leave)
+            else:  # a provider that refuses a request works
+                self._breaker.worked(leave)
             is_known = True
             raise
         finally:
             if not is_known:
-                self._breaker.gave_up()
+                self._breaker.gave_up(leave)
 
     def _wait(self, attempt: int, asked: float | None) -> float:
         longest = min(FIRST_WAIT * 2.0 ** (attempt - 1), LONGEST_WAIT)

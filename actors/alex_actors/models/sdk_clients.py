@@ -72,6 +72,7 @@ class SdkClients:
             timeout=timeout,
             transport=self._transport,
             verify=self._certificates,
+            follow_redirects=False,  # the key, or the conversation, would go where nobody said that it may
         )
         # What the SDK would take from its own environment variables, and send to any server, is given or left out.
         nobody = cast("dict[str, str]", {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()})  # it takes Omit

@@ -23,6 +23,9 @@ TIMEOUT_SECONDS = 120.0
 ATTEMPTS = 5
 """With the waits between them they last for about ten seconds, or a minute while the model is not asked at all."""
 
+ANTHROPIC_OUTPUT_TOKENS = 8_192
+"""Anthropic's API wants a limit. All of its models write as many."""
+
 
 class ModelConfigError(AgentError):
     """Raised at the start for a model that cannot be used as it is configured; says what would be right."""
@@ -56,9 +59,19 @@ class ModelSpec(Value, frozen=True, kw_only=True):
         return self.base_url or HOMES.get(self.provider, "")
 
     @property
+    def host(self) -> str | None:
+        """Return the host of that URL."""
+        return _host(self.home)
+
+    @property
+    def output_limit(self) -> int | None:
+        """Return how many tokens a reply may have, as the provider is told; None: it is not told."""
+        return self.max_output_tokens or (ANTHROPIC_OUTPUT_TOKENS if self.provider == "anthropic" else None)
+
+    @property
     def is_providers_own(self) -> bool:
         """Return whether it is asked at the provider's own URL, not at a compatible server."""
-        return _host(self.home) == _host(HOMES.get(self.provider, ""))
+        return self.host == _host(HOMES.get(self.provider, ""))
 
     @property
     def place(self) -> str:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from alex_actors.events import Usage
 from alex_actors.models.spec import ModelSpec
-from alex_actors.ports import Message, ToolSpec
+from alex_actors.models.unchecked import count, field
 from alex_actors.values import Value
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
 
-CHARACTERS_A_TOKEN = 4
-"""Of English prose; code and other languages have fewer. For where nobody counts."""
-
-_MESSAGE_TOKENS = 4
-"""What marks a message's beginning, end and role."""
-
 _MILLION = 1_000_000
+
+_SAYS_COSTS = "openrouter.ai"
+"""Who says with each answer what it cost."""
 
 
 class Price(Value, frozen=True, kw_only=True):
@@ -50,35 +45,18 @@ class Counted(Value, frozen=True, kw_only=True):
     @staticmethod
     def of(usage: object) -> Counted | None:
         """Read what an OpenAI-compatible server says; None if it says nothing."""
-        details = _field(usage, "prompt_tokens_details")
-        cached = _count(details, "cached_tokens")
+        details = field(usage, "prompt_tokens_details")
+        cached = count(details, "cached_tokens")
         if cached is None:
-            cached = _count(usage, "prompt_cache_hit_tokens")  # DeepSeek's
+            cached = count(usage, "prompt_cache_hit_tokens")  # DeepSeek's
         counted = Counted(
-            input=_count(usage, "prompt_tokens"),
-            output=_count(usage, "completion_tokens"),
+            input=count(usage, "prompt_tokens"),
+            output=count(usage, "completion_tokens"),
             cached=cached or 0,
-            written=_count(details, "cache_write_tokens") or 0,
-            cost=_dollars(_field(usage, "cost")),
+            written=count(details, "cache_write_tokens") or 0,
+            cost=_dollars(field(usage, "cost")),
         )
         return counted if counted.input or counted.output else None
-
-
-def estimated_tokens(characters: int) -> int:
-    """Return about how many tokens a text of so many characters has: none only if it is empty."""
-    return -(-characters // CHARACTERS_A_TOKEN)
-
-
-def conversation_tokens(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
-    """Return about how many tokens a model reads, in a conversation in which it may call ``tools``."""
-    characters = 0
-    for message in messages:
-        characters += len(message.content)
-        for call in message.tool_calls:
-            characters += len(call.tool_name) + len(msgspec.json.encode(call.arguments))
-    for tool in tools:
-        characters += len(tool.name) + len(tool.description) + len(msgspec.json.encode(tool.parameters))
-    return estimated_tokens(characters) + _MESSAGE_TOKENS * (len(messages) + len(tools))
 
 
 def added(usage: Usage, spent: Usage | None) -> Usage:
@@ -97,13 +75,15 @@ def added(usage: Usage, spent: Usage | None) -> Usage:
 class Rates:
     """A model's price and limits: what the user says, else the provider, else ``genai-prices``, which asks nobody.
 
-    Only of a provider's own URL does the library say anything: what a server of your own costs, nobody knows. A
-    price of the user's own counts wherever the model is.
+    ``prices`` are by the provider's name of the model (``spec.name``), whatever tasks call it. A price of the
+    user's own counts wherever the model is, one of the library only at a provider's own URL: what a server of
+    your own costs, nobody knows.
     """
 
     def __init__(self, spec: ModelSpec, *, prices: Mapping[str, Price] | None = None) -> None:
         self._own = (prices or {}).get(spec.name)
         self._known = _looked_up(spec)
+        self._says_costs = spec.host == _SAYS_COSTS
         window = None if self._known is None else self._known[1].context_window
         self.context_tokens: int | None = spec.context_tokens or window
 
@@ -115,6 +95,10 @@ class Rates:
             cost_usd=self._cost(counted, now),
             estimated=estimated,
         )
+
+    def is_priced(self, *, now: datetime) -> bool:
+        """Return whether it is known what the model costs: a limit of costs has something to compare with."""
+        return self._says_costs or self._cost(Counted(input=1, output=1), now) is not None
 
     def _cost(self, counted: Counted, now: datetime) -> float | None:
         cached = min(counted.cached, counted.input or 0)
@@ -158,12 +142,3 @@ def _dollars(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None
-
-
-def _field(thing: object, name: str) -> object:
-    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
-
-
-def _count(thing: object, name: str) -> int | None:
-    value = _field(thing, name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
