@@ -255,7 +255,7 @@ ModelEvent: TypeAlias = TextDelta | ModelTrouble | ModelReply
 
 
 class ModelError(AgentError):
-    """Raised by a model that has no reply. ``spent``: what it used up nevertheless; None: nothing that is known."""
+    """Raised by a model that has no reply. ``spent``: what was used up nevertheless; None: nothing is known."""
 
     def __init__(self, text: str = "", *, spent: Usage | None = None) -> None:
         super().__init__(text)

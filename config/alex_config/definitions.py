@@ -98,9 +98,8 @@ def _faults_of_model(table: Table, name: str, environ: Mapping[str, str]) -> lis
     if table.api_key:
         return [f"{name}: api_key and api_key_variable are both there; give one of them"]
     if table.api_key_variable not in environ:
-        return [
-            f"{name}: api_key_variable is the name of an environment variable; there is none of the name that is given"
-        ]  # which is not shown: somebody may have put the key there
+        # What is given is not shown: somebody may have put the key there.
+        return [f"{name}: api_key_variable must be the name of an environment variable that there is"]
     return []
 
 

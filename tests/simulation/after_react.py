@@ -149,20 +149,20 @@ class AfterReact:
 
     def _look_at_order(self, task_id: str, events: Sequence[AnyEvent]) -> None:
         """Of each turn, as far as its calls are on record."""
-        names: dict[str, str] = {}
+        begun: dict[str, str] = {}
         ended: set[str] = set()
         for event in events:
             if isinstance(event, ToolCallComplete):
                 ended.add(event.call_id)
-            if isinstance(event, ApprovalRequested | ToolCallStart):
-                names[event.call_id] = event.tool_name
             if isinstance(event, ToolCallStart):
                 turn, number = event.call_id.rsplit("-", 1)
-                for earlier in (f"{turn}-{one}" for one in range(1, int(number))):
-                    apart = not {names.get(earlier), event.tool_name}.isdisjoint(BY_THEMSELVES)
-                    fine = earlier in ended or not (apart and earlier in names)
-                    seen = f"{task_id}: {event.call_id} begins, and {earlier} has not ended; they are {names}."
+                for other, name in begun.items():
+                    others_turn, others_number = other.rsplit("-", 1)
+                    apart = turn == others_turn and not {name, event.tool_name}.isdisjoint(BY_THEMSELVES)
+                    fine = not apart or (int(others_number) < int(number) and other in ended)
+                    seen = f"{task_id}: {event.call_id} ({event.tool_name}) begins after {other} ({name})."
                     self._check(fine, IN_ORDER, seen, about=(task_id,))
+                begun[event.call_id] = event.tool_name
 
     def _look_at_errors(self, task_id: str, events: Sequence[AnyEvent]) -> None:
         for event, following in itertools.pairwise(events):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,17 +13,23 @@ from alex_actors.models.breaker import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, Bre
 class Circuit:
     """A breaker, and its clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self._runner = runner
         self.seconds = 0.0
         self.breaker = Breaker(now=lambda: self.seconds)
 
     def ask(self) -> Leave | float:
-        """Return what a call is told that comes now, and need not wait."""
+        """Return what a call is told that comes now. Raises TimeoutError if it has to wait for that."""
 
         async def admitted() -> Leave | float:
-            return await asyncio.wait_for(self.breaker.admit(), 0)
+            asking = asyncio.ensure_future(self.breaker.admit())
+            await asyncio.sleep(0)  # it is told at once, or waits for the probe
+            if asking.done():
+                return asking.result()
+            asking.cancel()
+            raise TimeoutError
 
-        return asyncio.run(admitted())
+        return self._runner.run(admitted())
 
     def leave(self) -> Leave:
         """Return the leave that a call gets now."""
@@ -45,8 +52,9 @@ class Circuit:
 
 
 @pytest.fixture
-def circuit() -> Circuit:
-    return Circuit()
+def circuit() -> Iterator[Circuit]:
+    with asyncio.Runner() as runner:
+        yield Circuit(runner)
 
 
 def test_it_opens_after_so_many_failures_in_a_row_and_not_before(circuit: Circuit) -> None:
@@ -61,9 +69,8 @@ def test_it_opens_after_so_many_failures_in_a_row_and_not_before(circuit: Circui
 
 @pytest.mark.parametrize("say", [Breaker.gave_up, Breaker.failed, Breaker.worked, Breaker.answers])
 def test_what_becomes_of_a_call_from_before_it_opened_says_nothing_of_the_probe(
-    circuit: Circuit, say: object
+    circuit: Circuit, say: Callable[[Breaker, Leave], None]
 ) -> None:
-    assert callable(say)
     old = circuit.leave()
     circuit.open()
     circuit.seconds += FIRST_PAUSE

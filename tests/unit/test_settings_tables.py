@@ -99,7 +99,7 @@ def test_more_models_prices_servers_and_agents_are_named_in_a_file(tmp_path: Pat
         ),
         (
             '[models.x]\napi_key_variable = "NOT_THERE"',
-            "models.x, {}: api_key_variable is the name of an environment variable; there is none of the name that is given",
+            "models.x, {}: api_key_variable must be the name of an environment variable that there is",
         ),
         (
             '[models.x]\napi_key = "a"\napi_key_variable = "HOME"',

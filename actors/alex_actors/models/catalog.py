@@ -134,9 +134,9 @@ def _check_room(spec: ModelSpec, context: int | None) -> None:
     limit = spec.output_limit
     if context is not None and limit is not None and limit >= context:
         raise ModelConfigError(
-            f"{spec.section}.max_output_tokens is {limit}, and the model {spec.name} takes {context} tokens in all, "
-            "which leaves none for the conversation: lower it. If the model takes more, set "
-            f"{spec.section}.context_tokens."
+            f"A reply of the model {spec.name} may have {limit} tokens, of {context} that it takes in all, which "
+            f"leaves none for the conversation: lower {spec.section}.max_output_tokens. If the model takes more, "
+            f"set {spec.section}.context_tokens."
         )
 
 

@@ -115,8 +115,8 @@ def _meaning(fault: Fault, spec: ModelSpec, *, now: datetime, began: bool) -> Mo
             return _refusal(fault, spec, who, now=now)
         case "moved":
             return ModelFailure(
-                f"{who} answers with a redirect ({fault.status}){_target(fault, spec)}, which is not followed: the "
-                f"conversation and the key are for that address alone. Check {spec.section}.base_url"
+                f"{who} answers with a redirect ({fault.status}){_target(fault, spec)}, which is not followed: "
+                f"the conversation and the key are for that address alone. Check {spec.section}.base_url"
             )
         case "unreachable":
             hint = f"{_quoted(fault, spec)}; is the server at {spec.section}.base_url running?"
