@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from alex_actors.redact import Redactor
+from alex_actors.redact import NO_SECRETS, Redactor
 from alex_actors.redact_streams import RedactedStream
 
 SECRETS = ("correct horse battery", "abcabcabd", "abcabc", "x1", "\nkey\n", "aXa", " , ")
@@ -50,3 +52,45 @@ def test_a_text_that_comes_character_by_character_is_redacted_too(text: str) -> 
     told = "".join(map(stream.add, text)) + stream.rest()
 
     assert told == REDACTOR.text(text)
+
+
+PROSE = "and so on, as before, "
+
+
+@settings(max_examples=200)
+@given(text=texts)
+def test_what_cannot_be_the_beginning_of_a_secret_is_told_soon(text: str) -> None:
+    assume("PRIVATE KEY" not in text)  # one that has begun lasts until its end
+    stream = RedactedStream(REDACTOR)
+    stream.add(text)
+
+    for _ in range(200):
+        stream.add(PROSE)
+
+    assert len(stream.rest()) <= len(PROSE)
+
+
+@pytest.mark.parametrize(
+    ("repeated", "is_told"),
+    [
+        ("bearer ", True),
+        ("bearer a bearer b ", True),
+        ("bearer abcdefgh1:", False),
+        ("\u4f60\u597d\uff0c", True),
+        ("https://alice:wonder@x,", True),
+        ("://a,", True),
+        ("QUJD/+", False),
+        ("-----BEGIN PRIVATE KEY-----MIIEvQ-----END PRIVATE KEY-----", False),
+        ("-----BEGIN ", True),
+    ],
+)
+def test_a_long_text_in_many_pieces_takes_no_longer_than_in_few(repeated: str, is_told: bool) -> None:
+    text = (repeated * 300_000)[:300_000]
+    stream = RedactedStream(NO_SECRETS)
+    began = time.process_time()
+
+    told = sum(len(stream.add(text[begin : begin + 100])) for begin in range(0, len(text), 100))
+
+    # 0.1 s or less where this was written; what looks at all of it with each piece took 5 to 500 s.
+    assert time.process_time() - began < 2.0
+    assert (told > 290_000) == is_told

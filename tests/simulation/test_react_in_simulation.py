@@ -26,8 +26,10 @@ def store() -> Iterator[SimulatedStore]:
 
 def pays(messages: Sequence[Message]) -> ModelReply:
     seen = tool_messages(messages)
-    calls = () if seen else (ToolCall("", "pay", {}), ToolCall("", "look", {}))
-    return ModelReply(content="; ".join(seen) or "I pay", tool_calls=calls)
+    pay, look = ToolCall("", "pay", {}), ToolCall("", "look", {})
+    if "of them were not run" in messages[-1].content:  # killed while it looked, before anybody was asked
+        return ModelReply(content="I still pay", tool_calls=(pay,))
+    return ModelReply(content="; ".join(sorted(seen)) or "I pay", tool_calls=() if seen else (pay, look))
 
 
 class Till:
@@ -47,12 +49,14 @@ class Till:
         self.system = SimulatedRuntime(sim, store=store, agent_for=lambda _task: agent)
         self.task = self.system.submit("Pay.")
 
-    def decide(self, decision: Decision) -> object:
-        return self.system.reply_to(
-            lambda wake: self.system.runtime.approve(
-                self.task.task_id, "call-1-1", decision, self.system.context(), wake=wake
+    def decide(self, decision: Decision) -> None:
+        """Decide on the call that waits: that of the first turn, or of the second, if the first was lost."""
+        for call_id in ("call-1-1", "call-2-1"):
+            self.system.reply_to(
+                lambda wake, call_id=call_id: self.system.runtime.approve(
+                    self.task.task_id, call_id, decision, self.system.context(), wake=wake
+                )
             )
-        )
 
     def end(self) -> tuple[Task, list[str]]:
         """Wait for the task's end; return it, and the types of its events."""

@@ -132,16 +132,16 @@ def test_it_is_read_on_threads_of_its_own(under: StoreUnderTest) -> None:
 
     async def scenario() -> list[str]:
         asyncio.get_running_loop().set_default_executor(busy)
+        busy.submit(free.wait)
         conversations = RecordedConversations(reader=under.store.reader, threads=readers)
-        return [m.content for m in await asyncio.wait_for(conversations.before(task(under, "b")), 30)]
+        try:
+            return [m.content for m in await asyncio.wait_for(conversations.before(task(under, "b")), 30)]
+        finally:
+            free.set()  # the loop waits for its threads when it is closed
 
     free = threading.Event()
     with ThreadPoolExecutor(1) as readers, ThreadPoolExecutor(1) as busy:
-        busy.submit(free.wait)
-        try:
-            assert asyncio.run(scenario()) == ["Who?", "I."]
-        finally:
-            free.set()
+        assert asyncio.run(scenario()) == ["Who?", "I."]
 
 
 def test_what_a_session_was_forked_with_comes_first(under: StoreUnderTest) -> None:

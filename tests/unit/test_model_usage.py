@@ -161,11 +161,12 @@ def test_a_model_says_whether_it_is_known_what_it_costs(
     assert Rates(spec, prices=prices).is_priced(now=NOW) == is_priced
 
 
-def test_a_sum_has_a_cost_if_both_of_its_parts_do() -> None:
+def test_a_sum_costs_what_is_known_of_its_parts() -> None:
     one = Usage(input_tokens=1, output_tokens=2, cost_usd=0.5)
     guess = Usage(input_tokens=10, output_tokens=20, cost_usd=0.25, estimated=True)
     free = Usage(input_tokens=10, output_tokens=20)
 
     assert added(one, guess) == Usage(input_tokens=11, output_tokens=22, cost_usd=0.75, estimated=True)
-    assert added(one, free).cost_usd is None
+    assert added(one, free).cost_usd == added(free, one).cost_usd == 0.5
+    assert added(free, free).cost_usd is None
     assert added(one, None) is one

@@ -60,14 +60,14 @@ class Counted(Value, frozen=True, kw_only=True):
 
 
 def added(usage: Usage, spent: Usage | None) -> Usage:
-    """Return the sum of two usages. Its cost is not known if that of one is not."""
+    """Return the sum of two usages. Its cost is what is known of theirs: a limit of costs needs each cent."""
     if spent is None:
         return usage
-    known = usage.cost_usd is not None and spent.cost_usd is not None
+    is_known = usage.cost_usd is not None or spent.cost_usd is not None
     return Usage(
         input_tokens=usage.input_tokens + spent.input_tokens,
         output_tokens=usage.output_tokens + spent.output_tokens,
-        cost_usd=(usage.cost_usd or 0.0) + (spent.cost_usd or 0.0) if known else None,
+        cost_usd=(usage.cost_usd or 0.0) + (spent.cost_usd or 0.0) if is_known else None,
         estimated=usage.estimated or spent.estimated,
     )
 
