@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
 import alex_runtime
-from alex_actors.agents import OfflineAgent
+from alex_actors.agents import OfflineAgent, configured
 from alex_actors.events import AnyEvent, IterationStart
 from alex_actors.ports import AgentYield
 from alex_actors.tasks import Task
@@ -28,5 +28,5 @@ class DeafAgent(OfflineAgent):
 
 
 if __name__ == "__main__":
-    vars(alex_runtime)["OfflineAgent"] = DeafAgent  # the wiring, with another class in one place
+    vars(configured)["OfflineAgent"] = DeafAgent  # the wiring, with another class in one place
     alex_runtime.main()

@@ -137,6 +137,18 @@ def test_a_model_that_cannot_be_used_as_it_is_configured_stops_the_start(tmp_pat
     assert "listens on" not in ended.stderr
 
 
+def test_a_limit_of_what_a_task_costs_needs_the_price_of_each_model(tmp_path: Path) -> None:
+    (tmp_path / "alex.toml").write_text(
+        '[model]\nname = "llama3"\nbase_url = "http://127.0.0.1:1/v1"\n[agents]\nmax_cost_usd = 0.01\n'
+        "[prices.lama3]\ninput = 1\noutput = 1\n"
+    )
+
+    ended = run_alex("serve", "--port", "0", directory=tmp_path)
+
+    assert ended.returncode == 2
+    assert 'what the model llama3 costs is not known: give its price in [prices."llama3"]' in ended.stderr
+
+
 def _failed(task: Json, *words: str) -> None:
     """Check that a task failed loudly: with words that say why, and with no answer of any other model."""
     assert (task["status"], task["result"], task["termination_reason"]) == ("failed", None, "error")

@@ -42,7 +42,7 @@ class Office:
         """The texts of the tasks whose agents were run, each time."""
         self._tool = delegate_tool(
             sub_agents=lambda: self.system.core.sub_agents, within=lambda _inner, _outer: False,
-            agent_presets=("default",), most_at_once=8, max_depth=max_depth,
+            agent_presets=("default",), models_of_presets={}, most_at_once=8, max_depth=max_depth,
         )  # fmt: skip
         agent = ScriptedAgent(self._run)
         self.system = SimulatedRuntime(simulation, store=store, agent_for=lambda _task: agent, max_running=1)

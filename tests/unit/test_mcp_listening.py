@@ -49,7 +49,7 @@ def test_a_stream_that_is_cut_is_opened_again_and_what_was_missed_is_asked_for()
 
     async def cut() -> bool:
         pauses = Pauses(OwnedClock())
-        connection = Connection(sleep=pauses)
+        connection = Connection(sleep=pauses, dropped=lambda *_: None)
         listening = _listen(connection, streams)
         await pauses.end(1)
         await until(lambda: streams.opened == 2)
@@ -61,7 +61,7 @@ def test_a_stream_that_is_cut_is_opened_again_and_what_was_missed_is_asked_for()
 
 def test_a_server_that_lets_nobody_listen_is_asked_once() -> None:
     async def refuse() -> bool:
-        connection = Connection(sleep=Pauses(OwnedClock()))
+        connection = Connection(sleep=Pauses(OwnedClock()), dropped=lambda *_: None)
         await _listen(connection, Streams(refused=True))
         return await connection.changed(within=0.001)
 

@@ -110,10 +110,21 @@ class ConfiguredAgents:
         for spec in specs.values():
             for warning in warnings(spec):
                 self._log.warning("model.insecure", reason=warning)
-        return {
+        models = {
             name: make_model(spec, prices=prices, clock=self._clock, sleep=asyncio.sleep, random=random)
             for name, spec in specs.items()
         }
+        for name, spec in specs.items():
+            if self._settings.agents.max_cost_usd and not models[name].is_priced:
+                raise ModelConfigError(
+                    f"agents.max_cost_usd is set, and what the model {spec.name} costs is not known: "
+                    f'give its price in [prices."{spec.name}"].'
+                )
+        for name in sorted(prices.keys() - {spec.name for spec in specs.values()}):
+            self._log.warning(
+                "model.price_of_none", model=name, reason=f"No model is called so: prices.{name} is of no use."
+            )
+        return models
 
     def _assembled(
         self, shell_commands: ShellCommands, cores: Cores, environ: Mapping[str, str]

@@ -10,6 +10,7 @@ from alex_actors.agents.telling import recordable, told
 from alex_actors.agents.turn_log import CallState, Turn
 from alex_actors.agents.work import Budget, Work
 from alex_actors.events import AssistantDelta, ContextCompressed, ErrorRaised, ThinkComplete, Thinking
+from alex_actors.models.conversation import conversation_room
 from alex_actors.ports import (
     AgentError,
     AgentYield,
@@ -26,9 +27,6 @@ from alex_actors.ports import (
 from alex_actors.redact import Redactor
 from alex_actors.text import one_line
 from alex_actors.tools.toolbox import Toolbox
-
-REPLY_TOKENS = 4096
-"""Of the model's context, left free for its reply; a quarter of it, if that is less."""
 
 MOST_OVERFLOWS = 3
 """How often a conversation is halved that the model finds too long, before the task fails."""
@@ -136,7 +134,7 @@ class Thinker:
     def _most(self) -> int | None:
         """Return how many tokens a conversation may have; None: nobody knows."""
         context = self._model.context_tokens
-        return None if context is None else context - min(REPLY_TOKENS, context // 4)
+        return None if context is None else conversation_room(context)
 
     def _fit(self, work: Work, tools: Sequence[ToolSpec]) -> Iterator[AgentYield]:
         """Shorten a conversation that is too long by what is known of the model."""

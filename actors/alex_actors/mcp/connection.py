@@ -18,6 +18,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CONNECTION_CLOSED, CallToolResult, Implementation, Tool, ToolListChangedNotification
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
+from alex_actors.mcp.received import answered, drop_bad_tools
+
 if TYPE_CHECKING:
     from mcp.client._transport import ReadStream, Transport, TransportStreams
     from mcp.client.session import IncomingMessage
@@ -38,10 +40,16 @@ class ConnectionEnded(Exception):
 
 
 class Connection:
-    """A connection to a server whose tools are known. Made by ``connected``; lives as long as that block."""
+    """A connection to a server whose tools are known. Made by ``connected``; lives as long as that block.
 
-    def __init__(self, *, sleep: Callable[[float], Awaitable[None]]) -> None:
+    ``dropped`` is told of each tool in a list that is none: its name, and why.
+    """
+
+    def __init__(
+        self, *, sleep: Callable[[float], Awaitable[None]], dropped: Callable[[str, str], None]
+    ) -> None:
         self._sleep = sleep
+        self._dropped = dropped
         self._news = asyncio.Event()
         self._listening = asyncio.Event()
         self._ended = ""
@@ -53,7 +61,7 @@ class Connection:
     async def connected(self, transport: Transport) -> AsyncGenerator[None, None]:
         """Connect, and listen for changes, within the block. Entered and left in one asyncio task."""
         client = Client(
-            _Watched(transport, ended=lambda: self.end("the connection was closed")),
+            _Watched(transport, seen=self._seen, ended=lambda: self.end("the connection was closed")),
             message_handler=self._heard,
             client_info=Implementation(name="alex-runtime", version="1"),
             cache=None,  # the tools are asked for when they have changed
@@ -119,6 +127,12 @@ class Connection:
             raise ConnectionEnded("there is no connection yet")
         return self._client
 
+    def _seen(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
+        """Return what the SDK is given in the place of what has come."""
+        if self._client is not None:
+            drop_bad_tools(item, version=self._client.protocol_version, dropped=self._dropped)
+        return answered(item)
+
     async def _heard(self, message: IncomingMessage) -> None:
         """How servers tell of changes by the protocol until that of 2026-07-28."""
         if isinstance(message, ToolListChangedNotification):
@@ -145,15 +159,22 @@ class Connection:
 
 
 class _Watched:
-    """A transport that tells when what can be read from it has come to an end."""
+    """A transport that lets somebody see what is read from it, and tells when that has come to an end."""
 
-    def __init__(self, transport: Transport, *, ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        seen: Callable[[SessionMessage | Exception], SessionMessage | Exception],
+        ended: Callable[[], None],
+    ) -> None:
         self._transport = transport
+        self._seen = seen
         self._ended = ended
 
     async def __aenter__(self) -> TransportStreams:
         read, write = await self._transport.__aenter__()
-        return _WatchedStream(read, ended=self._ended), write
+        return _WatchedStream(read, seen=self._seen, ended=self._ended), write
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -162,12 +183,19 @@ class _Watched:
 
 
 class _WatchedStream:
-    def __init__(self, stream: ReadStream[SessionMessage | Exception], *, ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        stream: ReadStream[SessionMessage | Exception],
+        *,
+        seen: Callable[[SessionMessage | Exception], SessionMessage | Exception],
+        ended: Callable[[], None],
+    ) -> None:
         self._stream = stream
+        self._seen = seen
         self._ended = ended
 
     async def receive(self) -> SessionMessage | Exception:
-        return await self._stream.receive()
+        return self._seen(await self._stream.receive())
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -177,7 +205,7 @@ class _WatchedStream:
 
     async def __anext__(self) -> SessionMessage | Exception:
         try:
-            return await self._stream.__anext__()
+            return self._seen(await self._stream.__anext__())
         except StopAsyncIteration:
             self._ended()
             raise

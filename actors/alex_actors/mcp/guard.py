@@ -8,8 +8,9 @@ Once nobody can write to the standard input any more, because whoever started it
 went, the server has a second to end. Then it is asked to (SIGTERM), and then killed, with all that it started.
 What a server leaves when it ends by itself is ended as well.
 
-It is no part of what goes between Alex and the server, and imports nothing of the package, so that it starts in
-milliseconds. Elsewhere than on Linux only what stays in the server's process group is found.
+What the server says goes through it, to be bounded: a message that is longer than LONGEST_MESSAGE is its last one.
+What Alex says does not. It imports nothing of the package, so that it starts in milliseconds. Elsewhere than on Linux
+only what stays in the server's process group is found.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ _LOOK = 0.02
 _PARENT_EVERY = 1.0
 """Seconds between two looks at who the parent is, where the system may not tell that a pipe has no writer."""
 
-_INPUT, _OUTPUT = 0, 1
+LONGEST_MESSAGE = 16 * 1024 * 1024
+"""Bytes of a message from a server: a large picture in base64. Whoever reads it, has it whole in memory."""
+
+_INPUT, _OUTPUT, _ERRORS = 0, 1, 2
 _PR_SET_CHILD_SUBREAPER = 36
 _LINUX = sys.platform == "linux"
 
@@ -50,17 +54,38 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _start(command: Sequence[str]) -> int:
+def _start(command: Sequence[str], output: int) -> int:
     child = os.fork()
     if child:
         return child
     try:
+        os.dup2(output, _OUTPUT)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what it starts would, too
         os.execvp(command[0], list(command))  # noqa: S606 - the command is what the configuration says
     except OSError as error:
-        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+        os.write(_ERRORS, f"{command[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(127)
+
+
+def _pass_on(source: int) -> None:
+    """Pass on what the server says, until its end, or the end of who listens, or a message that is too long.
+
+    Whoever listens takes the end of this for the end of the server, and closes its input.
+    """
+    length = 0
+    with suppress(OSError):  # nobody listens any more
+        while data := os.read(source, 65536):
+            end = data.find(b"\n")
+            if length + (len(data) if end < 0 else end) > LONGEST_MESSAGE:
+                os.write(_ERRORS, f"A message of more than {LONGEST_MESSAGE >> 20} MiB: the server is ended.\n".encode())
+                break
+            length = length + len(data) if end < 0 else len(data) - data.rfind(b"\n") - 1
+            left = memoryview(data)
+            while left:
+                left = left[os.write(_OUTPUT, left) :]
+    os.close(source)  # a server that goes on writing is ended by that, unless it does not mind
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _OUTPUT)
 
 
 class _Guard:
@@ -135,11 +160,16 @@ def main(arguments: Sequence[str], descendants: Callable[[], list[int]]) -> int:
     # Handlers and not SIG_IGN, which the server would inherit; before there is one whose end they may tell of.
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
-    child = _start(command)
-    # What comes from the server goes past this process: its end is the end of the output.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), _OUTPUT)
+    source, output = os.pipe()
+    child = _start(command, output)
+    os.close(output)
+    import threading  # here, as above; and no thread is begun before the fork
+
+    passing = threading.Thread(target=_pass_on, args=(source,), daemon=True)
+    passing.start()
     guard = _Guard(child, wakeup, descendants)
     guard.watch()
     guard.end()
+    passing.join(_GRACE)  # for the server's last words; if nobody takes them, they are lost
     code = -signal.SIGKILL if guard.status is None else os.waitstatus_to_exitcode(guard.status)
     return code if code >= 0 else 128 - code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
     AudioContent,
     BlobResourceContents,
@@ -16,6 +17,7 @@ from mcp.types import (
     TextContent,
     TextResourceContents,
 )
+from pydantic import ValidationError
 
 from alex_actors.tools.excerpts import MAX_TEXT, head
 
@@ -35,6 +37,22 @@ def bounded(text: str) -> str:
     """Return a text that an event and a model's context have room for."""
     data = text.encode(errors="replace")  # a server can write half a surrogate pair in JSON
     return head(data[:MAX_TEXT], size=len(data))
+
+
+def fault_of(error: Exception) -> str:
+    """Return what has gone wrong with a call, as a model is told it."""
+    if isinstance(error, ValidationError):
+        return refusal(error)
+    if isinstance(error, MCPError):
+        return error.message  # the server's, with lines of its own perhaps
+    return str(error).partition("\n")[0]  # what follows is a schema, for developers
+
+
+def refusal(error: ValidationError) -> str:
+    """Return in a line what is wrong with a message of a server."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return " ".join(f"it is not as the protocol has it: {where and where + ': '}{first['msg']}".split())
 
 
 def _text(block: ContentBlock) -> str:

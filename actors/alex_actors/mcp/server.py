@@ -15,7 +15,7 @@ from mcp.types import Tool as Listed
 
 from alex_actors.mcp.connection import Connection, ConnectionEnded
 from alex_actors.mcp.names import tool_names
-from alex_actors.mcp.results import bounded, text_of
+from alex_actors.mcp.results import bounded, fault_of, text_of
 from alex_actors.mcp.spec import McpServerSpec
 from alex_actors.mcp.tool import McpTool
 from alex_actors.ports import Clock, Tool, ToolError, ToolSpec
@@ -108,7 +108,7 @@ class McpServer:
 
     async def _serve(self) -> NoReturn:
         """Connect and follow the server; raises whatever ends that, ConnectionEnded if nothing else does."""
-        connection = Connection(sleep=self._sleep)
+        connection = Connection(sleep=self._sleep, dropped=self._skip)
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self.spec.start_timeout_seconds):
                 await stack.enter_async_context(connection.connected(self._connect(self.spec)))
@@ -146,10 +146,15 @@ class McpServer:
             reason = "its arguments are no object"
         elif listed.execution is not None and listed.execution.task_support == "required":
             reason = "it is called as a task of the protocol of 2025-11-25, which is experimental, and gone since"
-        if reason and listed.name not in self._skipped:
-            self._skipped.add(listed.name)
-            self._log.info("mcp.tool_skipped", tool=listed.name[:100], reason=reason)
+        if reason:
+            self._skip(listed.name, reason)
         return not reason
+
+    def _skip(self, tool: str, reason: str) -> None:
+        """Tell of a tool that is left out, once."""
+        if tool not in self._skipped:
+            self._skipped.add(tool)
+            self._log.info("mcp.tool_skipped", tool=tool[:100], reason=self._redact(reason)[:_LONGEST_REASON])
 
     def _tool(self, listed: Listed, name: str) -> McpTool:
         hints = listed.annotations
@@ -175,7 +180,7 @@ class McpServer:
         except ConnectionEnded as error:
             raise ToolError(f"{server} was lost during the call: what the call did is not known.") from error
         except Exception as error:  # as in run(): it is the server's fault, and not the end of the task
-            raise ToolError(bounded(f"{server} cannot do this: {self._redact(str(error))}")) from error
+            raise ToolError(bounded(f"{server} cannot do this: {self._redact(fault_of(error))}")) from error
         text = self._redact(text_of(result))
         if result.is_error:
             raise ToolError(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -19,6 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from alex_actors import tools
 from alex_actors.cores import Cores
+from alex_actors.mcp.guard import LONGEST_MESSAGE
 from alex_actors.mcp.spec import McpServerSpec
 from alex_actors.mcp.stderr import StderrLines
 from alex_actors.ports import Clock
@@ -83,8 +84,45 @@ class Transports:
     async def _http(self, spec: McpServerSpec) -> AsyncGenerator[TransportStreams, None]:
         # No limit for reads: calls have one of their own, and a stream of news may be silent for long.
         timeout = httpx2.Timeout(spec.start_timeout_seconds, read=None)
+        headers = {"Accept-Encoding": "identity"} | dict(spec.headers)
         async with (
-            httpx2.AsyncClient(headers=dict(spec.headers), timeout=timeout) as client,
-            streamable_http_client(spec.url, http_client=client) as streams,
+            httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [_bound]}) as client,
+            streamable_http_client(
+                spec.url, http_client=client, max_sse_event_size=LONGEST_MESSAGE
+            ) as streams,
         ):
             yield streams
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Bound the body of a response that is not read yet. Of a stream of events, the SDK bounds each event."""
+    if isinstance(response.stream, httpx2.AsyncByteStream):  # always, as clients of asyncio go
+        kind = response.headers.get("Content-Type", "").lower()
+        limit = None if kind.startswith("text/event-stream") else LONGEST_MESSAGE
+        plain = response.headers.get("Content-Encoding", "identity").lower() == "identity"
+        response.stream = _BoundedBody(response.stream, limit=limit, plain=plain)
+
+
+class _BoundedBody(httpx2.AsyncByteStream):
+    """A body that breaks off where it is too long, or if it is compressed: a few bytes may become gigabytes.
+
+    It does with StreamError, which the SDK makes an error of the call from; others would end the connection.
+    """
+
+    def __init__(self, body: httpx2.AsyncByteStream, *, limit: int | None, plain: bool) -> None:
+        self._body = body
+        self._limit = limit
+        self._plain = plain
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in self._body:
+            size += len(piece)
+            if not self._plain:
+                raise httpx2.StreamError("the answer is compressed, which nobody asked for")
+            if self._limit is not None and size > self._limit:
+                raise httpx2.StreamError(f"the answer has more than {self._limit >> 20} MiB")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._body.aclose()

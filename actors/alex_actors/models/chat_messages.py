@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from alex_actors.models.unreadable import recordable
 from alex_actors.ports import Message, ToolCall, ToolSpec
+from alex_actors.text import encodable
 
 Json: TypeAlias = dict[str, Any]  # of many shapes: the API's documentation has them
 
@@ -36,7 +36,7 @@ def chat_tools(tools: Sequence[ToolSpec]) -> list[Json]:
 
 
 def _message(message: Message) -> Json:
-    content = recordable(message.content)
+    content = encodable(message.content)
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.call_id or "", "content": content}
     if message.role != "assistant":

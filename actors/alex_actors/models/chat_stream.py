@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from alex_actors.models.conversation import size_of
 from alex_actors.models.faults import Fault
 from alex_actors.models.unchecked import field, listed, text_of
-from alex_actors.models.unreadable import arguments_of, recordable
+from alex_actors.models.unreadable import arguments_of
 from alex_actors.models.usage import Counted
 from alex_actors.ports import ToolCall
+from alex_actors.text import encodable
 
 CUT_NOTICE = "\n\n[The answer ends here: it reached the limit of output tokens.]"
 """The end of an answer that is not whole, so that nobody takes it for one that is."""
@@ -115,7 +116,7 @@ class ChatTurn:
         refused = text_of(field(delta, "refusal"))
         if refused:
             self._refused.append(refused)
-        text = recordable(text_of(field(delta, "content")) + refused)  # a refusal is what the model answers
+        text = encodable(text_of(field(delta, "content")) + refused)  # a refusal is what the model answers
         if text:
             self._content.append(text)
         return text

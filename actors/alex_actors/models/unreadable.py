@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from alex_actors.text import shortened
+from alex_actors.text import encodable, shortened
 
 UNREADABLE = "__unreadable__"
 """The only argument of such a call: what the model wrote."""
@@ -34,7 +34,7 @@ def arguments_of(written: str) -> dict[str, Any]:  # JSON, as the model wrote it
             value = _decoded(value)
     except (ValueError, RecursionError):
         value = None
-    return value if isinstance(value, dict) else {UNREADABLE: shortened(recordable(written), _LONGEST)}
+    return value if isinstance(value, dict) else {UNREADABLE: shortened(encodable(written), _LONGEST)}
 
 
 def unreadable(arguments: Mapping[str, Any]) -> str | None:  # JSON, as the model wrote it
@@ -48,17 +48,12 @@ def unreadable(arguments: Mapping[str, Any]) -> str | None:  # JSON, as the mode
     )
 
 
-def recordable(text: str) -> str:
-    """Return a text as JSON can have it: half of a surrogate pair is replaced."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _decoded(written: str) -> object:
     try:
         return msgspec.json.decode(written)
     except (ValueError, RecursionError):  # stricter than some models: line breaks in strings, half surrogates
         value: object = json.loads(written, strict=False, parse_constant=_no_json)
-        return json.loads(recordable(json.dumps(value, ensure_ascii=False)))
+        return json.loads(encodable(json.dumps(value, ensure_ascii=False)))
 
 
 def _no_json(name: str) -> NoReturn:

@@ -99,15 +99,17 @@ class Toolbox:
         return self._allowed[outer].covers(allowed) and not allowed.may_share(unasked)
 
     def misnamed(self, *, coming: Collection[str] = ()) -> tuple[str, ...]:
-        """Return a line for each name or pattern in presets and lists that no tool has, or ever can have.
+        """Return a line for each name in presets and lists that no tool has, or ever can have.
 
-        ``coming`` are names and patterns of tools that may come later, such as ``github__*``.
+        Also for each such pattern in what needs a person's word, where it would leave a door open; in what is
+        offered it does no harm: a preset may be for servers that are not there today. ``coming`` are names and
+        patterns of tools that may come later, such as ``github__*``.
         """
         known = {*self._tools, *self._coming()}
         return tuple(
             f"{where}: there is no tool {name!r}{_meant(name, known)}"
             for where, names in self._lists()
-            for name in names.given
+            for name in (names.given if where.endswith("approve") else names.exact)
             if name not in known and not may_fit(name, (*known, *coming))
         )
 
