@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from typing import TYPE_CHECKING, assert_never
 
@@ -10,7 +11,7 @@ import msgspec
 
 from alex_actors.agent_protocol import Decide, _ApprovalLapsed
 from alex_actors.events import AnyEvent, ApprovalRequested, ApprovalResolved
-from alex_actors.ports import Decision
+from alex_actors.ports import AgentError, Decision
 from alex_actors.replies import DecideReply, DecisionRecorded, NothingWaits
 from alex_actors.values import Timestamp, moment
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 LAPSED = Decision(approved=False, reason="Nobody answered in time.")
 """What counts as said when the time of a request is over."""
+
+_CALL_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}")
+"""What stands for itself in a URL, since it is answered there; clients take ``.`` and ``..`` out of a path."""
 
 
 class _Call:
@@ -176,6 +180,31 @@ class Approvals:
         if call.timer is not None:
             call.timer.cancel()
             call.timer = None
+
+
+def check_request(request: ApprovalRequested) -> None:
+    """Raise AgentError for a request of an agent that nobody could answer, or whose time is none.
+
+    Fields of another type are left to whoever records it.
+    """
+    call_id, expires_at = request.call_id, request.expires_at
+    if isinstance(call_id, str) and not _CALL_ID.fullmatch(call_id):
+        raise AgentError(
+            f"The agent asked for approval under the call ID {call_id[:200]!r}, at which nobody can answer: it is 1 to "
+            "128 letters, digits, '.', '_', ':' and '-'."
+        )
+    if isinstance(expires_at, str) and not _is_moment(expires_at):
+        raise AgentError(
+            f"The agent asked for approval until {expires_at[:200]!r}, which is no time such as "
+            "'2030-01-31T12:00:00.000000Z'."
+        )
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return moment(Timestamp(text)).tzinfo is not None
+    except ValueError:
+        return False
 
 
 class Decisions:

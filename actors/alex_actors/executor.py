@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from alex_actors.approvals import Decisions
+from alex_actors.approvals import Decisions, check_request
 from alex_actors.events import (
     AGENT_EVENTS,
     AgentEvent,
@@ -174,6 +174,7 @@ class AsyncioRun:
         for request in asked.requests:
             if type(request) is not ApprovalRequested:
                 raise AgentError(_no_event(request))
+            check_request(request)
             if self._decisions.is_new(request):
                 self._take(self._decisions.request(request))
         decisions = await self._decisions.of([request.call_id for request in asked.requests])

@@ -23,6 +23,10 @@ SLOW_AFTER = 1.0
 """Seconds of lag from which the agents' thread is called degraded: every agent waits for as long."""
 
 
+FULL_AFTER = 10.0
+"""Seconds for which all threads for tools are busy until that is called degraded: files take milliseconds."""
+
+
 class HealthCheck:
     """Looks at the parts without waiting for any."""
 
@@ -78,12 +82,23 @@ class HealthCheck:
         return Component("ok", None, _waiting(ref))
 
     def _agents_health(self) -> Component:
-        lag = self._agents_thread.lag()
-        figures = {"running": self._executor.runs, "actors": self._pool.actors, "lag_seconds": round(lag, 3)}
-        if not self._agents_thread.is_alive():
+        thread = self._agents_thread
+        lag = thread.lag()
+        figures = {
+            "running": self._executor.runs,
+            "actors": self._pool.actors,
+            "lag_seconds": round(lag, 3),
+            "tool_threads": thread.tools.busy,
+            "function_threads": thread.functions.busy,
+        }
+        if not thread.is_alive():
             return Component("down", "The agents' thread has ended.", figures)
         if lag > SLOW_AFTER:
             return Component("degraded", "An agent blocks the agents' thread.", figures)
+        for threads, whose in ((thread.tools, "built-in tools"), (thread.functions, "tools of your own")):
+            if threads.full_for() > FULL_AFTER:
+                detail = f"All {threads.most} threads of {whose} are busy: the next calls wait."
+                return Component("degraded", detail, figures)
         return Component("ok", None, figures)
 
 

@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from alex_actors.bounded_threads import BoundedThreads
+
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
@@ -17,7 +19,11 @@ BEAT_SECONDS = 0.25
 """How often the thread notes that it is alive: its lag, as ``/health`` shows it, is known to within this."""
 
 TOOL_THREADS = 16
-"""For what an agent's tools do that blocks (files, mostly): enough to keep a disk busy, and a known number."""
+"""For what the built-in tools do that blocks (files, mostly): enough to keep a disk busy, and a known number."""
+
+FUNCTION_THREADS = 16
+"""For users' own ``def`` tools, which nobody can end: they take none of the threads of others. As many as one turn
+has calls at once."""
 
 READING_THREADS = 4
 """For what agents read of the store: SQLite reads in microseconds, and no tool that takes long is before it."""
@@ -26,17 +32,18 @@ READING_THREADS = 4
 class LoopThread:
     """Runs ``loop`` until it is stopped. What blocks goes to a few threads more: ``asyncio.to_thread``.
 
-    Reads of the store have threads of their own: ``readers``.
+    Users' own tools have threads of their own, ``functions``, and so have reads of the store: ``readers``.
     """
 
     def __init__(self, *, name: str, clock: Clock, log: FilteringBoundLogger) -> None:
         self._clock = clock
         self._log = log
         self._last_beat = clock.monotonic()
-        self._tool_threads = ThreadPoolExecutor(TOOL_THREADS, thread_name_prefix="tools")
+        self.tools = BoundedThreads(TOOL_THREADS, name="tools", clock=clock)
+        self.functions = BoundedThreads(FUNCTION_THREADS, name="functions", clock=clock)
         self.readers = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="readers")
         self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
-        self.loop.set_default_executor(self._tool_threads)
+        self.loop.set_default_executor(self.tools)
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
@@ -58,7 +65,7 @@ class LoopThread:
     def join(self, *, timeout: float) -> bool:
         """Wait for the end of the thread; return whether it came within ``timeout`` seconds."""
         self._thread.join(timeout)
-        for threads in (self._tool_threads, self.readers):
+        for threads in (self.tools, self.functions, self.readers):
             threads.shutdown(wait=False, cancel_futures=True)
         return not self._thread.is_alive()
 

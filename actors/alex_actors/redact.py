@@ -122,10 +122,16 @@ class Redactor:
         return _redact_text(text) if len(text) >= _SHORTEST_SECRET or "@" in text else text
 
     def body(self, body: bytes) -> bytes:
-        """Return JSON without the secrets that are known; the same object if it has none. Shapes and keys stay."""
+        """Return JSON without the secrets that are known; the same object if it has none.
+
+        Shapes stay, and the outermost keys: these are the fields of a record.
+        """
         if not any(secret in body for secret in self._in_json):
             return body
-        return msgspec.json.encode(self._without_own(msgspec.json.decode(body)))
+        value = msgspec.json.decode(body)
+        if isinstance(value, dict):
+            return msgspec.json.encode({key: self._without_own(item) for key, item in value.items()})
+        return msgspec.json.encode(self._without_own(value))
 
     def _without_own(self, value: Any) -> Any:  # JSON, as decoded: no deeper than msgspec takes it
         if isinstance(value, str):
@@ -133,7 +139,7 @@ class Redactor:
                 value = value.replace(secret, REDACTED)
             return value
         if isinstance(value, dict):
-            return {key: self._without_own(item) for key, item in value.items()}
+            return {self._without_own(key): self._without_own(item) for key, item in value.items()}
         return [self._without_own(item) for item in value] if isinstance(value, list) else value
 
     def is_harmless(self, fields: Mapping[str, object], *, trusted: frozenset[str]) -> bool:

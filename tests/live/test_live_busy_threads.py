@@ -25,6 +25,7 @@ class Busy:
     async def run(self, task, history):
         free = threading.Event()
         held = [asyncio.create_task(asyncio.to_thread(free.wait)) for _ in range(TOOL_THREADS)]
+        await asyncio.sleep(0)  # now they are taken
         try:
             async with asyncio.timeout(20):
                 said = [message.content for message in await self.parts.conversations.before(task)]

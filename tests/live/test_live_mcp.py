@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -23,7 +22,12 @@ from tests.peers.node import NODE_MODULES, MissingPeer, node_for, skip_without
 PACKAGE = "@modelcontextprotocol/server-everything"
 FRAIL = Path(__file__).with_name("frail_mcp_server.py")
 SECRET = "s3cr3t-of-the-test"
-PRESET = '[presets.tools.served]\ntools = ["everything__*", "frail__*"]\n'
+PRESET = '[presets.tools.served]\ntools = ["everything__*", "remote__*", "frail__*"]\n'
+FRAIL_TABLE = (
+    f"[mcp.frail]\ncommand = {sys.executable!r}\nargs = {[str(FRAIL), '--stubborn']!r}\n"
+    f"env = {{ FRAIL_API_KEY = {SECRET!r} }}\n"
+)
+"""Of the server that crashes, and minds nothing when it is to end."""
 
 
 @pytest.fixture(scope="session")
@@ -35,19 +39,8 @@ def everything() -> tuple[str, str]:
         skip_without(missing)
 
 
-def configure(directory: Path, name: str, *lines: str) -> None:
-    (directory / "alex.toml").write_text("\n".join((PRESET, f"[mcp.{name}]", *lines, "")))
-
-
-def frail(directory: Path, *arguments: str) -> None:
-    """Have the server that crashes."""
-    configure(
-        directory,
-        "frail",
-        f"command = {sys.executable!r}",
-        f"args = {[str(FRAIL), *arguments]!r}",
-        f"env = {{ FRAIL_API_KEY = {SECRET!r} }}",
-    )
+def configure(directory: Path, *tables: str) -> None:
+    (directory / "alex.toml").write_text("\n".join((PRESET, *tables)))
 
 
 def health(client: Client) -> Json:
@@ -72,13 +65,19 @@ def results(client: Client, task_id: str) -> list[str]:
 
 def frail_pids(server: ServerProcess) -> list[int]:
     """Return the processes that the server that crashes has been, as it told of them."""
-    lines = [line["line"].split() for line in server.log("mcp.stderr")]
+    lines = [line["line"].split() for line in server.log("mcp.stderr") if line["server"] == "frail"]
     return [int(words[1]) for words in lines if words[0] == "pid"]
+
+
+def facts(server: ServerProcess) -> list[str]:
+    """Return what has become of the server that crashes."""
+    lines = (line for line in server.log() if line.get("server") == "frail")
+    return [line["event"] for line in lines if line["event"].startswith("mcp.") and "line" not in line]
 
 
 def started(server: ServerProcess, times: int = 1) -> int:
     """Wait until the server that crashes was started so often, and return its process."""
-    until(lambda: len(server.log("mcp.started")) >= times, "the MCP server is started")
+    until(lambda: facts(server).count("mcp.started") >= times, "the MCP server is started")
     return frail_pids(server)[-1]
 
 
@@ -93,87 +92,57 @@ def use(model_server: ModelServer, said: str, *wanted: tuple[str, Json]) -> None
     )
 
 
-def test_tools_of_the_reference_server_are_used_over_stdio(
-    start: Start, tmp_path: Path, model_server: ModelServer, everything: tuple[str, str]
-) -> None:
-    node, script = everything
-    configure(tmp_path, "everything", f"command = {node!r}", f"args = [{script!r}, 'stdio']")
-    use(
-        model_server,
-        "Try the server on stdio",
-        ("everything__echo", {"message": "hello"}),
-        ("everything__get-sum", {"a": 2, "b": 3}),
-        ("everything__get-tiny-image", {}),
-        ("everything__get-structured-content", {"location": "Chicago"}),
-        ("everything__get-sum", {"a": "two", "b": 3}),
-    )
-    server = start(settings=settings_of(model_server))
+class OverHttp:
+    """The reference server over HTTP, on one port whenever it is there."""
 
-    with Client(server.url) as client:
-        there(client)
-        task = client.answered("Try the server on stdio.", tool_preset="served")
-        assert len(results(client, task["task_id"])) == 5
+    def __init__(self, command: tuple[str, str]) -> None:
+        self._command = command
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._process: subprocess.Popen[str] | None = None
 
-    asked, told = model_server.asked("Try the server on stdio")
-    echo, total, image, weather, wrong = (message["content"] for message in told.messages[-5:])
-    assert (echo, total) == ("Echo: hello", "The sum of 2 and 3 is 5.")
-    assert "[image: image/png, 4,033 bytes]" in image
-    assert weather.count("temperature") == 1
-    assert "Input validation error" in wrong
-    names = {tool["function"]["name"] for tool in asked.body["tools"]}
-    assert {"everything__echo", "everything__get-sum"} <= names
-    assert not {"file_read", "calculator", "shell"} & names
-    assert server.stop() == 0
-    assert server.troubles() == []
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [*self._command, "streamableHttp"],
+            env=os.environ | {"PORT": str(self.port)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stderr is not None
+        assert "listening" in self._process.stderr.readline()
 
-
-@contextmanager
-def everything_over_http(everything: tuple[str, str], port: int) -> Iterator[None]:
-    process = subprocess.Popen(
-        [*everything, "streamableHttp"], env=os.environ | {"PORT": str(port)}, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stderr is not None
-        assert "listening" in process.stderr.readline()
-        yield
-    finally:
-        process.kill()
-        process.communicate(timeout=SOON)
-
-
-def test_tools_of_the_reference_server_are_used_over_http_and_again_after_its_restart(
-    start: Start, tmp_path: Path, model_server: ModelServer, everything: tuple[str, str]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    configure(tmp_path, "everything", f"url = 'http://127.0.0.1:{port}/mcp'")
-    use(model_server, "Try the server over HTTP", ("everything__echo", {"message": "over HTTP"}))
-
-    with everything_over_http(everything, port):
-        server = start(settings=settings_of(model_server))
-        with Client(server.url) as client:
-            there(client)
-            before = client.answered("Try the server over HTTP.", tool_preset="served")
-    with Client(server.url) as client:
-        away = client.answered("Try the server over HTTP.", tool_preset="served")
-        until(lambda: health(client)["status"] == "degraded", "its end is noticed")
-        with everything_over_http(everything, port):
-            there(client)
-            after = client.answered("Try the server over HTTP.", tool_preset="served")
-        (lost,) = results(client, away["task_id"])
-        answered = results(client, before["task_id"]) + results(client, after["task_id"])
-
-    assert answered == ["Echo: over HTTP"] * 2
-    assert lost.startswith("The MCP server 'everything' ")
-    assert server.stop() == 0
-    assert server.troubles() == []
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate(timeout=SOON)
 
 
 @pytest.fixture(scope="module")
-def frail_server(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServer) -> Iterator[ServerProcess]:
-    """A server of ours with the MCP server that crashes; nothing is left of that at the end, and no secret."""
-    directory = tmp_path_factory.mktemp("frail")
-    frail(directory)
+def over_http(everything: tuple[str, str]) -> Iterator[OverHttp]:
+    peer = OverHttp(everything)
+    try:
+        peer.start()
+        yield peer
+    finally:
+        peer.kill()
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory,
+    model_server: ModelServer,
+    everything: tuple[str, str],
+    over_http: OverHttp,
+) -> Iterator[ServerProcess]:
+    """A server of ours with three MCP servers; nothing is left of them at the end, and no secret."""
+    directory = tmp_path_factory.mktemp("served")
+    node, script = everything
+    configure(
+        directory,
+        FRAIL_TABLE,
+        f"[mcp.everything]\ncommand = {node!r}\nargs = [{script!r}, 'stdio']",
+        f"[mcp.remote]\nurl = 'http://127.0.0.1:{over_http.port}/mcp'",
+    )
     use(model_server, "Count the cores", ("frail__cores", {}))
     server = ServerProcess(directory, settings=settings_of(model_server))
     try:
@@ -188,15 +157,65 @@ def frail_server(tmp_path_factory: pytest.TempPathFactory, model_server: ModelSe
         server.kill()
 
 
+def test_tools_of_the_reference_server_are_used_over_stdio(
+    served: ServerProcess, model_server: ModelServer
+) -> None:
+    use(
+        model_server,
+        "Try the server on stdio",
+        ("everything__echo", {"message": "hello"}),
+        ("everything__get-sum", {"a": 2, "b": 3}),
+        ("everything__get-tiny-image", {}),
+        ("everything__get-structured-content", {"location": "Chicago"}),
+        ("everything__get-sum", {"a": "two", "b": 3}),
+    )
+
+    with Client(served.url) as client:
+        there(client)
+        task = client.answered("Try the server on stdio.", tool_preset="served")
+        assert len(results(client, task["task_id"])) == 5
+
+    asked, told = model_server.asked("Try the server on stdio")
+    echo, total, image, weather, wrong = (message["content"] for message in told.messages[-5:])
+    assert (echo, total) == ("Echo: hello", "The sum of 2 and 3 is 5.")
+    assert "[image: image/png, 4,033 bytes]" in image
+    assert weather.count("temperature") == 1
+    assert "Input validation error" in wrong
+    names = {tool["function"]["name"] for tool in asked.body["tools"]}
+    assert {"everything__echo", "everything__get-sum"} <= names
+    assert not {"file_read", "calculator", "shell"} & names
+
+
+def test_tools_of_the_reference_server_are_used_over_http_and_again_after_its_restart(
+    served: ServerProcess, model_server: ModelServer, over_http: OverHttp
+) -> None:
+    use(model_server, "Try the server over HTTP", ("remote__echo", {"message": "over HTTP"}))
+
+    with Client(served.url) as client:
+        there(client)
+        before = client.answered("Try the server over HTTP.", tool_preset="served")
+        over_http.kill()
+        away = client.answered("Try the server over HTTP.", tool_preset="served")
+        until(lambda: "remote" in (health(client)["detail"] or ""), "its end is noticed")
+        over_http.start()
+        there(client)
+        after = client.answered("Try the server over HTTP.", tool_preset="served")
+        (lost,) = results(client, away["task_id"])
+        answered = results(client, before["task_id"]) + results(client, after["task_id"])
+
+    assert answered == ["Echo: over HTTP"] * 2
+    assert lost.startswith("The MCP server 'remote' ")
+
+
 def test_a_server_that_crashes_in_the_middle_of_a_call_comes_back(
-    frail_server: ServerProcess, model_server: ModelServer
+    served: ServerProcess, model_server: ModelServer
 ) -> None:
     use(model_server, "Crash the server", ("frail__crash", {}))
-    before = len(frail_pids(frail_server))
+    before = len(frail_pids(served))
 
-    with Client(frail_server.url) as client:
+    with Client(served.url) as client:
         crashed = client.answered("Crash the server.", tool_preset="served")
-        started(frail_server, times=before + 1)
+        started(served, times=before + 1)
         counted = client.answered("Count the cores.", tool_preset="served")
         told = results(client, crashed["task_id"]) + results(client, counted["task_id"])
 
@@ -204,22 +223,19 @@ def test_a_server_that_crashes_in_the_middle_of_a_call_comes_back(
         "The MCP server 'frail' was lost during the call: what the call did is not known.",
         str(len(os.sched_getaffinity(0))),
     ]
-    facts = [
-        line["event"] for line in frail_server.log() if line["event"].startswith("mcp.") and "line" not in line
-    ]
-    assert facts[-3:] == ["mcp.lost", "mcp.restarting", "mcp.started"]
+    assert facts(served)[-3:] == ["mcp.lost", "mcp.restarting", "mcp.started"]
 
 
 def test_a_task_that_is_cancelled_cancels_its_call_and_the_server_goes_on(
-    frail_server: ServerProcess, model_server: ModelServer
+    served: ServerProcess, model_server: ModelServer
 ) -> None:
     use(model_server, "Wait for ever", ("frail__wait", {}))
-    before = frail_pids(frail_server)
+    before = frail_pids(served)
 
     def said(word: str) -> bool:
-        return word in [line["line"] for line in frail_server.log("mcp.stderr")]
+        return word in [line["line"] for line in served.log("mcp.stderr")]
 
-    with Client(frail_server.url) as client:
+    with Client(served.url) as client:
         task = client.submit("Wait for ever.", tool_preset="served")
         until(lambda: said("waiting"), "the call is at work")
         client.cancel(task["task_id"])
@@ -227,49 +243,41 @@ def test_a_task_that_is_cancelled_cancels_its_call_and_the_server_goes_on(
         assert client.ended(task["task_id"])["status"] == "cancelled"
         client.answered("Count the cores.", tool_preset="served")
 
-    assert frail_pids(frail_server) == before
+    assert frail_pids(served) == before
 
 
-def test_a_call_that_was_at_work_when_alex_was_killed_is_not_made_again(
+def test_neither_a_kill_nor_a_stop_leaves_a_server_and_a_call_cut_by_the_kill_is_not_made_again(
     start: Start, tmp_path: Path, model_server: ModelServer
 ) -> None:
-    frail(tmp_path)
+    configure(tmp_path, FRAIL_TABLE)
     use(model_server, "Wait until the end", ("frail__wait", {}))
     killed = start(settings=settings_of(model_server))
+    first = started(killed)
+    guards = [psutil.Process(first).ppid()]
     with Client(killed.url) as client:
         task_id = client.submit("Wait until the end.", tool_preset="served")["task_id"]
         until(lambda: "waiting" in [line["line"] for line in killed.log("mcp.stderr")], "the call is at work")
+
     killed.send(signal.SIGKILL)
     killed.wait()
-
+    until(lambda: gone(first) and gone(guards[0]), "nothing is left after the kill")
     server = start(settings=settings_of(model_server))
+    second = started(server, times=2)
+    guards.append(psutil.Process(second).ppid())
     with Client(server.url) as client:
         ended = client.ended(task_id)
         (told,) = results(client, task_id)
+    assert server.stop() == 0
+    until(lambda: gone(second) and gone(guards[1]), "nothing is left after the stop")
 
     assert ended["status"] == "completed"
     assert "Whether it had its effect is not known, and it was not run" in told
     assert [line["line"] for line in server.log("mcp.stderr")].count("waiting") == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_no_server_is_left_whatever_it_minds_and_however_alex_ends(
-    start: Start, tmp_path: Path, number: signal.Signals
-) -> None:
-    frail(tmp_path, "--stubborn")
-    server = start()
-    process = started(server)
-    guard = psutil.Process(process).ppid()
-
-    server.send(number)
-    server.wait()
-
-    until(lambda: gone(process) and gone(guard), "nothing of the MCP server is left")
     assert server.troubles() == []
 
 
 def test_a_command_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
-    configure(tmp_path, "absent", "command = 'no-such-program'")
+    configure(tmp_path, "[mcp.absent]\ncommand = 'no-such-program'")
 
     ended = run_alex("serve", "--port", "0", "--data-dir", str(tmp_path / "data"), directory=tmp_path)
 

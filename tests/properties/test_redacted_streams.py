@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from alex_actors.redact import NO_SECRETS, Redactor
@@ -46,6 +46,8 @@ def test_joined_the_pieces_are_what_the_whole_text_is(pieces: list[str]) -> None
 
 @settings(max_examples=200)
 @given(text=texts)
+@example(text="https://us,er:password@host")
+@example(text="https://us,er:x-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----y@host")
 def test_a_text_that_comes_character_by_character_is_redacted_too(text: str) -> None:
     stream = RedactedStream(REDACTOR)
 

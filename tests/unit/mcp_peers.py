@@ -55,6 +55,8 @@ class Peer:
         """Connections that are refused before one is made."""
         self.silent = False
         """Whether it answers nothing at all."""
+        self.results: dict[str, Json] = {}
+        """Of calls, by the tool's name: what it answers in place of its own."""
         self.connections = 0
         self.listed = 0
         self.waiting: list[str | int] = []
@@ -116,6 +118,8 @@ class Peer:
                 end = begin + (self.page or len(self.tools))
                 more = {"nextCursor": str(end)} if end < len(self.tools) else {}
                 result = {"tools": self.tools[begin:end]} | more
+            case "tools/call", str(name) if name in self.results:
+                result = self.results[name]
             case "tools/call", "wait":
                 self.waiting.append(request.id)
                 return None

@@ -32,6 +32,10 @@ def request(call_id: str = "call-1", **arguments: object) -> ApprovalRequested:
     return ApprovalRequested(iteration=1, call_id=call_id, tool_name="shell", arguments=arguments)
 
 
+def until(expires_at: str) -> AwaitApprovals:
+    return AwaitApprovals((msgspec.structs.replace(request("a"), expires_at=Timestamp(expires_at)),))
+
+
 def resolved(call_id: str, decision: Decision) -> ApprovalResolved:
     return ApprovalResolved(
         call_id=call_id, approved=decision.approved, reason=decision.reason, arguments=decision.arguments
@@ -228,12 +232,21 @@ def test_a_decision_that_comes_after_the_agent_has_stopped_is_not_recorded(stage
             AwaitApprovals((request(cast("str", 7)),)),  # cast: as above
             "ValidationError: Expected `str`, got `int` - at `$.call_id`",
         ),
+        (AwaitApprovals((request(""),)), "The agent asked for approval under the call ID '', at which nobody"),
+        (AwaitApprovals((request("a/b"),)), "The agent asked for approval under the call ID 'a/b', at which nobody"),
+        (AwaitApprovals((request(".."),)), "The agent asked for approval under the call ID '..', at which nobody"),
+        (AwaitApprovals((request("x" * 129),)), "The agent asked for approval under the call ID 'xxx"),
+        (until("yesterday"), "The agent asked for approval until 'yesterday', which is no time such as"),
+        (until("2030-01-31T12:00:00"), "The agent asked for approval until '2030-01-31T12:00:00', which is no"),
         (
             AwaitApprovals((request("a", text="x" * LARGEST_EVENT),)),
             f"The agent yielded a approval_requested of {LARGEST_EVENT + 107} bytes; {LARGEST_EVENT} may be.",
         ),
     ],
-    ids=["request", "resolution", "no request", "no call ID", "too large"],
+    ids=[
+        "request", "resolution", "no request", "no call ID", "empty call ID", "call ID of a path", "call ID of dots",
+        "long call ID", "no time", "time without a zone", "too large",
+    ],  # fmt: skip
 )
 def test_an_agent_that_asks_in_a_wrong_way_has_failed(
     stage: AgentStage, item: Any, error: str
@@ -243,4 +256,7 @@ def test_an_agent_that_asks_in_a_wrong_way_has_failed(
 
     _, reports = started(stage, script)
 
-    assert reports.end() == ([], Failed(error))
+    events, outcome = reports.end()
+    assert events == []
+    assert isinstance(outcome, Failed)
+    assert outcome.error.startswith(error)

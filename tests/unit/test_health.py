@@ -10,7 +10,7 @@ import pytest
 
 from alex_actors.dispatchers import PoolDispatcher
 from alex_actors.executor import AsyncioExecutor
-from alex_actors.health import SLOW_AFTER, HealthCheck
+from alex_actors.health import FULL_AFTER, SLOW_AFTER, HealthCheck
 from alex_actors.loop_thread import LoopThread
 from alex_actors.messages import Tell, tell
 from alex_actors.ports import Agent
@@ -88,7 +88,13 @@ def test_every_part_is_well_when_nothing_is_wrong(parts: Parts) -> None:
 
     assert list(components) == ["sessions", "store", "broadcaster", "agents"]
     assert {component.status for component in components.values()} == {"ok"}
-    assert components["agents"].figures == {"running": 0, "actors": 0, "lag_seconds": 0.0}
+    assert components["agents"].figures == {
+        "running": 0,
+        "actors": 0,
+        "lag_seconds": 0.0,
+        "tool_threads": 0,
+        "function_threads": 0,
+    }
 
 
 @pytest.mark.parametrize("name", ["sessions", "store", "broadcaster"])
@@ -160,6 +166,27 @@ def test_an_agent_that_blocks_the_agents_thread_degrades_it(parts: Parts) -> Non
 
     assert agents.status == "degraded"
     assert agents.detail == "An agent blocks the agents' thread."
+
+
+@pytest.mark.parametrize(("which", "whose"), [("tools", "built-in tools"), ("functions", "tools of your own")])
+def test_threads_for_tools_that_are_all_busy_for_long_degrade_the_agents(
+    parts: Parts, which: str, whose: str
+) -> None:
+    threads = {"tools": parts.thread.tools, "functions": parts.thread.functions}[which]
+    go_on = threading.Event()
+    held = [threads.submit(go_on.wait, PATIENCE) for _ in range(threads.most + 1)]
+
+    at_once = parts.component("agents")
+    beat = parts.clock.advance_to(parts.clock.monotonic() + 2 * FULL_AFTER)
+    figures, degraded = parts.component("agents").figures, parts.thread_trouble()
+    go_on.set()
+    wait(held, PATIENCE)
+
+    assert beat is None
+    assert at_once.status == "ok"
+    assert degraded == f"All {threads.most} threads of {whose} are busy: the next calls wait."
+    assert figures[{"tools": "tool_threads", "functions": "function_threads"}[which]] == threads.most
+    assert threads.full_for() == 0.0
 
 
 def test_an_agents_thread_that_has_ended_is_down(parts: Parts) -> None:

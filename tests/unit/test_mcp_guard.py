@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from alex_actors.mcp.guard import LONGEST_MESSAGE
 from alex_actors.mcp.transports import _GUARD
 from tests.live.process import until
 
@@ -24,7 +25,7 @@ def guarded(command: str, *, cores: str = "") -> Iterator[subprocess.Popen[bytes
     """A shell command under a guard, in a process group of their own."""
     guard = subprocess.Popen(
         [sys.executable, *_GUARD, cores, "--", "/bin/sh", "-c", command],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:
         yield guard
@@ -124,3 +125,25 @@ def test_the_guard_stands_beside_what_it_is_started_with() -> None:
     directories = [Path(one) for one in _GUARD[-2:]]
 
     assert [(directories[0] / "guard.py").is_file(), (directories[1] / "supervisor.py").is_file()] == [True, True]
+
+
+def test_a_message_of_the_longest_length_is_passed_on_and_the_next_may_be_as_long() -> None:
+    message = f"head -c {LONGEST_MESSAGE} /dev/zero; echo;"
+    with guarded(2 * message) as guard:
+        output, _ = guard.communicate(timeout=WAIT)
+
+    assert len(output) == 2 * (LONGEST_MESSAGE + 1)
+    assert guard.returncode == 0
+
+
+def test_a_message_that_is_longer_is_the_servers_last_one() -> None:
+    with guarded("echo $$ first; trap '' PIPE; while :; do head -c 1000000 /dev/zero 2>/dev/null; done") as guard:
+        assert guard.stdout is not None
+        server = int(guard.stdout.readline().split()[0])
+
+        cut = guard.stdout.read()  # which ends
+        _, told = guard.communicate(timeout=WAIT)  # closes its input, as the SDK does then
+
+    assert LONGEST_MESSAGE - 1_000_000 <= len(cut) <= LONGEST_MESSAGE
+    assert told == b"A message of more than 16 MiB: the server is ended.\n"
+    assert _gone(server)

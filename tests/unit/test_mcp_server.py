@@ -64,6 +64,30 @@ def test_tools_that_cannot_be_called_are_left_out_with_a_line_in_the_log() -> No
     assert asyncio.run(names()) == (["peer__fine"], ["odd"])
 
 
+BAD = [
+    {"name": "text", "inputSchema": {"type": "string"}},
+    {"name": "number", "inputSchema": {"type": "object", "properties": 5}},
+    {"name": "none"},
+    {"inputSchema": {"type": "object"}},
+    "no tool",
+]
+
+
+def test_a_tool_that_is_none_is_left_out_and_the_others_are_there() -> None:
+    peer = Peer([tool("echo"), *BAD, tool("two")])  # type: ignore[list-item] # that is what is wrong
+
+    async def names() -> tuple[list[str], list[object]]:
+        async with Stage(peer) as stage:
+            await peer.notify_of_tools()
+            await until(lambda: peer.listed == 2)
+            assert await stage.call("peer__echo") == "{}"
+            return list(stage.server.tools), [line["tool"] for line in stage.log.named("mcp.tool_skipped")]
+
+    there, skipped = asyncio.run(names())
+    assert there == ["peer__echo", "peer__two"]
+    assert skipped == ["text", "number", "none", "None", "?"]  # each once
+
+
 def test_all_pages_of_tools_are_asked_for() -> None:
     peer = Peer([tool(f"t{number}") for number in range(7)])
     peer.page = 3
@@ -101,6 +125,19 @@ def test_an_error_of_the_protocol_is_the_models_to_deal_with_and_has_no_secret_o
     with pytest.raises(ToolError) as raised:
         asyncio.run(call())
     assert str(raised.value) == "The MCP server 'peer' cannot do this: no such method, says [redacted]"
+
+
+def test_a_result_that_is_none_is_told_in_a_line() -> None:
+    peer = Peer()
+    peer.results["odd"] = {"content": "no list"}
+
+    async def call() -> None:
+        async with Stage(peer) as stage:
+            await stage.server._call("odd", {})
+
+    with pytest.raises(ToolError, match=r"^The MCP server 'peer' cannot do this: it is not as .* list$") as raised:
+        asyncio.run(call())
+    assert "\n" not in str(raised.value)
 
 
 def test_a_cancelled_call_is_cancelled_at_the_server_which_is_called_again() -> None:

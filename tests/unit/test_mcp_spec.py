@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,35 @@ def test_a_directory_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(McpError, match="which is no directory"):
         spec.program({"PATH": "/bin"})
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"command": "true", "args": ("a\0b",)}, "cannot have the character NUL"),
+        ({"command": "true", "env": {"A": "\0"}}, "cannot have the character NUL"),
+        ({"command": "true", "env": {"A=B": "x"}}, "'A=B' cannot be the name of a variable"),
+        ({"command": "true", "env": {"": "x"}}, "'' cannot be the name of a variable"),
+        ({"url": "http://host/", "headers": {"A b": "x"}}, "'A b' cannot be the name of a header"),
+        ({"url": "http://host/", "headers": {"X-Api-Key": f"{SECRET}\n"}}, "header 'X-Api-Key' has a line break"),
+        ({"url": "http://host/", "headers": {"X-Api-Key": f" {SECRET}"}}, "a space at an end"),
+        ({"url": "http://host/", "headers": {"X-Api-Key": f"{SECRET}\u00e4"}}, "no printable ASCII"),
+        ({"url": "ftp://host/"}, "begins with http:// or https://"),
+        ({"url": "http://:80/"}, "begins with http:// or https://"),
+        ({"url": "http://host:port/"}, "perhaps a port"),
+        ({"url": "http://ho st/"}, "begins with http:// or https://"),
+    ],
+)
+def test_what_can_never_work_is_an_error_without_a_secret_in_it(
+    given: dict[str, Any], fault: str
+) -> None:  # Any: fields
+    with pytest.raises(McpError) as raised:
+        McpServerSpec(name="one", **given)
+
+    assert fault in str(raised.value)
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["", "x", "Bearer a.b-c=", "a\tb"])
+def test_a_header_may_have_any_value_that_http_has(value: str) -> None:
+    McpServerSpec(name="one", url="https://[::1]:8000/mcp?a=b", headers={"X-Api_Key!": value})

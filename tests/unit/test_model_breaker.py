@@ -147,3 +147,13 @@ def test_a_probe_that_is_given_up_makes_room_for_another(circuit: Circuit) -> No
 
     assert isinstance(circuit.ask(), Leave)
     assert circuit.waits()
+
+
+def test_nobody_waits_for_ever_for_how_a_probe_goes(circuit: Circuit) -> None:
+    circuit.breaker = Breaker(now=lambda: circuit.seconds, patience=0.0)
+    circuit.open()
+    circuit.seconds += FIRST_PAUSE
+    circuit.leave()
+
+    with asyncio.Runner() as runner:
+        assert runner.run(circuit.breaker.admit()) == FIRST_PAUSE

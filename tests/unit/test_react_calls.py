@@ -136,6 +136,37 @@ def test_of_a_turn_with_very_many_calls_only_so_many_run_at_once_and_each_once(t
     assert ran.answer.text == " | ".join(map(str, range(100)))
 
 
+@pytest.mark.parametrize("obeys", [True, False])
+def test_after_a_cancel_no_call_of_the_turn_begins_any_more(tmp_path: Path, obeys: bool) -> None:
+    begun: list[int] = []
+    all_begun = asyncio.Event()
+
+    async def wait(arguments: Mapping[str, Any], context: object) -> str:  # JSON
+        begun.append(arguments["n"])
+        if len(begun) == MOST_AT_ONCE:
+            all_begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if obeys:
+                raise
+        return ""
+
+    waiting = RecordingTool("wait", upper)
+    waiting.tool._run = wait
+    agent = make_react(all_at_once(*(("wait", {"n": n}) for n in range(100))), toolbox(waiting), tmp_path)
+
+    async def scenario() -> None:
+        running = asyncio.create_task(run_async(agent, TASK))
+        await asyncio.wait_for(all_begun.wait(), 10)
+        running.cancel()
+        await asyncio.wait([running], timeout=10)
+
+    asyncio.run(scenario())
+
+    assert begun == list(range(MOST_AT_ONCE))
+
+
 def test_a_tool_that_awaits_what_was_cancelled_ends_its_call_and_not_the_task(tmp_path: Path) -> None:
     async def lose(arguments: object, context: object) -> str:
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()

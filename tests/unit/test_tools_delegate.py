@@ -99,6 +99,7 @@ def test_another_agent_and_fewer_tools_can_be_asked_for() -> None:
     ("arguments", "told"),
     [
         ({"task": " "}, "must say what is to be done"),
+        ({"task": "x" * 100_001}, "has 100,001 characters; 100,000 may be"),
         ({"task": "x", "tool_preset": "all"}, "'all' is not within that"),
         ({"task": "x", "agent_preset": "nobody"}, "there are: critic, default"),
         ({"task": 1}, "must be of type string"),

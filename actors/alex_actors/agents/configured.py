@@ -157,7 +157,7 @@ class ConfiguredAgents:
         )  # fmt: skip
         configured = configured_tools(
             settings, data_directory=self._data.path, workspaces=self._data.workspaces,
-            shell_commands=shell_commands, environ=environ, log=self._log,
+            shell_commands=shell_commands, environ=environ, threads=self.thread.functions, log=self._log,
         )  # fmt: skip
         own = {delegate.spec.name: delegate} if settings.agents.max_depth else {}
         toolbox = Toolbox(

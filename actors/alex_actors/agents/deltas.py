@@ -18,6 +18,9 @@ T = TypeVar("T")
 SECONDS_BETWEEN: Final = 0.05
 """From one piece to the next: 20 a second are as smooth as a reader can see, and few enough to record."""
 
+LONGEST_PIECE: Final = 65_536
+"""Characters of a piece: a longer one is told in several, so that each fits into an event."""
+
 
 class Pace:
     """When a task's next piece of text may be told, in the time of its event loop."""
@@ -49,9 +52,9 @@ async def merged(
             elif others is not None:
                 piece += text.rest()
                 text = RedactedStream(redactor)
-            if piece:
+            for begin in range(0, len(piece), LONGEST_PIECE):
                 inbox.note_told()
-                yield TextDelta(piece)
+                yield TextDelta(piece[begin : begin + LONGEST_PIECE])
             if isinstance(others, _End):
                 if others.error is not None:
                     raise others.error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from alex_actors.tools.tool import to_its_end
@@ -22,7 +22,7 @@ async def side_by_side(work: Sequence[Callable[[], Awaitable[R]]], *, most: int)
     """
     results: deque[R | _Raised] = deque()
     news = asyncio.Event()
-    waiting = iter(work)
+    waiting = deque(work)
     tasks = [asyncio.create_task(_work_off(waiting, results, news)) for _ in range(min(most, len(work)))]
     try:
         for _ in work:
@@ -34,6 +34,7 @@ async def side_by_side(work: Sequence[Callable[[], Awaitable[R]]], *, most: int)
                 raise result.error
             yield result
     finally:
+        waiting.clear()  # first: what catches its cancel, and ends, is followed by no other
         left = [task for task in tasks if not task.done()]
         for task in left:
             task.cancel()
@@ -49,12 +50,12 @@ class _Raised:
 
 
 async def _work_off(
-    waiting: Iterator[Callable[[], Awaitable[R]]], results: deque[R | _Raised], news: asyncio.Event
+    waiting: deque[Callable[[], Awaitable[R]]], results: deque[R | _Raised], news: asyncio.Event
 ) -> None:
     """Do one piece after the other. What one raises is kept, and the last: a task would let a SystemExit out."""
     try:
-        for work in waiting:
-            results.append(await work())
+        while waiting:
+            results.append(await waiting.popleft()())
             news.set()
     except BaseException as error:  # noqa: BLE001 - see above
         results.append(_Raised(error))

@@ -11,6 +11,7 @@ from alex_actors.agents.turn_log import CallState, Turn
 from alex_actors.agents.work import Budget, Work
 from alex_actors.events import AssistantDelta, ContextCompressed, ErrorRaised, ThinkComplete, Thinking
 from alex_actors.models.conversation import conversation_room
+from alex_actors.models.turn_text import fitting
 from alex_actors.ports import (
     AgentError,
     AgentYield,
@@ -27,6 +28,9 @@ from alex_actors.ports import (
 from alex_actors.redact import Redactor
 from alex_actors.text import one_line
 from alex_actors.tools.toolbox import Toolbox
+
+LARGEST_CONTENT = 1_000_000
+"""Bytes of JSON of what a model said, so that it fits into an event also where secrets were short."""
 
 MOST_OVERFLOWS = 3
 """How often a conversation is halved that the model finds too long, before the task fails."""
@@ -119,7 +123,7 @@ class Thinker:
     def _keep(self, reply: ModelReply, turn: Turn, work: Work) -> Iterator[AgentYield]:
         thought = ThinkComplete(
             iteration=turn.iteration,
-            content=recordable(reply.content, self._redactor),
+            content=fitting(recordable(reply.content, self._redactor), LARGEST_CONTENT),
             tool_call_count=len(reply.tool_calls),
             usage=reply.usage,
         )

@@ -45,9 +45,7 @@ class Connection:
     ``dropped`` is told of each tool in a list that is none: its name, and why.
     """
 
-    def __init__(
-        self, *, sleep: Callable[[float], Awaitable[None]], dropped: Callable[[str, str], None]
-    ) -> None:
+    def __init__(self, *, sleep: Callable[[float], Awaitable[None]], dropped: Callable[[str, str], None]) -> None:
         self._sleep = sleep
         self._dropped = dropped
         self._news = asyncio.Event()
@@ -131,7 +129,7 @@ class Connection:
         """Return what the SDK is given in the place of what has come."""
         if self._client is not None:
             drop_bad_tools(item, version=self._client.protocol_version, dropped=self._dropped)
-        return answered(item)
+        return item
 
     async def _heard(self, message: IncomingMessage) -> None:
         """How servers tell of changes by the protocol until that of 2026-07-28."""

@@ -9,8 +9,8 @@ went, the server has a second to end. Then it is asked to (SIGTERM), and then ki
 What a server leaves when it ends by itself is ended as well.
 
 What the server says goes through it, to be bounded: a message that is longer than LONGEST_MESSAGE is its last one.
-What Alex says does not. It imports nothing of the package, so that it starts in milliseconds. Elsewhere than on Linux
-only what stays in the server's process group is found.
+What Alex says does not. It imports nothing of the package, so that it starts in milliseconds. Elsewhere than on
+Linux only what stays in the server's process group is found.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def _pass_on(source: int) -> None:
         while data := os.read(source, 65536):
             end = data.find(b"\n")
             if length + (len(data) if end < 0 else end) > LONGEST_MESSAGE:
-                os.write(_ERRORS, f"A message of more than {LONGEST_MESSAGE >> 20} MiB: the server is ended.\n".encode())
+                os.write(
+                    _ERRORS, f"A message of more than {LONGEST_MESSAGE >> 20} MiB: the server is ended.\n".encode()
+                )
                 break
             length = length + len(data) if end < 0 else len(data) - data.rfind(b"\n") - 1
             left = memoryview(data)

@@ -7,6 +7,7 @@ from typing import Any
 
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    PARSE_ERROR,
     AudioContent,
     BlobResourceContents,
     CallToolResult,
@@ -44,7 +45,8 @@ def fault_of(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return refusal(error)
     if isinstance(error, MCPError):
-        return error.message  # the server's, with lines of its own perhaps
+        own = error.code == PARSE_ERROR  # the SDK's text, pydantic's lines in it; else the server's, as it is
+        return " ".join(error.message.split()) if own else error.message
     return str(error).partition("\n")[0]  # what follows is a schema, for developers
 
 

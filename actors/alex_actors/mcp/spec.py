@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -13,6 +13,10 @@ from alex_actors.redact import Redactor
 
 SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
 """Without an underscore, so that a tool's name tells whose it is, and no two servers' tools have the same."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
+"""As RFC 9110 has them (5.1 and 5.5), the values without what is no ASCII: clients do not send it."""
 
 _INHERITED = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """The variables that a server gets besides its own: those that the SDK takes for harmless."""
@@ -30,7 +34,7 @@ class McpServerSpec:
     and ``headers`` may be secret: it is in no ``repr``, log or error. A command gets ``env``, and of the server's
     own environment a few variables that are harmless (PATH, HOME and the like).
 
-    Raises McpError for a name or a combination that is none.
+    Raises McpError for a name or a combination that is none, and for what cannot be passed on.
     """
 
     name: str
@@ -53,6 +57,27 @@ class McpServerSpec:
         if bool(self.command) == bool(self.url):
             both = "has a command and a url" if self.command else "has neither a command nor a url"
             raise McpError(f"The MCP server {self.name!r} {both}: it needs one of them.")
+        fault = next(self._faults(), None)
+        if fault:
+            raise McpError(f"The MCP server {self.name!r} cannot work: {fault}.")
+
+    def _faults(self) -> Iterator[str]:
+        """Yield what no system and no HTTP client takes; without values, which may be secret."""
+        if any("\0" in text for text in (self.command, self.cwd, *self.args, *self.env.values())):
+            yield "its command, args, env and cwd cannot have the character NUL in them"
+        for name in self.env:
+            if not name or "=" in name or "\0" in name:
+                yield f"{name!r} cannot be the name of a variable in env"
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                yield f"{name!r} cannot be the name of a header"
+            if not _HEADER_VALUE.fullmatch(value):
+                yield (
+                    f"the value of its header {name!r} has a line break, a space at an end, "
+                    "or what is no printable ASCII"
+                )
+        if self.url and not _is_http(self.url):
+            yield "its url is none that begins with http:// or https://, a host, and perhaps a port"
 
     @property
     def exposed(self) -> bool:
@@ -89,3 +114,13 @@ class McpServerSpec:
             )
             raise McpError(msg)
         return found
+
+
+def _is_http(url: str) -> bool:
+    if re.search(r"[\x00-\x20\x7f]", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets, or a port, that are none
+        return False

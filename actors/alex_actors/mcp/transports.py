@@ -87,9 +87,7 @@ class Transports:
         headers = {"Accept-Encoding": "identity"} | dict(spec.headers)
         async with (
             httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [_bound]}) as client,
-            streamable_http_client(
-                spec.url, http_client=client, max_sse_event_size=LONGEST_MESSAGE
-            ) as streams,
+            streamable_http_client(spec.url, http_client=client, max_sse_event_size=LONGEST_MESSAGE) as streams,
         ):
             yield streams
 

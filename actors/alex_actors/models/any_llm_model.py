@@ -6,7 +6,7 @@ The package makes the call with the provider's official SDK. It is an optional e
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +17,7 @@ from any_llm.exceptions import AnyLLMError
 
 from alex_actors.models.chat_messages import Json
 from alex_actors.models.chat_model import ChatModel
+from alex_actors.models.error_bodies import beginning, cut_error
 from alex_actors.models.faults import Fault
 from alex_actors.models.spec import ModelSpec
 from alex_actors.models.usage import Rates
@@ -75,7 +76,7 @@ class AnyLLMModel(ChatModel):
             async with aclosing(cast("AsyncGenerator[ChatCompletionChunk, None]", stream)) as pieces:
                 async for chunk in pieces:
                     yield chunk
-        except (AnyLLMError, ValueError, *_CUT) as error:
+        except (AnyLLMError, ValueError, RecursionError, *_CUT) as error:
             raise fault_of(error) from error
 
     async def aclose(self) -> None:
@@ -90,13 +91,14 @@ def _anthropic() -> tuple[httpx.AsyncClient, dict[str, object]]:
     from anthropic import DefaultAsyncHttpxClient  # only one of the two packages need be there
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
-    http = DefaultAsyncHttpxClient(follow_redirects=False, limits=limits)
+    hooks = {"response": [_cut_error]}
+    http = DefaultAsyncHttpxClient(follow_redirects=False, limits=limits, event_hooks=hooks)
     return http, {"http_client": http}
 
 
 def _google(spec: ModelSpec) -> tuple[httpx2.AsyncClient, dict[str, object]]:
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
-    http = httpx2.AsyncClient(follow_redirects=False, limits=limits)
+    http = httpx2.AsyncClient(follow_redirects=False, limits=limits, event_hooks={"response": [cut_error]})
     # Its SDK would have the server give up after the time that is meant for the pieces of an answer.
     whole = {"X-Server-Timeout": f"{max(GOOGLE_ANSWER_SECONDS, spec.timeout_seconds):.0f}"}
     options = {
@@ -105,6 +107,25 @@ def _google(spec: ModelSpec) -> tuple[httpx2.AsyncClient, dict[str, object]]:
         "httpx_async_client": http,
     }
     return http, {"http_options": options, "vertexai": False}  # whatever its environment variables say
+
+
+async def _cut_error(response: httpx.Response) -> None:
+    """Do what ``cut_error`` does, with the other HTTP client."""
+    if response.is_error and isinstance(response.stream, httpx.AsyncByteStream):
+        response.stream = _Beginning(response.stream)
+
+
+class _Beginning(httpx.AsyncByteStream):
+    """The beginning of a body."""
+
+    def __init__(self, body: httpx.AsyncByteStream) -> None:
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return beginning(self._body)
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
 
 
 def fault_of(error: Exception) -> Fault:

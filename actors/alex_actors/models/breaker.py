@@ -19,6 +19,10 @@ LONGEST_PAUSE = 60.0
 """Seconds for which it is left alone: short, since a gateway that is restarted is back in a moment; doubled each
 time that it is left alone again before it has given a whole answer."""
 
+LONGEST_WAIT = 60.0
+"""Seconds for which a call waits for how a probe goes: as long as the model may be left alone. A probe that thinks
+for longer holds nobody up for ever; the call is told to come back, as while the circuit is open."""
+
 
 class Leave(Value, frozen=True):
     """Leave to ask the model once, given after the circuit had been opened so many times."""
@@ -30,13 +34,16 @@ class Breaker:
     """Says whether a model may be asked. ``now`` is in seconds that never go back. Used on one event loop.
 
     Closed, all may ask. After ``failures`` in a row it is open: nobody may, for a pause. Then one may, as a probe,
-    and all others wait for how that goes. Calls from before the circuit was opened are of no account: what they
-    come to says how the model was then.
+    and all others wait for how that goes, ``patience`` seconds at most. Calls from before the circuit was opened
+    are of no account: what they come to says how the model was then.
     """
 
-    def __init__(self, *, now: Callable[[], float], failures: int = FAILURES) -> None:
+    def __init__(
+        self, *, now: Callable[[], float], failures: int = FAILURES, patience: float = LONGEST_WAIT
+    ) -> None:
         self._now = now
         self._limit = failures
+        self._patience = patience
         self._failures = 0
         self._pause = FIRST_PAUSE
         self._openings = 0
@@ -60,7 +67,11 @@ class Breaker:
             if self._probe is None:
                 self._probe = asyncio.Event()
                 break
-            await self._probe.wait()
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._probe.wait()
+            except TimeoutError:
+                return FIRST_PAUSE
         return Leave(self._openings)
 
     def answers(self, leave: Leave) -> None:

@@ -17,7 +17,7 @@ from openai import AsyncAPIResponse, AsyncOpenAI, Omit
 
 from alex_actors.models.chat_messages import Json
 from alex_actors.models.chat_model import ChatModel
-from alex_actors.models.event_stream import data_of
+from alex_actors.models.event_stream import data_of, whole_of
 from alex_actors.models.faults import CONNECT_SECONDS, Fault
 from alex_actors.models.sdk_clients import SdkClients
 from alex_actors.models.spec import ModelSpec
@@ -55,8 +55,9 @@ class OpenAICompatible(ChatModel):
         """Yield a completion's chunks. Raises Fault."""
         try:
             async with self._clients.one() as client, self._reply(client, messages, tools) as reply:
+                yield {}  # it is connected: from now on the answer is waited for
                 if "application/json" in reply.headers.get("content-type", ""):  # it does not stream
-                    yield _whole(await reply.read())
+                    yield _whole(await whole_of(reply.iter_bytes()))
                     return
                 events = data_of(reply.iter_bytes())
                 async for data in events:
@@ -68,6 +69,8 @@ class OpenAICompatible(ChatModel):
             raise fault_of(error) from error
         except ValueError as error:  # of json, or of UTF-8: what came is no stream of JSON
             raise Fault("cut", f"it sent what is not JSON: {error}") from error
+        except RecursionError as error:
+            raise Fault("cut", "it sent what is nested too deep") from error
 
     async def aclose(self) -> None:
         """Close the connections. A call after this opens new ones."""
@@ -126,7 +129,7 @@ class OpenAICompatible(ChatModel):
 
 
 async def _drain(events: AsyncIterator[bytes]) -> None:
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, Fault):
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in events:
                 pass

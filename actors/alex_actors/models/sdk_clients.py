@@ -12,6 +12,7 @@ import httpx2
 import openai
 from openai import AsyncAzureOpenAI, AsyncOpenAI, Omit
 
+from alex_actors.models.error_bodies import cut_error
 from alex_actors.models.faults import CONNECT_SECONDS
 from alex_actors.models.spec import ModelSpec
 
@@ -72,6 +73,7 @@ class SdkClients:
             timeout=timeout,
             transport=self._transport,
             verify=self._certificates,
+            event_hooks={"response": [cut_error]},
             follow_redirects=False,  # the key, or the conversation, would go where nobody said that it may
         )
         # What the SDK would take from its own environment variables, and send to any server, is given or left out.

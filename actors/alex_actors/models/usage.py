@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,6 +15,10 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
 
 _MILLION = 1_000_000
+
+MOST_TOKENS = 1_000_000_000
+MOST_DOLLARS = 1_000_000.0
+"""Of one call: a hundred times what any model takes. A server that counts more does not count."""
 
 _SAYS_COSTS = "openrouter.ai"
 """Who says with each answer what it cost."""
@@ -44,7 +47,7 @@ class Counted(Value, frozen=True, kw_only=True):
 
     @staticmethod
     def of(usage: object) -> Counted | None:
-        """Read what an OpenAI-compatible server says; None if it says nothing."""
+        """Read what an OpenAI-compatible server says; None if it says nothing, or what cannot be."""
         details = field(usage, "prompt_tokens_details")
         cached = count(details, "cached_tokens")
         if cached is None:
@@ -56,7 +59,8 @@ class Counted(Value, frozen=True, kw_only=True):
             written=count(details, "cache_write_tokens") or 0,
             cost=_dollars(field(usage, "cost")),
         )
-        return counted if counted.input or counted.output else None
+        most = max(counted.input or 0, counted.output or 0, counted.cached, counted.written)
+        return counted if 0 < most <= MOST_TOKENS and (counted.input or counted.output) else None
 
 
 def added(usage: Usage, spent: Usage | None) -> Usage:
@@ -141,4 +145,4 @@ def _looked_up(spec: ModelSpec) -> tuple[Provider, ModelInfo] | None:
 def _dollars(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    return float(value) if 0 <= value <= MOST_DOLLARS else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,10 @@ def configured_tools(
     workspaces: Path,
     shell_commands: ShellCommands,
     environ: Mapping[str, str],
+    threads: Executor,
     log: FilteringBoundLogger,
 ) -> dict[str, Tool]:
-    """Return all tools that do not come from servers, by name.
+    """Return all tools that do not come from servers, by name. The user's own ``def`` tools run on ``threads``.
 
     Commands run in a sandbox where there is one, which does not see ``data_directory``. Raises SandboxError if one
     is asked for and does not work, ToolsError for tools of the user's own that cannot be had.
@@ -48,7 +50,7 @@ def configured_tools(
     )  # fmt: skip
     presets = settings.presets.tools.values()
     wanted = {name for names in (*presets, tools.always) for name in names}
-    return merged(built_in, load_tools(tools.functions, wanted=wanted))
+    return merged(built_in, load_tools(tools.functions, wanted=wanted, threads=threads))
 
 
 def _quota(settings: ToolsSettings) -> Quota:

@@ -68,6 +68,10 @@ def delegate_tool(
     )
 
 
+LONGEST_TASK = 100_000
+"""Characters of a task, as of one that a client submits: what is longer could not be imported again."""
+
+
 class _Delegating:
     def __init__(
         self,
@@ -111,6 +115,10 @@ class _Delegating:
         tool_preset: str = arguments.get("tool_preset", parent.tool_preset)
         if not text.strip():
             raise ToolError("The argument 'task' must say what is to be done.")
+        if len(text) > LONGEST_TASK:
+            raise ToolError(
+                f"The argument 'task' has {len(text):,} characters; {LONGEST_TASK:,} may be. Put it into a file."
+            )
         if agent_preset != parent.agent_preset and agent_preset not in self._agent_presets:
             known = ", ".join(sorted(self._agent_presets))
             raise ToolError(f"There is no agent preset {agent_preset!r}; there are: {known}.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
 
 import msgspec
@@ -24,6 +26,10 @@ R = TypeVar("R")
 
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What the makers of models allow as a tool's name."""
+
+
+WAITS_FOR_A_THREAD = 60.0
+"""Seconds until a call of a ``def`` that finds all threads busy is told so: a minute of a model's time is no loss."""
 
 
 class NotATool(TypeError):
@@ -69,7 +75,7 @@ def tool(
     Its parameters are the tool's arguments: with types that pydantic knows, defaults, and
     ``Annotated[int, Field(description="…", ge=1)]`` for more. One of type ``ToolContext`` is given the context,
     and no model sees it. A ``def`` runs on a thread. What it returns is told to the model, as JSON if it is no
-    text; a ToolError that it raises as well.
+    text, but no iterator, which may have no end; a ToolError that it raises as well.
 
     ``name`` is the function's, ``description`` its docstring. ``repeatable``: running it again, after an
     interruption, changes nothing more. ``alone``: no other call of the same turn runs beside it. Raises NotATool.
@@ -91,6 +97,14 @@ def as_tool(given: object) -> Tool:
     if inspect.isroutine(given):
         return tool(given).tool
     raise NotATool(f"It is {type(given).__name__}, not a function, nor something with `spec` and `__call__`.")
+
+
+def on_threads(given: Tool, threads: Executor, *, begun_within: float = WAITS_FOR_A_THREAD) -> Tool:
+    """Return a tool that runs on these threads if it is a ``def``; any other is returned as it is.
+
+    Else it takes those of the event loop. A call for which none is free within so many seconds raises ToolError.
+    """
+    return given.on(threads, begun_within) if isinstance(given, _Called) else given
 
 
 class _Untitled(GenerateJsonSchema):
@@ -119,6 +133,10 @@ class _Called:
                 f"{self._name!r} is no name for a tool: 1 to 64 of a-z, A-Z, 0-9, _ and -, and no __, "
                 "which parts the names of MCP servers from those of their tools."
             )
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise NotATool(f"{self._name!r} yields; a tool returns its result, whole: a list, for one.")
+        self._threads: Executor | None = None
+        self._begun_within: float | None = None
         told = description or inspect.getdoc(function)
         if not told:
             raise NotATool(f"{self._name!r} needs a docstring, or a description: it is what a model is told.")
@@ -130,6 +148,12 @@ class _Called:
             repeatable=repeatable,
             alone=alone,
         )
+
+    def on(self, threads: Executor, begun_within: float) -> _Called:
+        """Return the same tool, on threads."""
+        other = copy.copy(self)
+        other._threads, other._begun_within = threads, begun_within
+        return other
 
     async def __call__(
         self,
@@ -146,10 +170,10 @@ class _Called:
         if self._context is not None:
             kwargs[self._context] = context
         if inspect.iscoroutinefunction(self._function):
-            result = await cast("Awaitable[object]", self._function(**kwargs))  # since it is a coroutine function
-        else:
-            result = await in_thread(lambda: self._function(**kwargs))
-        return _told(result)
+            return _told(await cast("Awaitable[object]", self._function(**kwargs)))  # it is a coroutine function
+        return await in_thread(
+            lambda: _told(self._function(**kwargs)), threads=self._threads, begun_within=self._begun_within
+        )
 
 
 def _signature(name: str, function: Callable[..., object]) -> tuple[str | None, type[BaseModel]]:
@@ -210,6 +234,8 @@ def _explained(error: ValidationError) -> str:
 
 
 def _told(result: object) -> str:
+    """Return what a model is told of a result. Raises TypeError if there is an iterator in it."""
+    _refuse_iterators(result)
     match result:
         case str():
             text = result
@@ -222,3 +248,15 @@ def _told(result: object) -> str:
     if len(text) <= MAX_TEXT:
         return text
     return f"{text[:MAX_TEXT]}\n[only the first {MAX_TEXT:,} of {len(text):,} characters are shown]"
+
+
+def _refuse_iterators(result: object) -> None:
+    """Raise TypeError for an iterator, also one within lists and dicts: it would be read to its end, if it has one."""
+    left, seen = [result], set[int]()
+    while left:
+        value = left.pop()
+        if isinstance(value, Iterator):
+            raise TypeError(f"It returned something with a {type(value).__name__}; a list of it would be told.")
+        if isinstance(value, dict | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            left += value.values() if isinstance(value, dict) else value

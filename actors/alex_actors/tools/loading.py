@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 
 from alex_actors.ports import Tool
 from alex_actors.text import failure_line
-from alex_actors.tools.functions import NotATool, as_tool
+from alex_actors.tools.functions import NotATool, as_tool, on_threads
 from alex_actors.tools.names import Names
 
 ENTRY_POINTS = "alex_runtime.tools"
@@ -24,17 +25,20 @@ def load_tools(
     *,
     wanted: Collection[str] = (),
     installed: Iterable[importlib.metadata.EntryPoint] | None = None,
+    threads: Executor | None = None,
 ) -> dict[str, Tool]:
     """Return the tools by name: of ``functions``, such as ``my_tools:weather``, and of installed packages.
 
     Of the latter, those whose entry points ``wanted`` names, exactly or by a pattern: it is what the presets have,
     all together. No others are imported, so that installing a package runs none of its code here.
-    ``installed``: as Python knows them, unless given. Raises ToolsError.
+    ``installed``: as Python knows them, unless given. A ``def`` runs on ``threads``. Raises ToolsError.
     """
     found = [_named(spec) for spec in functions]
     names = Names(wanted)
     entries = importlib.metadata.entry_points(group=ENTRY_POINTS) if installed is None else installed
     found += [_entry(entry) for entry in entries if entry.name in names]
+    if threads is not None:
+        found = [on_threads(made, threads) for made in found]
     return merged(*({made.spec.name: made} for made in found))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
-from alex_actors.ports import ToolContext, ToolSpec
+from alex_actors.ports import ToolContext, ToolError, ToolSpec
 from alex_actors.tools.arguments import check_arguments
 
 R = TypeVar("R")
@@ -59,28 +60,57 @@ def parameters(
     }
 
 
-async def in_thread(work: Callable[[], R], *, on_cancel: Callable[[], None] | None = None) -> R:
-    """Run blocking work on a thread.
+async def in_thread(
+    work: Callable[[], R],
+    *,
+    on_cancel: Callable[[], None] | None = None,
+    threads: Executor | None = None,
+    begun_within: float | None = None,
+) -> R:
+    """Run blocking work on a thread: one of ``threads``, or of the event loop's own.
 
     A cancel calls ``on_cancel``, so that long work can end early, and waits for the work: a tool that has
-    stopped does nothing more. Work that still waits for a thread is not begun.
+    stopped does nothing more. Work that still waits for a thread is not begun; nor is work for which none was
+    free within so many seconds: ToolError is raised then.
     """
+    loop = asyncio.get_running_loop()
     place: Future[None] = Future()  # it is cancelled or it is set running, never both, whatever the threads do
 
     def begin() -> R:
         if not place.set_running_or_notify_cancel():
             raise asyncio.CancelledError
-        return work()
+        try:
+            return work()
+        except StopIteration as error:  # asyncio has no future for it: whoever awaits it would wait for ever
+            raise RuntimeError("It raised StopIteration.") from error
 
-    running = asyncio.ensure_future(asyncio.to_thread(begin))
+    running = loop.run_in_executor(threads, contextvars.copy_context().run, begin)
+    too_late = cancelled = False
+
+    def give_up() -> None:
+        nonlocal too_late
+        if place.cancel():
+            too_late = True
+            running.cancel()
 
     def cancel() -> None:
+        nonlocal cancelled
+        cancelled = True
         if place.cancel():
             running.cancel()
         elif on_cancel is not None:
             on_cancel()
 
-    return await to_its_end(running, on_cancel=cancel)
+    timer = None if begun_within is None else loop.call_later(begun_within, give_up)
+    try:
+        return await to_its_end(running, on_cancel=cancel)
+    except asyncio.CancelledError:
+        if too_late and not cancelled:
+            raise ToolError(f"No thread was free within {begun_within:g} seconds: try again later.") from None
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 async def to_its_end(running: asyncio.Future[R], *, on_cancel: Callable[[], None] | None = None) -> R:

@@ -27,6 +27,12 @@ _TEXT = re.compile(
     r"ecmascript|sql|graphql|rtf|x-sh|x-www-form-urlencoded|x-tex|x-latex)|image/svg\+xml|message/.+"
 )
 
+_SPAN = re.compile(r"(col|row)span(?=\s{0,100}=\s{0,100}[\"']?\s{0,100}\+?(\d{0,9}))", re.IGNORECASE)
+_WIDEST = 100
+_CELLS = 10_000
+"""Cells that one spans, and that all of a page span together, each way. A kilobyte of HTML could ask for a gigabyte
+of table otherwise: a cell may span 1,000 columns and 65,534 rows. The largest tables of Wikipedia stay within."""
+
 
 class MediaType(Value, frozen=True):
     """What a ``Content-Type`` says."""
@@ -87,7 +93,8 @@ def readable(data: bytes, media: MediaType) -> str:
 
 def _markdown(html: str) -> str:
     """Return a page as Markdown, its title and description above. Navigation and forms are left out, unless they
-    are all that there is."""
+    are all that there is. If cells span too many others, none does."""
+    html = _without_wide_cells(html)
     for tidy in (True, False):
         options = ConversionOptions(
             max_depth=256,  # nested deeper, it is no page for people; and far from the end of a thread's stack
@@ -99,3 +106,10 @@ def _markdown(html: str) -> str:
         if content:
             break
     return content
+
+
+def _without_wide_cells(html: str) -> str:
+    spans = [int(span[2] or 1) for span in _SPAN.finditer(html)]
+    if not spans or (max(spans) <= _WIDEST and sum(spans) <= _CELLS):
+        return html
+    return _SPAN.sub(r"\1-span", html)  # an attribute that says nothing
