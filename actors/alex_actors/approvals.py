@@ -187,11 +187,12 @@ def check_request(request: ApprovalRequested) -> None:
 
     Fields of another type are left to whoever records it.
     """
-    call_id, expires_at = request.call_id, request.expires_at
+    call_id: object = request.call_id  # an object: an agent may have put anything there
+    expires_at: object = request.expires_at  # as above
     if isinstance(call_id, str) and not _CALL_ID.fullmatch(call_id):
         raise AgentError(
-            f"The agent asked for approval under the call ID {call_id[:200]!r}, at which nobody can answer: it is 1 to "
-            "128 letters, digits, '.', '_', ':' and '-'."
+            f"The agent asked for approval under the call ID {call_id[:200]!r}, at which nobody can answer: it is "
+            "1 to 128 letters, digits, '.', '_', ':' and '-'."
         )
     if isinstance(expires_at, str) and not _is_moment(expires_at):
         raise AgentError(

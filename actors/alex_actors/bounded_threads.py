@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from alex_actors.ports import Clock
@@ -21,7 +21,7 @@ class BoundedThreads(ThreadPoolExecutor):
         self.most = most
         self._clock = clock
         # A set, not a number: to add and to discard are single operations, whichever thread does it.
-        self._unfinished: set[Future[object]] = set()
+        self._unfinished: set[Future[Any]] = set()  # Any: whatever the work returns
         self._full_since: float | None = None
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:

@@ -93,13 +93,11 @@ class HealthCheck:
         }
         if not thread.is_alive():
             return Component("down", "The agents' thread has ended.", figures)
-        if lag > SLOW_AFTER:
-            return Component("degraded", "An agent blocks the agents' thread.", figures)
+        troubles = ["An agent blocks the agents' thread."] if lag > SLOW_AFTER else []
         for threads, whose in ((thread.tools, "built-in tools"), (thread.functions, "tools of your own")):
             if threads.full_for() > FULL_AFTER:
-                detail = f"All {threads.most} threads of {whose} are busy: the next calls wait."
-                return Component("degraded", detail, figures)
-        return Component("ok", None, figures)
+                troubles.append(f"All {threads.most} threads of {whose} are busy: the next calls wait.")
+        return Component("degraded", " ".join(troubles), figures) if troubles else Component("ok", None, figures)
 
 
 def _waiting(ref: pykka.ActorRef[Any]) -> dict[str, float | int]:  # Any: as above

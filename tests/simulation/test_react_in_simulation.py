@@ -51,12 +51,15 @@ class Till:
 
     def decide(self, decision: Decision) -> None:
         """Decide on the call that waits: that of the first turn, or of the second, if the first was lost."""
-        for call_id in ("call-1-1", "call-2-1"):
-            self.system.reply_to(
-                lambda wake, call_id=call_id: self.system.runtime.approve(
-                    self.task.task_id, call_id, decision, self.system.context(), wake=wake
-                )
+        self._decide_on("call-1-1", decision)
+        self._decide_on("call-2-1", decision)
+
+    def _decide_on(self, call_id: str, decision: Decision) -> None:
+        self.system.reply_to(
+            lambda wake: self.system.runtime.approve(
+                self.task.task_id, call_id, decision, self.system.context(), wake=wake
             )
+        )
 
     def end(self) -> tuple[Task, list[str]]:
         """Wait for the task's end; return it, and the types of its events."""

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
-from alex_actors.agents.deltas import LONGEST_PIECE, SECONDS_BETWEEN, Pace, merged
+from alex_actors.agents.deltas import SECONDS_BETWEEN, Pace, merged
 from alex_actors.ports import AgentError, ModelReply, ModelTrouble, TextDelta
 from alex_actors.redact import NO_SECRETS, Redactor
 from tests.simulation.loop_driver import LoopDriver, now
@@ -178,6 +178,6 @@ def test_a_reader_that_stops_closes_the_model() -> None:
 
 
 def test_a_piece_that_no_event_could_hold_is_told_in_several() -> None:
-    pieces = told("a" * (2 * LONGEST_PIECE + 1))
+    pieces = told("a" * 131_073)
 
-    assert [len(text) for _, text in pieces] == [LONGEST_PIECE, LONGEST_PIECE, 1]
+    assert [len(text) for _, text in pieces] == [65_536, 65_536, 1]

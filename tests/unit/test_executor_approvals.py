@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from alex_actors.events import AnyEvent, ApprovalRequested, ApprovalResolved, TaskCreated, TaskStarted
@@ -12,6 +13,7 @@ from alex_actors.executor import LARGEST_EVENT, AsyncioRun
 from alex_actors.ports import Aborted, AgentYield, Answer, AwaitApprovals, Decision, Failed, Finished
 from alex_actors.redact import REDACTED, Redactor
 from alex_actors.tasks import Task
+from alex_actors.values import Timestamp
 from tests.unit.actor_fakes import WAIT
 from tests.unit.agent_fakes import AgentScript, AgentStage, Reports, step
 
@@ -233,7 +235,10 @@ def test_a_decision_that_comes_after_the_agent_has_stopped_is_not_recorded(stage
             "ValidationError: Expected `str`, got `int` - at `$.call_id`",
         ),
         (AwaitApprovals((request(""),)), "The agent asked for approval under the call ID '', at which nobody"),
-        (AwaitApprovals((request("a/b"),)), "The agent asked for approval under the call ID 'a/b', at which nobody"),
+        (
+            AwaitApprovals((request("a/b"),)),
+            "The agent asked for approval under the call ID 'a/b', at which nobody",
+        ),
         (AwaitApprovals((request(".."),)), "The agent asked for approval under the call ID '..', at which nobody"),
         (AwaitApprovals((request("x" * 129),)), "The agent asked for approval under the call ID 'xxx"),
         (until("yesterday"), "The agent asked for approval until 'yesterday', which is no time such as"),
@@ -244,9 +249,18 @@ def test_a_decision_that_comes_after_the_agent_has_stopped_is_not_recorded(stage
         ),
     ],
     ids=[
-        "request", "resolution", "no request", "no call ID", "empty call ID", "call ID of a path", "call ID of dots",
-        "long call ID", "no time", "time without a zone", "too large",
-    ],  # fmt: skip
+        "request",
+        "resolution",
+        "no request",
+        "no call ID",
+        "empty call ID",
+        "call ID of a path",
+        "call ID of dots",
+        "long call ID",
+        "no time",
+        "time without a zone",
+        "too large",
+    ],
 )
 def test_an_agent_that_asks_in_a_wrong_way_has_failed(
     stage: AgentStage, item: Any, error: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
@@ -177,16 +178,16 @@ def test_threads_for_tools_that_are_all_busy_for_long_degrade_the_agents(
     held = [threads.submit(go_on.wait, PATIENCE) for _ in range(threads.most + 1)]
 
     at_once = parts.component("agents")
-    beat = parts.clock.advance_to(parts.clock.monotonic() + 2 * FULL_AFTER)
-    figures, degraded = parts.component("agents").figures, parts.thread_trouble()
+    parts.clock.advance_to(parts.clock.monotonic() + 2 * FULL_AFTER)
+    later = parts.component("agents")
     go_on.set()
     wait(held, PATIENCE)
 
-    assert beat is None
     assert at_once.status == "ok"
-    assert degraded == f"All {threads.most} threads of {whose} are busy: the next calls wait."
-    assert figures[{"tools": "tool_threads", "functions": "function_threads"}[which]] == threads.most
-    assert threads.full_for() == 0.0
+    assert later.status == "degraded"
+    assert f"All {threads.most} threads of {whose} are busy: the next calls wait." in str(later.detail)
+    assert dict(later.figures)[f"{which.removesuffix('s')}_threads"] == threads.most
+    assert (threads.busy, threads.full_for()) == (0, 0.0)
 
 
 def test_an_agents_thread_that_has_ended_is_down(parts: Parts) -> None:

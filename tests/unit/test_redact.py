@@ -132,7 +132,11 @@ def test_a_secret_of_this_process_is_redacted_at_any_depth_and_makes_a_line_harm
 @pytest.mark.parametrize("secret", ["plain-words-as-key", 'tok en/with+"quotes" and é'])
 def test_a_secret_of_this_process_is_redacted_in_json_whose_other_values_and_fields_stay(secret: str) -> None:
     redactor = Redactor.of_environment(ENVIRON)
-    value = {"event_type": "error", "plain-words": [1, 2.5, None, {"n": f"it is {secret}"}, {secret: 1}], "é": True}
+    value = {
+        "event_type": "error",
+        "plain-words": [1, 2.5, None, {"n": f"it is {secret}"}, {secret: 1}],
+        "é": True,
+    }
 
     body = redactor.body(msgspec.json.encode(value))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,7 +19,9 @@ from pydantic import BaseModel, Field
 from alex_actors.ports import ToolContext, ToolError
 from alex_actors.tools import NotATool, as_tool, tool
 from alex_actors.tools.excerpts import MAX_TEXT
+from alex_actors.tools.functions import on_threads
 from alex_actors.tools.think import think_tool
+from alex_actors.tools.tool import in_thread
 from alex_actors.values import TaskId
 
 CONTEXT = ToolContext(TaskId("task-1"), Path("nowhere"))
@@ -249,6 +253,16 @@ def default_field(a: int = Field(1)) -> None:
     """Have a field as its default."""
 
 
+def yields() -> Iterator[int]:
+    """Yield one after the other."""
+    yield 1
+
+
+async def yields_later() -> AsyncIterator[int]:
+    """Yield one after the other, in its time."""
+    yield 1
+
+
 def a__b() -> None:
     """Look like a server's tool."""
 
@@ -265,6 +279,8 @@ def a__b() -> None:
         (no_json, "'no_json' has a type of which there is no JSON Schema"),
         (no_model, "'no_model' has a type of which there is no JSON"),
         (default_field, "Write 'a' as Annotated"),
+        (yields, "'yields' yields; a tool returns its result, whole"),
+        (yields_later, "'yields_later' yields; a tool returns its result, whole"),
         (a__b, "'a__b' is no name for a tool"),
         (lambda: None, "'<lambda>' is no name for a tool"),
         (7, "It is int, not a function"),
@@ -274,3 +290,70 @@ def a__b() -> None:
 def test_what_no_tool_can_be_made_of_says_why(given: object, error: str) -> None:
     with pytest.raises(NotATool, match=error):
         as_tool(given)
+
+
+@pytest.mark.parametrize("within", ["itself", "list", "dict"])
+def test_an_iterator_is_no_result_since_it_may_have_no_end(within: str) -> None:
+    def endless() -> object:
+        """Go on for ever."""
+        ones = (1 for _ in itertools.count())
+        return {"itself": ones, "list": [[1, ones]], "dict": {"a": ({"b": ones},)}}[within]
+
+    with pytest.raises(TypeError, match="It returned something with a generator; a list of it would be told"):
+        call(endless)
+
+
+def test_a_result_that_has_itself_in_it_is_an_error_and_no_hang() -> None:
+    def circular() -> object:
+        """Turn in a circle."""
+        ring: list[object] = []
+        ring.append(ring)
+        return ring
+
+    with pytest.raises(ValueError, match="Circular reference"):
+        call(circular)
+
+
+@pytest.mark.parametrize("within", ["a thread", "the loop"])
+def test_a_function_that_raises_stop_iteration_has_failed_and_is_not_waited_for_for_ever(within: str) -> None:
+    def stops() -> str:
+        """Stop."""
+        raise StopIteration
+
+    async def stops_later() -> str:
+        """Stop in its time."""
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        call(stops if within == "a thread" else stops_later)
+
+
+def test_functions_that_hold_all_their_threads_hold_up_no_other_work_and_the_next_is_told_so() -> None:
+    free = threading.Event()
+
+    def hold() -> str:
+        """Hold its thread."""
+        free.wait()
+        return threading.current_thread().name
+
+    async def scenario() -> tuple[str, str, str]:
+        with ThreadPoolExecutor(1, thread_name_prefix="own") as threads:
+            held = asyncio.create_task(on_threads(as_tool(hold), threads)({}, CONTEXT))
+            await asyncio.sleep(0)
+            with pytest.raises(ToolError) as refused:
+                await on_threads(as_tool(hold), threads, begun_within=0.0)({}, CONTEXT)
+            other = await in_thread(lambda: "other work")
+            free.set()
+            return str(refused.value), other, await held
+
+    refused, other, name = asyncio.run(scenario())
+
+    assert refused == "No thread was free within 0 seconds: try again later."
+    assert (other, name) == ("other work", "own_0")
+
+
+def test_what_is_no_function_stays_what_it_is_whatever_threads_there_are() -> None:
+    think = think_tool()
+
+    with ThreadPoolExecutor(1) as threads:
+        assert on_threads(think, threads) is think

@@ -17,6 +17,7 @@ from alex_actors.ports import ToolContext, ToolError
 from alex_actors.tools.excerpts import MAX_TEXT
 from alex_actors.tools.web_client import MAX_REDIRECTS
 from alex_actors.tools.web_fetch import WebLimits, web_fetch_tool
+from alex_actors.tools.web_pages import MediaType, readable
 from alex_actors.values import TaskId
 
 CONTEXT = ToolContext(TaskId("task-1"), Path("nowhere"))
@@ -127,6 +128,21 @@ def test_a_page_comes_as_markdown_below_a_warning(site: Site) -> None:
     assert "title: T" in text
     assert text.endswith("# Hi\n\nSee [this](/x).")
     assert "bad" not in text
+
+
+@pytest.mark.parametrize(
+    "cell", ["colspan=1000 rowspan=60000", "COLSPAN = '1000'", 'a=">" rowspan="60000"', "colspan=+99999999999"]
+)
+def test_cells_that_span_too_much_make_no_large_text(cell: str) -> None:
+    page = f"<table>{f'<tr><td {cell}>x</td></tr>' * 200}</table>".encode()
+
+    assert len(readable(page, MediaType.of("text/html"))) < 2 * len(page)
+
+
+def test_cells_that_span_a_few_others_do() -> None:
+    page = b"<table><tr><th colspan=3>a</th></tr><tr><td>1</td><td>2</td><td>3</td></tr></table>"
+
+    assert readable(page, MediaType.of("text/html")).splitlines()[0].count("|") == 4
 
 
 def test_other_texts_come_as_they_are(site: Site) -> None:

@@ -129,7 +129,7 @@ class Connection:
         """Return what the SDK is given in the place of what has come."""
         if self._client is not None:
             drop_bad_tools(item, version=self._client.protocol_version, dropped=self._dropped)
-        return item
+        return answered(item)
 
     async def _heard(self, message: IncomingMessage) -> None:
         """How servers tell of changes by the protocol until that of 2026-07-28."""

@@ -29,7 +29,7 @@ TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 WAITS_FOR_A_THREAD = 60.0
-"""Seconds until a call of a ``def`` that finds all threads busy is told so: a minute of a model's time is no loss."""
+"""Seconds until a call of a ``def`` that finds all threads busy is told so. Tools take seconds, mostly."""
 
 
 class NotATool(TypeError):
@@ -135,8 +135,8 @@ class _Called:
             )
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise NotATool(f"{self._name!r} yields; a tool returns its result, whole: a list, for one.")
-        self._threads: Executor | None = None
-        self._begun_within: float | None = None
+        self.threads: Executor | None = None
+        self.begun_within: float | None = None
         told = description or inspect.getdoc(function)
         if not told:
             raise NotATool(f"{self._name!r} needs a docstring, or a description: it is what a model is told.")
@@ -152,7 +152,7 @@ class _Called:
     def on(self, threads: Executor, begun_within: float) -> _Called:
         """Return the same tool, on threads."""
         other = copy.copy(self)
-        other._threads, other._begun_within = threads, begun_within
+        other.threads, other.begun_within = threads, begun_within
         return other
 
     async def __call__(
@@ -172,7 +172,7 @@ class _Called:
         if inspect.iscoroutinefunction(self._function):
             return _told(await cast("Awaitable[object]", self._function(**kwargs)))  # it is a coroutine function
         return await in_thread(
-            lambda: _told(self._function(**kwargs)), threads=self._threads, begun_within=self._begun_within
+            lambda: _told(self._function(**kwargs)), threads=self.threads, begun_within=self.begun_within
         )
 
 
@@ -251,7 +251,7 @@ def _told(result: object) -> str:
 
 
 def _refuse_iterators(result: object) -> None:
-    """Raise TypeError for an iterator, also one within lists and dicts: it would be read to its end, if it has one."""
+    """Raise TypeError for an iterator, also one within lists and dicts: it would be read to its end, if any."""
     left, seen = [result], set[int]()
     while left:
         value = left.pop()

@@ -30,7 +30,7 @@ _TEXT = re.compile(
 _SPAN = re.compile(r"(col|row)span(?=\s{0,100}=\s{0,100}[\"']?\s{0,100}\+?(\d{0,9}))", re.IGNORECASE)
 _WIDEST = 100
 _CELLS = 10_000
-"""Cells that one spans, and that all of a page span together, each way. A kilobyte of HTML could ask for a gigabyte
+"""Cells that one spans, and that all of a page span together, each way. A megabyte of HTML could ask for gigabytes
 of table otherwise: a cell may span 1,000 columns and 65,534 rows. The largest tables of Wikipedia stay within."""
 
 
