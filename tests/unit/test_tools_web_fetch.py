@@ -139,10 +139,10 @@ def test_cells_that_span_too_much_make_no_large_text(cell: str) -> None:
     assert len(readable(page, MediaType.of("text/html"))) < 2 * len(page)
 
 
-def test_cells_that_span_a_few_others_do() -> None:
-    page = b"<table><tr><th colspan=3>a</th></tr><tr><td>1</td><td>2</td><td>3</td></tr></table>"
+def test_a_page_whose_cells_span_a_few_others_stays_as_it_is() -> None:
+    page = b"<table><tr><td colspan=3>a</td></tr></table><p>Say colspan=100</p>"
 
-    assert readable(page, MediaType.of("text/html")).splitlines()[0].count("|") == 4
+    assert "Say colspan=100" in readable(page, MediaType.of("text/html"))
 
 
 def test_other_texts_come_as_they_are(site: Site) -> None:
