@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -355,6 +356,9 @@ class NeverOpens(Breaker):
 
 class ProbeNeverReturns(Breaker):
     """Waits for ever for a probe that somebody gave up."""
+
+    def __init__(self, *, now: Callable[[], float]) -> None:
+        super().__init__(now=now, patience=inf)
 
     def gave_up(self, leave: Leave) -> None:
         pass

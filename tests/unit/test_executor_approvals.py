@@ -182,7 +182,9 @@ def test_a_decision_is_recorded_even_if_the_agent_has_not_come_so_far(stage: Age
     run, reports = started(stage, agent, (*BEGUN, request("a")))
 
     run.decide("a", YES)
-    events = reports.events()
+    events = list(reports.events())
+    if len(events) == 1:  # whichever came first may have been reported by itself
+        events += reports.events()
     run.committed(2)
 
     assert sorted(type(event).__name__ for event in events) == ["ApprovalResolved", "IterationStart"]

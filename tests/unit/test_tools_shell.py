@@ -58,7 +58,8 @@ def survivors(root: Path) -> list[str]:
     tests do: servers that live tests share, and what multiprocessing has.
     """
     children = psutil.Process().children(recursive=True)
-    ours = [one for one in children if not re.search("alex_runtime|resource_tracker", " ".join(one.cmdline()))]
+    lasting = re.compile("alex_runtime|resource_tracker|model_server")
+    ours = [one for one in children if not lasting.search(" ".join(one.cmdline()))]
     at_work = [
         one
         for one in psutil.process_iter(["cwd", "cmdline"])
