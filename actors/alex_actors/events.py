@@ -185,12 +185,12 @@ class ContextCompressed(Event, frozen=True, kw_only=True, tag="context_compresse
 
 
 class IterationComplete(Event, frozen=True, kw_only=True, omit_defaults=True, tag="iteration_complete"):
-    """A turn is over. ``tokens_used`` and ``cost_usd`` so far, over the whole task."""
+    """A turn is over. ``tokens_used`` and ``cost_usd`` (None: nothing) so far, over the whole task."""
 
     iteration: int
     tokens_used: int
     tools_run: int
-    cost_usd: float = 0.0
+    cost_usd: float | None = None
 
 
 class ErrorRaised(Event, frozen=True, kw_only=True, omit_defaults=True, tag="error"):

@@ -95,7 +95,7 @@ def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
             return msgspec.structs.replace(
                 progress,
                 tokens_used=_counted(progress.tokens_used, tokens),
-                cost_usd=max(progress.cost_usd, min(cost, MOST_PAID)),
+                cost_usd=max(progress.cost_usd, min(cost or 0.0, MOST_PAID)),
             )
         case TaskStarted() if progress.started_at is None:
             return msgspec.structs.replace(progress, status="running", started_at=at)
@@ -118,7 +118,7 @@ def advance(progress: Progress, at: Timestamp, event: AnyEvent) -> Progress:
 def miscounted(event: AnyEvent) -> Iterator[str]:
     """Yield the fields of an event that count something, and are below 0 or above what is counted or paid."""
     yield from (name for name in _counts[type(event)] if not 0 <= getattr(event, name) <= MOST_COUNTED)
-    if isinstance(event, IterationComplete) and not 0 <= event.cost_usd <= MOST_PAID:
+    if isinstance(event, IterationComplete) and not 0 <= (event.cost_usd or 0) <= MOST_PAID:
         yield "cost_usd"
     if isinstance(event, ThinkComplete | ErrorRaised) and (usage := event.usage) is not None:
         yield from (f"usage.{name}" for name in _counts[Usage] if not 0 <= getattr(usage, name) <= MOST_COUNTED)

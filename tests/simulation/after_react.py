@@ -136,7 +136,7 @@ class AfterReact:
                     tokens, cost = tokens + usage.tokens, cost + (usage.cost_usd or 0.0)
                 case IterationComplete():
                     seen = f"{task_id} has used {tokens} tokens and {cost} dollars, and says {event}."
-                    fine = event.tokens_used == tokens and math.isclose(event.cost_usd, cost, abs_tol=1e-9)
+                    fine = event.tokens_used == tokens and math.isclose(event.cost_usd or 0.0, cost, abs_tol=1e-9)
                     self._check(fine, COUNTED, seen, about=about)
                 case _:
                     pass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alex_actors.agents.turn_log import Turn, TurnLog
 from alex_actors.copies import ExportedEvent
 from alex_actors.events import (
     AnyEvent,
@@ -17,8 +18,10 @@ from alex_actors.events import (
     TaskStarted,
     ThinkComplete,
     Usage,
+    stamp,
 )
 from alex_actors.store.check import check
+from alex_actors.values import Timestamp
 from tests.unit.exported_documents import Json, document, event, faults, read, task
 from tests.unit.recorded_data import CREATED, add_session, add_task, at, make_database, run_sql
 
@@ -109,3 +112,9 @@ def test_the_check_finds_a_cost_that_its_events_do_not_make(tmp_path: Path) -> N
 
     assert before.findings == ()
     assert [one.text for one in found.findings] == [f"'cost_usd' is 0.5, and its events make it {COST}"]
+
+
+def test_a_turn_that_cost_nothing_says_nothing_of_it() -> None:
+    free = TurnLog(()).complete(Turn(1), tokens=3)
+
+    assert b"cost_usd" not in stamp(Timestamp("2026-01-01T00:00:00.000000Z"), free).body

@@ -84,7 +84,7 @@ def check_counters(events: Sequence[AnyEvent]) -> None:
     assert all(before < after for before, after in itertools.pairwise(tokens)), tokens
     assert sum(isinstance(event, TaskAnalysis) for event in events) == 1
     assert progress.tokens_used == tokens[-1] == TurnLog(events).tokens
-    assert progress.cost_usd == completed[-1].cost_usd == TurnLog(events).cost_usd
+    assert progress.cost_usd == (completed[-1].cost_usd or 0.0) == TurnLog(events).cost_usd
     if all(thoughts):
         assert tokens[-1] == sum(usage.tokens for usage in thoughts if usage is not None)
 

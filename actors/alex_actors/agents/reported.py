@@ -169,7 +169,7 @@ class ReportedTurns:
             iteration=turn.iteration,
             tokens_used=self._progress.tokens_used,
             tools_run=turn.tools_run,
-            cost_usd=self._progress.cost_usd,
+            cost_usd=self._progress.cost_usd or None,
         )
 
     def _replay(self, event: AnyEvent) -> None:

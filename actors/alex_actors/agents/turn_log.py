@@ -152,7 +152,7 @@ class TurnLog:
         turn.completed = True
         used = self.tokens if turn.counted else min(self.tokens + tokens, MOST_COUNTED)
         event = IterationComplete(
-            iteration=turn.iteration, tokens_used=used, tools_run=len(turn.calls), cost_usd=self.cost_usd
+            iteration=turn.iteration, tokens_used=used, tools_run=len(turn.calls), cost_usd=self.cost_usd or None
         )
         self._count(event)
         return event
