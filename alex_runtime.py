@@ -75,7 +75,7 @@ class System:
         # Seeded once: asking the system for each ID gives up the GIL each time. IDs are unique, not secret.
         bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311 - see above
         self._ids = TimeOrderedIds(clock=self._clock, random_bits=bits)
-        self._observer = MessageLog(log=self._log) if settings.log.level == "debug" else None
+        self._journal = MessageLog(log=self._log) if settings.log.level == "debug" else None
         # Of ten shares of the time for a stop, the server gets four, the five others that may take long one each.
         self._stop_within = settings.timeouts.shutdown_seconds / 10
 
@@ -107,9 +107,9 @@ class System:
             most_entries=settings.tools.max_workspace_files,
         )  # fmt: skip
         self._stops.callback(self._workspaces.stop, timeout=self._stop_within)
-        self._broadcasting = PinnedDispatcher(name="broadcaster", log=log, observer=self._observer)
+        self._broadcasting = PinnedDispatcher(name="broadcaster", log=log, journal=self._journal)
         self._stops.callback(self._broadcasting.stop, timeout=self._stop_within)
-        self._storing = storing = PinnedDispatcher(name="store", log=log, observer=self._observer)
+        self._storing = storing = PinnedDispatcher(name="store", log=log, journal=self._journal)
 
         def stop_storing() -> None:
             if storing.stop(timeout=self._stop_within):  # else its thread uses the connection: closing is a crash
@@ -129,7 +129,7 @@ class System:
     def _start_actors(self) -> None:
         """The pool of all actors but the two that are pinned, and all actors; who knows whom, Core says."""
         limits, timeouts = self._settings.limits, self._settings.timeouts
-        self._pool = PoolDispatcher(name="actors", threads=POOL_THREADS, log=self._log, observer=self._observer)
+        self._pool = PoolDispatcher(name="actors", threads=POOL_THREADS, log=self._log, journal=self._journal)
         self._stops.callback(self._pool.stop, timeout=self._stop_within)
         self._core = Core(
             broadcasting=self._broadcasting, storing=self._storing, acting=self._pool,

@@ -7,12 +7,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import pykka
 
 from alex_actors.actor import PooledActor
-from alex_actors.messages import ReplyFuture
+from alex_actors.mailbox import mailbox_of
+from alex_actors.messages import Message, ReplyFuture
 from alex_actors.supervision import RestartPolicy, Supervision, Supervisor
 
 if TYPE_CHECKING:
@@ -24,6 +25,22 @@ P = TypeVar("P", bound=PooledActor)
 
 Observer: TypeAlias = Callable[[PooledActor, object], None]
 """Told of each message before it is handled."""
+
+
+class Journal(Protocol):
+    """Is told of each typed message that was handled."""
+
+    def handled(self, actor: PooledActor, message: Message, *, waited: float, took: float) -> None:
+        """Take note of it: how many seconds it waited in the mailbox, and how many its handling took."""
+
+
+class Handled(NamedTuple):
+    """What actors have done."""
+
+    messages: int
+    seconds: float
+    """Of handling them, by the wall clock."""
+
 
 BUDGET = 64
 """Messages that an actor may handle before the next one has its turn: a hand-over costs about 1 µs, so that
@@ -50,15 +67,26 @@ class PoolDispatcher:
     """
 
     def __init__(
-        self, *, name: str, threads: int, log: FilteringBoundLogger, observer: Observer | None = None
+        self,
+        *,
+        name: str,
+        threads: int,
+        log: FilteringBoundLogger,
+        observer: Observer | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._log = log
         self._observer = observer
+        self._journal = journal
+        self.timed = journal is not None
+        # One of each thread's own, by the names of the actors' classes: nobody waits for who reads them.
+        self._tallies: list[dict[str, Handled]] = [{} for _ in range(threads)]
         self._ready: queue.SimpleQueue[Mailbox | None] = queue.SimpleQueue()
         self.supervision = Supervision(log=log)
         self._stopped = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True) for n in range(threads)
+            threading.Thread(target=self._work, args=(tally,), name=f"{name}-{n}", daemon=True)
+            for n, tally in enumerate(self._tallies)
         ]
         for thread in self._threads:
             thread.start()
@@ -73,6 +101,22 @@ class PoolDispatcher:
     def actors(self) -> int:
         """How many actors there are."""
         return len(self.supervision)
+
+    def handled_so_far(self) -> dict[str, Handled]:
+        """Return what its actors have done since the start, by class. A turn that is not over does not count."""
+        total: dict[str, Handled] = {}
+        for tally in self._tallies:
+            for name, more in tally.copy().items():
+                before = total.get(name, Handled(0, 0.0))
+                total[name] = Handled(before.messages + more.messages, before.seconds + more.seconds)
+        return total
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many messages wait in the mailboxes of its actors, by class."""
+        depths: dict[str, int] = {}
+        for mailbox in map(mailbox_of, self.supervision.refs()):
+            depths[mailbox.name] = depths.get(mailbox.name, 0) + len(mailbox)
+        return depths
 
     def stop(self, *, timeout: float) -> bool:
         """Tell all actors to stop, the last started first, and end the threads; return whether all did in time.
@@ -110,14 +154,23 @@ class PoolDispatcher:
         if self._observer is not None:
             self._observer(actor, message)
 
+    def handled(self, actor: PooledActor, message: object, /, *, waited: float, took: float) -> None:
+        """Have a typed message noted in the journal, if there is one."""
+        if self._journal is not None and isinstance(message, Message):
+            self._journal.handled(actor, message, waited=waited, took=took)
+
     def undelivered(self, actor: str, message: object, /) -> None:
         """Log a message that came too late."""
         self._log.debug("message.undelivered", receiver=actor, type=type(message).__name__)
 
-    def _work(self) -> None:
+    def _work(self, tally: dict[str, Handled]) -> None:
         while (mailbox := self._ready.get()) is not None:
+            began = time.perf_counter()
             try:
-                mailbox.run(BUDGET)
+                handled = mailbox.run(BUDGET)
+                before = tally.get(mailbox.name, Handled(0, 0.0))
+                seconds = before.seconds + time.perf_counter() - began
+                tally[mailbox.name] = Handled(before.messages + handled, seconds)
             except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must serve the others
                 self._log.critical("dispatcher.failed", exc_info=error)
         self._ready.put(None)  # for the next thread
@@ -135,8 +188,15 @@ class PoolDispatcher:
 class PinnedDispatcher(PoolDispatcher):
     """A thread for one actor, whose handlers may block: on a disk, say."""
 
-    def __init__(self, *, name: str, log: FilteringBoundLogger, observer: Observer | None = None) -> None:
-        super().__init__(name=name, threads=1, log=log, observer=observer)
+    def __init__(
+        self,
+        *,
+        name: str,
+        log: FilteringBoundLogger,
+        observer: Observer | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        super().__init__(name=name, threads=1, log=log, observer=observer, journal=journal)
 
     def spawn(
         self, make: Callable[[], P], *, supervisor: Supervisor, restart: RestartPolicy | None = None

@@ -10,9 +10,10 @@ import pykka
 import pytest
 from pykka._envelope import Envelope
 
+from alex_actors.actor import PooledActor
 from alex_actors.dispatchers import BUDGET
 from alex_actors.mailbox import Mailbox, mailbox_of
-from alex_actors.messages import ask, tell
+from alex_actors.messages import Message, ask, tell
 from tests.unit.actor_fakes import WAIT, Call, Cast, Kept, Scripted, System, answered, noting
 
 
@@ -50,6 +51,57 @@ def test_actors_cost_no_threads(system: System) -> None:
     assert [answered(actor) for actor in actors] == ["answer"] * 500
     assert threading.active_count() == before
     assert pool.actors == 500
+
+
+def test_a_dispatcher_counts_what_its_actors_have_done_by_class(system: System) -> None:
+    pool = system.pool()
+    actors = [system.spawn(pool) for _ in range(3)]
+
+    for actor in actors:
+        answered(actor)
+    system.close()  # a turn counts when it is over
+
+    done = pool.handled_so_far()
+    assert done.keys() == {"Scripted"}
+    assert done["Scripted"].messages == 3 + 3  # and the stops
+    assert done["Scripted"].seconds > 0
+
+
+def test_a_dispatcher_says_how_many_messages_wait_by_class(system: System) -> None:
+    pool = system.pool(threads=1)
+    holder, *others = (system.spawn(pool) for _ in range(3))
+    gate = system.gate()
+    gate.hold(holder)
+
+    for other in others:
+        tell(other, noting([], 1))
+
+    assert pool.waiting() == {"Scripted": 2}
+    gate.open()
+
+
+def test_a_journal_hears_how_long_each_message_waited_and_took_also_of_one_that_crashed(system: System) -> None:
+    notes: list[tuple[str, float, float]] = []
+
+    class Notes:
+        def handled(self, actor: PooledActor, message: Message, *, waited: float, took: float) -> None:
+            assert isinstance(actor, Scripted)
+            notes.append((type(message).__name__, waited, took))
+
+    def fail(*_: object) -> None:
+        raise ValueError
+
+    actor = system.spawn(system.pool(threads=1, journal=Notes()))
+    gate = system.gate()
+    gate.hold(actor)
+    tell(actor, noting([], 1))
+    tell(actor, Cast(do=fail))
+    gate.open()
+
+    actor.stop(timeout=WAIT)
+
+    assert [name for name, _, _ in notes[-2:]] == ["Cast", "Cast"]
+    assert all(waited > 0 and took > 0 for _, waited, took in notes)
 
 
 def test_a_mailbox_says_how_many_messages_wait(system: System) -> None:

@@ -40,13 +40,16 @@ def test_a_context_is_passed_on_with_another_sender_or_about_another_task() -> N
 
 def test_the_message_log_has_a_line_for_each_typed_message_and_none_for_pykkas_own() -> None:
     system = System()
-    pool = system.pool(observer=MessageLog(log=system.log.logger))
+    pool = system.pool(journal=MessageLog(log=system.log.logger))
     actor = system.spawn(pool)
 
     ask(actor, Call(do=lambda *_: None), timeout=WAIT)
     actor.stop(timeout=WAIT)
 
-    assert system.log.named("message") == [
+    [line] = system.log.named("message")
+    assert isinstance(line.pop("waited"), float)
+    assert isinstance(line.pop("took"), float)
+    assert [line] == [
         {
             "event": "message",
             "log_level": "debug",

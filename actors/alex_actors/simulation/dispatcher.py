@@ -45,6 +45,7 @@ class SimulatedDispatcher:
         self.trace = self.scheduler.trace
         self.supervision: Supervision = TracedSupervision(scheduler=self.scheduler)
         self.observers: list[Observer] = []
+        self.timed = False
         """Told of each message before it is handled; one that raises crashes the actor."""
         self.killed = False
         """Whether the process that these actors are in is gone: nothing is delivered any more."""
@@ -118,6 +119,9 @@ class SimulatedDispatcher:
         """Tell the observers."""
         for observer in self.observers:
             observer(actor, message)
+
+    def handled(self, actor: PooledActor, message: object, /, *, waited: float, took: float) -> None:
+        """Do nothing: a simulation is not timed."""
 
     def undelivered(self, actor: str, message: object, /) -> None:
         """Write down a message that came too late."""
