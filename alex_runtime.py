@@ -35,16 +35,16 @@ from alex_actors.timers import ThreadTimers
 from alex_actors.tools import ShellCommands
 from alex_actors.workspaces import WorkspaceKeeper
 from alex_config import Settings
+from alex_http import __version__
 from alex_http.app import create_app
-from alex_http.command_line import CANNOT_START, commands, say
+from alex_http.command_line import main
 from alex_http.configured import access_of, catalog_of, limits_of
 from alex_http.operations import PROBES, http_health
 from alex_http.refusals import Refusals
+from alex_http.serving import CANNOT_START, say, serve_command
 from alex_http.shutdown import Shutdown
 from alex_http.transport import Server
 from alex_http.transport.server import FEED_READERS
-
-__version__ = "0.1.0"
 
 POOL_THREADS = 4
 """For all actors but the two that are pinned. Handlers never block, so more than the cores gain nothing."""
@@ -185,7 +185,7 @@ def _open_log(settings: Settings, data: DataDirectory) -> Log:
     try:
         return Log.open(
             level=settings.log.level, log_file=data.log_file, stdout=sys.stdout, environ=os.environ,
-            now=SystemClock().now,
+            now=SystemClock().now, max_file_bytes=settings.log.max_file_bytes, keep_files=settings.log.keep_files,
         )  # fmt: skip
     except OSError as error:
         msg = (
@@ -204,6 +204,7 @@ def run(settings: Settings) -> int:
         log = _open_log(settings, data)
         first.callback(log.close)
         log.capture()
+        log.logger.info("server.starting", version=__version__)  # what stands before is of another process
         shell_commands = ShellCommands(cores=cores)
         first.callback(shell_commands.kill_all)  # those of agents that did not stop in time
         shutdown = Shutdown(log=log, before_abort=shell_commands.kill_all)
@@ -238,7 +239,7 @@ def run(settings: Settings) -> int:
         return shutdown.exit_code
 
 
-main = commands(run=run, version=__version__)
+serve = serve_command(run)
 
 if __name__ == "__main__":
     main()

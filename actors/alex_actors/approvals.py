@@ -231,6 +231,11 @@ class Decisions:
         """Whether it was asked about the call, and nobody has decided on it."""
         return call_id in self._requested and call_id not in self._decided
 
+    @property
+    def waiting(self) -> int:
+        """How many calls it was asked about and nobody has decided on. May be read on any thread."""
+        return len(self._requested) - len(self._decided)
+
     def request(self, request: ApprovalRequested) -> ApprovalRequested:
         """Take note of a request; return it as it is recorded, without secrets."""
         redacted = msgspec.structs.replace(request, arguments=self._redactor.redact(request.arguments))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from alex_actors.dispatchers import Spawner
-    from alex_actors.ports import Clock, Executor, Ids, Timers, Workspaces
+    from alex_actors.ports import Clock, Executor, Ids, Meter, Timers, Workspaces
     from alex_actors.replies import Component
     from alex_actors.store.reader import StoreReader
     from alex_actors.store.writer import StoreWriter
@@ -91,33 +91,29 @@ class Core:
         failed: Supervisor,
         keep_ended: timedelta | None = None,
         readers: ThreadPoolExecutor | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """Take who runs the broadcaster, the store, and all other actors; the last two numbers are seconds.
 
         ``resume`` says whether tasks go on that a previous run of the server left unfinished. ``failed`` is told
         of an actor that crashes more often than it is restarted, and of a server that took over the database.
         ``keep_ended`` is for how long tasks are kept that have ended; None: for ever. ``readers`` are the threads
-        on which is read what agents ask for; None: those of their event loop.
+        on which is read what agents ask for; None: those of their event loop. ``meter`` counts what is recorded.
         """
-        self._broadcasting = broadcasting
-        self._storing = storing
-        self._acting = acting
-        self._writer = writer
-        self._reader = reader
+        self._broadcasting, self._storing, self._acting = broadcasting, storing, acting
+        self._writer, self._reader = writer, reader
         self._executor = executor
         self._timers = timers
         self._workspaces = workspaces
-        self._clock = clock
-        self._ids = ids
-        self._log = log
-        self._max_unfinished = max_unfinished
-        self._max_running = max_running
+        self._clock, self._ids, self._log = clock, ids, log
+        self._max_unfinished, self._max_running = max_unfinished, max_running
         self._ask_timeout = ask_timeout
         self._cancel_grace = cancel_grace
         self._resume = resume
         self._failed = failed
         self._keep_ended = keep_ended
         self._readers = readers
+        self._meter = meter
         self._incarnations = itertools.count(1)
         self._sessions_started = False
         self.condition = StoreCondition()
@@ -187,6 +183,7 @@ class Core:
             condition=self.condition,
             retention=self.retention,
             superseded=self._failed,
+            meter=self._meter,
         )
 
     def make_retention(self) -> Retention:

@@ -122,12 +122,17 @@ class Usage(Value, frozen=True, kw_only=True):
 
 
 class ThinkComplete(Event, frozen=True, kw_only=True, omit_defaults=True, tag="think_complete"):
-    """What the model said, and what that took if somebody counted it: it adds to what the whole task used."""
+    """What the model said, and what that took if somebody counted it: it adds to what the whole task used.
+
+    ``duration``: milliseconds from the moment in which the model was to be asked, other attempts and what was
+    waited between them included; None if nobody measured it.
+    """
 
     iteration: int
     content: str
     tool_call_count: int
     usage: Usage | None = None
+    duration: float | None = None
 
 
 class ToolCallStart(Event, frozen=True, kw_only=True, tag="tool_call_start"):

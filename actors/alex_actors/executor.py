@@ -84,6 +84,13 @@ class AsyncioRun:
         self._stopped = False
         self._then: Callable[[], None] | None = None
 
+    # Called by anyone.
+
+    @property
+    def approvals_waiting(self) -> int:
+        """How many of its calls wait for a person's word."""
+        return self._decisions.waiting
+
     # Called by the AgentActor.
 
     def committed(self, count: int) -> None:
@@ -274,6 +281,11 @@ class AsyncioExecutor:
     def runs(self) -> int:
         """How many agents are at work."""
         return len(self._runs)
+
+    @property
+    def approvals_waiting(self) -> int:
+        """How many calls of all agents at work wait for a person's word."""
+        return sum(run.approvals_waiting for run in tuple(self._runs))
 
     def stop(self, *, then: Callable[[], None]) -> None:
         """Interrupt all agents without a word to their actors; no other starts any more.

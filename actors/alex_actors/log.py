@@ -21,7 +21,9 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from alex_actors.log_formats import ConsoleFormat, Entry, Format, json_line, presentable, repr_of
-from alex_actors.log_sinks import FileWriter, QueuedWriter, Sinks, Writer
+from alex_actors.log_sinks import QueuedWriter, Sinks, Writer
+from alex_actors.logs.file_writer import FileWriter
+from alex_actors.logs.rotation import LogFile, Rotation
 from alex_actors.redact import Redactor
 from alex_actors.values import timestamp
 
@@ -68,10 +70,14 @@ class Log:
         stdout: IO[str] | IO[bytes] | None,
         environ: Mapping[str, str],
         now: Callable[[], datetime],
+        max_file_bytes: int = 0,
+        keep_files: int = 0,
     ) -> Log:
         """Open the log, and let nothing else of the process know of it (``capture`` does that).
 
-        ``log_file`` gets JSON lines, and is made with its directories if it is not there. ``stdout`` gets
+        ``log_file`` gets JSON lines, and is made with its directories if it is not there. Once it has
+        ``max_file_bytes`` (0: never) it gets a number, and a new one is begun; ``keep_files`` of them stay.
+        ``stdout`` gets
         readable lines if it is a terminal (in colour unless ``NO_COLOR`` is set or ``TERM`` is ``dumb``), else
         JSON lines, from a thread of the log's own; it must have a file descriptor, which is duplicated. None: no
         such output. The secrets in ``environ`` are replaced in all lines.
@@ -81,7 +87,8 @@ class Log:
         outputs: list[tuple[Format, list[Writer]]] = []
         json_writers: list[Writer] = []
         if log_file is not None:
-            json_writers.append(_file_writer(log_file, now))
+            rotation = Rotation(log_file, max_bytes=max_file_bytes, keep_files=keep_files)
+            json_writers.append(_file_writer(log_file, rotation, now))
         if stdout is not None:
             file = FileIO(os.dup(stdout.fileno()), "w")
             if stdout.isatty():
@@ -136,23 +143,30 @@ class Log:
         self._sinks.close(timeout=timeout)
 
 
-def _file_writer(path: Path, now: Callable[[], datetime]) -> FileWriter:
+def _file_writer(path: Path, rotation: Rotation, now: Callable[[], datetime]) -> FileWriter:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # For its owner only: a log tells what people ask for.
-    file = FileIO(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))
+    file = LogFile(path)
     torn = False
     if path.stat().st_size:
         with path.open("rb") as written_before:
             written_before.seek(-1, os.SEEK_END)
             torn = written_before.read() != b"\n"
-    return FileWriter(file, lost_line=_lost_line(json_line, now), torn=torn)
+    return FileWriter(
+        file,
+        lost_line=_lost_line(json_line, now),
+        torn=torn,
+        successor=rotation,
+        not_rotated=lambda error: json_line(_warning("log.not_rotated", now, error=error.strerror)),
+    )
 
 
 def _lost_line(format_entry: Format, now: Callable[[], datetime]) -> Callable[[int], bytes]:
-    def line(count: int) -> bytes:
-        return format_entry({"ts": timestamp(now()), "level": "warning", "event": "log.lost", "lines": count})
+    return lambda count: format_entry(_warning("log.lost", now, lines=count))
 
-    return line
+
+def _warning(event: str, now: Callable[[], datetime], **fields: object) -> Entry:
+    """Return what an output says of itself."""
+    return {"ts": timestamp(now()), "level": "warning", "event": event, **fields}
 
 
 def _set_level(restored: ExitStack, logger: logging.Logger, level: int) -> None:

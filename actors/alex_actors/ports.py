@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pykka
 
     from alex_actors.messages import Tell
+    from alex_actors.projection import Progress
+    from alex_actors.store.staging import LiveTask
     from alex_actors.tasks import Task
 
 A = TypeVar("A", bound="pykka.Actor")
@@ -75,6 +77,34 @@ class Workspaces(Protocol):
         ``done`` is called, on whatever thread, with None or with why there is no copy: TreeTooLarge, or another. A
         copy whose session is never recorded is removed at the next start.
         """
+
+
+# What is counted.
+
+
+MeteredEvent: TypeAlias = "tuple[LiveTask, Progress, Stamped, int]"
+"""An event that is recorded: its task, as it was before the message that brought it; the task's state before the
+event; the event; how many events the task had before it. A tuple: one is made for each event."""
+
+
+class Meter(Protocol):
+    """Counts what is recorded. Called on the store actor's thread; must neither block nor raise."""
+
+    def unfinished(self, tasks: Iterable[LiveTask]) -> None:
+        """Take notice of all tasks that are unfinished, whatever was counted before: a store actor begins."""
+
+    def committed(self, events: Sequence[MeteredEvent], *, messages: int, seconds: float) -> None:
+        """Take notice of a transaction: its events, for how many messages it was, how long it took."""
+
+
+class NotMetered:
+    """Counts nothing."""
+
+    def unfinished(self, tasks: Iterable[LiveTask]) -> None:
+        """Do nothing."""
+
+    def committed(self, events: Sequence[MeteredEvent], *, messages: int, seconds: float) -> None:
+        """Do nothing."""
 
 
 # Agents, and what runs them.

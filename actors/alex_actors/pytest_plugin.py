@@ -200,8 +200,8 @@ class Explorer:
         directory: Path | None = self._config.getoption("sim_report")
         if directory is None:
             return
-        from alex_actors.simulation.diagram_html import html
-        from alex_actors.simulation.diagram_mermaid import mermaid
+        from alex_actors.diagrams.mermaid import mermaid
+        from alex_actors.diagrams.page import html
 
         name = "".join(letter if letter.isalnum() or letter == "_" else "-" for letter in self._item.nodeid)
         path = directory / f"{name[-LONGEST_NAME:]}-{which}"

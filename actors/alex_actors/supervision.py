@@ -41,6 +41,8 @@ class RestartPolicy:
         self._limit = limit
         self._window = window
         self._restarts: tuple[float, ...] = ()  # replaced as a whole: others read it
+        self.in_all = 0
+        """How many restarts there were since the start."""
 
     @property
     def recent(self) -> int:
@@ -55,6 +57,7 @@ class RestartPolicy:
         if len(recent) >= self._limit:
             return False
         self._restarts = (*recent, now)
+        self.in_all += 1
         return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -10,12 +10,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from alex_actors.actor import PooledActor
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.messages import Promise, tell
+from alex_actors.ports import NotMetered
 from alex_actors.store.answers import Answers
 from alex_actors.store.changes import Change, Dropped, Pending, Poisoned
 from alex_actors.store.database import cause_of
 from alex_actors.store.erasing import tell_of_erasure
+from alex_actors.store.facts import facts_on_record
 from alex_actors.store.session_copies import SessionCopies
-from alex_actors.store.staging import FACTS, Keys, LiveTask, Staging, live_task
+from alex_actors.store.staging import Keys, Staging, live_task
 from alex_actors.store.troubles import RETRY_AFTER, StoreTroubles, ids_of
 from alex_actors.store.writer import Superseded
 from alex_actors.task_store_protocol import (
@@ -48,13 +50,12 @@ if TYPE_CHECKING:
 
     from alex_actors.broadcaster_actor import BroadcasterActor
     from alex_actors.events import RecordedEvent
-    from alex_actors.ports import Clock, Timers, Workspaces
-    from alex_actors.projection import Progress
+    from alex_actors.ports import Clock, Meter, Timers, Workspaces
     from alex_actors.store.condition import StoreCondition
+    from alex_actors.store.facts import Fact
     from alex_actors.store.reader import StoreReader
     from alex_actors.store.retention import Retention
     from alex_actors.store.writer import StoreWriter
-    from alex_actors.tasks import Task
 
 UNRECORDABLE = "The store could not record what became of the task."
 """The error of a task that is ended for that; the log has what was raised."""
@@ -88,6 +89,7 @@ class TaskStoreActor(PooledActor):
         condition: StoreCondition,
         retention: Retention,
         superseded: Callable[[BaseException], None],
+        meter: Meter | None = None,
     ) -> None:
         """``superseded`` is told when another server has taken over the database: nothing may run on here."""
         super().__init__()
@@ -112,6 +114,8 @@ class TaskStoreActor(PooledActor):
             condition.erasing = None  # it was not committed
         self._keys = Keys(last_session=last_session, last_event=last_event)
         self._live = {task.task_id: live_task(task, recorded) for task, recorded in reader.unfinished()}
+        self._meter = NotMetered() if meter is None else meter
+        self._meter.unfinished(self._live.values())
         self._pending: list[Pending] = []
         self._troubles = troubles = StoreTroubles(
             store=self.actor_ref, writer=writer, reader=reader, timers=timers, log=log, condition=condition,
@@ -218,7 +222,7 @@ class TaskStoreActor(PooledActor):
                 self._give_up_one(one, error)
 
     def _write(self, group: list[Pending]) -> None:
-        now = timestamp(self._clock.now())
+        now, began = timestamp(self._clock.now()), self._clock.monotonic()
         named = {one.change.context.session for one in group if isinstance(one.change, Create | MakeSession)}
         with self._writer.transaction() as transaction:
             try:
@@ -230,7 +234,7 @@ class TaskStoreActor(PooledActor):
                 raise
             except Exception as error:  # a crash would take the others with it, and come again
                 raise Poisoned from error
-        self._committed(staging)
+        self._committed(staging, messages=len(group), began=began)
         for one, answer in zip(group, answers, strict=True):
             try:
                 answer()
@@ -255,8 +259,8 @@ class TaskStoreActor(PooledActor):
                 status = staging.end(change.task_id, now, error=UNRECORDABLE)
                 return lambda: self._answers.ended(change, status)
 
-    def _committed(self, staging: Staging) -> None:
-        """Make the transaction's state this actor's, log its facts, publish its events; in this order."""
+    def _committed(self, staging: Staging, *, messages: int, began: float) -> None:
+        """Make the transaction's state this actor's, count it, log its facts, publish its events; in this order."""
         if staging.batch:  # that nothing was written says nothing of whether writing works
             self._condition.failure = None
         for task in staging.live.values():
@@ -264,8 +268,8 @@ class TaskStoreActor(PooledActor):
                 self._live.pop(task.task_id, None)
             else:
                 self._live[task.task_id] = task
-        for fact in staging.facts:
-            self._log_fact(fact.name, fact.task, fact.progress)
+        self._meter.committed(staging.metered, messages=messages, seconds=self._clock.monotonic() - began)
+        self._tell(staging.facts)
         self._publish(staging.events)
 
     def _publish(self, events: list[RecordedEvent]) -> None:
@@ -277,17 +281,12 @@ class TaskStoreActor(PooledActor):
     def _tell_of_unpublished(self) -> None:
         """Log and publish what was committed just before a crash."""
         events, self._unpublished = self._unpublished, []
-        changes = [event for event in events if event.event_type in FACTS]
-        # Reading may fail: first.
-        tasks = [(event, self._reader.task(event.task_id, owner=event.owner)) for event in changes]
-        for event, task in tasks:
-            if task is not None:
-                self._log_fact(FACTS[event.event_type], task, task)
+        self._tell(facts_on_record(events, self._reader))  # reading may fail: first
         self._publish(events)
 
-    def _log_fact(self, name: str, task: LiveTask | Task, progress: Progress | Task) -> None:
-        ended = {"status": progress.status, "reason": progress.termination_reason} if name == "task.ended" else {}
-        self._log.info(name, task_id=task.task_id, session_id=task.session_id, trace_id=task.trace_id, **ended)
+    def _tell(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            self._log.info(fact.name, **fact.fields)
 
     def _give_up(self, group: list[Pending], error: SQLAlchemyError | Superseded) -> None:
         for one in group:
@@ -376,7 +375,7 @@ class TaskStoreActor(PooledActor):
             self._condition.erasing = None
 
     def _recover(self, *, resume: bool) -> RecoveredStore:
-        now = timestamp(self._clock.now())
+        now, began = timestamp(self._clock.now()), self._clock.monotonic()
         staging = self.staging_class(live={}, session_keys={}, keys=self._keys)
         found = self._reader.unfinished()
         for task, recorded in found:
@@ -387,7 +386,7 @@ class TaskStoreActor(PooledActor):
                 staging.interrupt(live, now)
         with self._writer.transaction() as transaction:
             transaction.write(staging.batch)
-        self._committed(staging)
+        self._committed(staging, messages=1, began=began)
         return RecoveredStore(len(found))
 
 

@@ -174,9 +174,11 @@ class ToolsSettings(_Section):
 
 
 class LogSettings(_Section):
-    """What is logged."""
+    """What is logged, and how much of it is kept."""
 
     level: Literal["debug", "info", "warning", "error"]
+    max_file_bytes: Annotated[int, Field(ge=0, le=1_099_511_627_776)]
+    keep_files: Annotated[int, Field(ge=0, le=1000)]
 
 
 class TimeoutsSettings(_Section):

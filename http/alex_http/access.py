@@ -24,6 +24,7 @@ from alex_http.exchange import Request
 from alex_http.hosts import Hosts, is_exposed
 from alex_http.operations import PROBES
 from alex_http.origins import Env, Origins
+from alex_http.pages import is_page
 from alex_http.rates import Rate
 from alex_http.tokens import NAME_PATTERN, Found, Token, Tokens
 from alex_http.transport import counted_as
@@ -117,6 +118,8 @@ class Access:
         except Problem as problem:
             raise _denied(req, "origin", problem) from None
         if req.path in PROBES or self.origins.is_preflight(env):
+            return False
+        if is_page(req.path) and req.method in _READING:
             return False
         if req.path not in WITHOUT_TOKEN:
             req.caller = caller = self._caller(req)

@@ -20,6 +20,7 @@ from alex_http.login import Login, Logout
 from alex_http.middleware import Gate
 from alex_http.openapi import OpenApi
 from alex_http.operations import Health, Readiness
+from alex_http.pages import page_routes
 from alex_http.session_copies import SessionExport, SessionFork, SessionImport
 from alex_http.sessions import SessionCollection, SessionItem
 from alex_http.tasks import TaskCancellation, TaskCollection, TaskItem
@@ -60,6 +61,7 @@ def create_app(
         "/health": Health(runtime=runtime, version=version),
         "/ready": Readiness(runtime=runtime),
         "/openapi.json": OpenApi(version=version, catalog=catalog),
+        **page_routes(),
     }
     app = falcon.App(request_type=Request, middleware=[Gate(access=access, ids=ids, clock=clock, log=log)])
     app.router_options.converters["name"] = Name

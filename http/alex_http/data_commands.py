@@ -80,9 +80,6 @@ def check_data(context: click.Context, data_dir: str | None, config_file: Path |
     context.exit(0 if checked.sound else NOT_SOUND)
 
 
-DATA_COMMANDS: tuple[click.Command, ...] = (backup, check_data)
-
-
 @contextmanager
 def _leaves_in_order() -> Iterator[None]:
     """Have SIGTERM and SIGHUP end this process as Ctrl-C does: what it had begun is cleared up."""

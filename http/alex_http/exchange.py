@@ -169,8 +169,10 @@ def trace_id(traceparent: str | None, ids: Ids) -> str:
 
 
 CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
-"""What a browser that is shown a reply may load for it, and who may show it in a frame: nothing, and nobody. A
-page has a policy of its own."""
+"""What a browser that is shown a reply may load for it, and who may show it in a frame: nothing, and nobody."""
+
+OF_PAGES = ("Content-Security-Policy", "Cache-Control")
+"""The headers of every reply of which pages have their own."""
 
 _SECURITY = (
     ("Cache-Control", "no-store"),

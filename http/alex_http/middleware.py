@@ -9,7 +9,7 @@ from alex_actors.ports import Clock, Ids
 from alex_http.access import Access
 from alex_http.callers import Denial
 from alex_http.errors import MethodNotAllowed
-from alex_http.exchange import Request, common_headers, for_log
+from alex_http.exchange import OF_PAGES, Request, common_headers, for_log
 from alex_http.few_lines import FewLines, shortened
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -60,10 +60,9 @@ class Gate:
             return
         if not req.began:  # Falcon refused it before process_request
             req.identify(self._ids, self._clock.monotonic())
-        policy = resp.get_header("Content-Security-Policy")  # a page's own
+        own = [(name, value) for name in OF_PAGES if (value := resp.get_header(name)) is not None]
         resp.set_headers(common_headers(req.request_id, req.trace_id))
-        if policy is not None:
-            resp.set_header("Content-Security-Policy", policy)
+        resp.set_headers(own)
         resp.set_headers(self._access.origins.headers(req.env.get("HTTP_ORIGIN")))
         if req.method == "OPTIONS" and resource is not None:
             resp.set_header("Allow", _allowed(resource))  # Falcon leaves OPTIONS out here, and names it in a 405

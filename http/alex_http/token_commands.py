@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, cast, get_args
@@ -136,6 +136,3 @@ def _done(act: Callable[[], R]) -> R:
 def _say(text: str) -> None:
     with suppress(OSError):
         click.echo(text, err=True)
-
-
-TOKEN_COMMANDS: Sequence[click.Command] = (token,)

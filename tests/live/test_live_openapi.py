@@ -24,7 +24,7 @@ from tests.live.process import Json, until
 STREAM = {"Accept": "text/event-stream"}
 JSON = {"Content-Type": "application/json"}
 KEY = {"Idempotency-Key": "described-1"}
-NOWHERE = {"task_id": "task-0", "session_id": "nobody-s", "call_id": "call-0"}
+NOWHERE = {"task_id": "task-0", "session_id": "nobody-s", "call_id": "call-0", "file": "none.js"}
 APPROVAL = "/api/tasks/{task_id}/approvals/{call_id}"
 
 
@@ -97,6 +97,9 @@ def test_every_call_is_answered_as_the_document_says(asked: Asked) -> None:
     asked("GET", "/health", 200)
     asked("GET", "/ready", 200)
     asked("GET", "/openapi.json", 200)
+    for page in ("/", "/page/icon.svg", "/docs", "/docs/docs.js", "/favicon.ico"):
+        etag = asked("GET", page, 200).headers["ETag"]
+        asked("GET", page, 304, headers={"If-None-Match": etag})
 
     asked("POST", "/api/logout", 204)
     on_other_servers = {("/api/login", "post"), (APPROVAL, "post")}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import alex_runtime
+import alex_http
 from alex_actors.store.schema import APPLICATION_ID
 from tests.live.client import Client
 from tests.live.conftest import Start
@@ -31,7 +31,7 @@ def test_it_tells_its_version(tmp_path: Path) -> None:
     result = run_alex("--version", directory=tmp_path)
 
     assert (result.returncode, result.stderr) == (0, "")
-    assert alex_runtime.__version__ in result.stdout
+    assert alex_http.__version__ in result.stdout
 
 
 def test_it_says_where_it_listens_on_stderr_and_logs_json_on_stdout(start: Start, tmp_path: Path) -> None:
@@ -43,9 +43,9 @@ def test_it_says_where_it_listens_on_stderr_and_logs_json_on_stdout(start: Start
     exit_code = server.stop()
 
     assert exit_code == 0
-    assert server.stderr == f"Alex Runtime {alex_runtime.__version__} listens on {server.url}\n"
+    assert server.stderr == f"Alex Runtime {alex_http.__version__} listens on {server.url}\n"
     assert (health.status_code, health.json()["status"]) == (200, "ok")
-    assert health.json()["version"] == alex_runtime.__version__
+    assert health.json()["version"] == alex_http.__version__
     assert {part["status"] for part in health.json()["components"].values()} == {"ok"}
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
     logged = [json.loads(line) for line in server.stdout.splitlines()]

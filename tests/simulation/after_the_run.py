@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from sqlalchemy.exc import SQLAlchemyError
 
 from alex_actors.agent_protocol import CancelTask, RecordRefused, RecordsMissing, TurnGranted, _DeadlineReached
+from alex_actors.diagrams.trace import Fact
 from alex_actors.messages import Message
 from alex_actors.session_protocol import EraseFailed, RequestTurn, SessionErased
 from alex_actors.simulation.faults import InjectedCrash
 from alex_actors.simulation.resumptions import Life
 from alex_actors.simulation.store import SimulatedStore
-from alex_actors.simulation.trace import Fact
 from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.simulation.world import Simulation
 from alex_actors.task_store_protocol import Record

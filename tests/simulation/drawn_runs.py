@@ -6,9 +6,9 @@ import random
 
 import pykka
 
+from alex_actors.diagrams.rows import Diagram
+from alex_actors.diagrams.trace import TIMERS, Fact, Trace
 from alex_actors.messages import Ask
-from alex_actors.simulation.diagram_rows import Diagram
-from alex_actors.simulation.trace import TIMERS, Fact, Trace
 from alex_actors.values import Context, Value
 
 WHOSE = Context("trace-1")

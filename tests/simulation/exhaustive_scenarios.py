@@ -10,10 +10,11 @@ from alex_actors.ports import AgentYield, Answer
 from alex_actors.replies import AlreadyEnded, Cancelled, Deleted, SessionBusy, UnknownSession, UnknownTask
 from alex_actors.simulation import Simulation
 from alex_actors.simulation.deleted_sessions import DELETED
-from alex_actors.simulation.invariants import EACH_ONCE, IN_LINE, ONE_END
+from alex_actors.simulation.invariants import EACH_ONCE
 from alex_actors.simulation.runtime import SimulatedRuntime
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.tasks import Strategy, Task
+from alex_actors.tracing.facts import IN_LINE, ONE_END
 from alex_actors.values import TaskId
 
 ALICES = TaskId("task-alice-1")

@@ -13,11 +13,11 @@ import msgspec
 
 from alex_actors.clock import SystemClock
 from alex_actors.core import Core
+from alex_actors.diagrams.trace import NO_CAUSE
 from alex_actors.simulation.invariants import Seen
 from alex_actors.simulation.runtime import AgentFor, ConnectionLost, SimulatedRuntime
 from alex_actors.simulation.scheduler import Strand, Wait
 from alex_actors.simulation.store import SimulatedStore
-from alex_actors.simulation.trace import NO_CAUSE
 from alex_actors.simulation.world import Simulation
 from alex_actors.values import LOCAL_OWNER, Owner
 from alex_http.access import Access

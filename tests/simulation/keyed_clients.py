@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from alex_actors.diagrams.trace import Fact
 from alex_actors.session_protocol import ClaimKey
-from alex_actors.simulation.trace import Fact
 
 if TYPE_CHECKING:
     from alex_actors.simulation.store import SimulatedStore

@@ -5,18 +5,14 @@ from __future__ import annotations
 from alex_actors.simulation.confirmations import INTERRUPTED, REJECTED
 from alex_actors.simulation.deleted_sessions import DELETED
 from alex_actors.simulation.invariants import (
-    ALL_TOLD,
     ASKED_FOR,
     EACH_ONCE,
-    IN_LINE,
     NEVER_FAILED_UNSTARTED,
     NOTHING_LEFT,
-    ONE_END,
-    ONE_SESSION,
     RECORDED_BEFORE_TOLD,
-    RECORDED_FIRST,
 )
-from alex_actors.simulation.resumptions import ALL_LOGGED, GOES_ON, NOTHING_LOST
+from alex_actors.simulation.resumptions import ALL_LOGGED, NOTHING_LOST
+from alex_actors.tracing.facts import ALL_TOLD, GOES_ON, IN_LINE, ONE_END, ONE_SESSION, RECORDED_FIRST
 from tests.simulation import broken_agents as agents
 from tests.simulation import broken_sessions as sessions
 from tests.simulation import broken_stores as stores

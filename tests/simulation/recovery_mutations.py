@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from alex_actors.simulation.deleted_sessions import DELETED
-from alex_actors.simulation.invariants import EACH_ONCE, IN_LINE, NOTHING_LEFT, ONE_END, RECORDED_FIRST
-from alex_actors.simulation.resumptions import ALL_LOGGED, GOES_ON, NOTHING_LOST
+from alex_actors.simulation.invariants import EACH_ONCE, NOTHING_LEFT
+from alex_actors.simulation.resumptions import ALL_LOGGED, NOTHING_LOST
+from alex_actors.tracing.facts import GOES_ON, IN_LINE, ONE_END, RECORDED_FIRST
 from tests.simulation import broken_keys as keys
 from tests.simulation import broken_recoveries as recoveries
 from tests.simulation.after_the_run import IN_TIME, TURN_ONCE

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.core import Core
+from alex_actors.diagrams.trace import Fact
 from alex_actors.events import AnyEvent, AssistantDelta, IterationStart
 from alex_actors.mailbox import acting
 from alex_actors.ports import AgentError, AgentYield, Answer
@@ -21,7 +22,6 @@ from alex_actors.simulation.invariants import EACH_ONCE
 from alex_actors.simulation.resumptions import NOTHING_LOST
 from alex_actors.simulation.runtime import ConnectionLost
 from alex_actors.simulation.store import SimulatedStore, disk_error
-from alex_actors.simulation.trace import Fact
 from alex_actors.simulation.world import Simulation
 from alex_actors.tasks import UNFINISHED, Task
 from alex_actors.values import SessionId, TaskId

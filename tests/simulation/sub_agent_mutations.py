@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alex_actors.simulation.deleted_sessions import DELETED
 from alex_actors.simulation.families import CARRIES_PARENT, ENDS_WITH_PARENT, PARENTS_TURN
-from alex_actors.simulation.invariants import ASKED_FOR, IN_LINE, NOTHING_LEFT
+from alex_actors.simulation.invariants import ASKED_FOR, NOTHING_LEFT
+from alex_actors.tracing.facts import IN_LINE
 from tests.simulation import broken_sub_agents as broken
 from tests.simulation.after_the_run import NOT_IN_LINE
 from tests.simulation.delegating_agent import AT_ONCE, ITS_ANSWER, NEVER_OUTLIVES, ONE_PER_CALL

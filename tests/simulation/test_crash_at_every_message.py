@@ -18,11 +18,12 @@ from alex_actors.replies import AlreadyEnded, Cancelled, Submitted, Unavailable
 from alex_actors.session_actor import SessionActor
 from alex_actors.simulation import Client, InjectedCrash, Simulation, explore
 from alex_actors.simulation.deleted_sessions import DELETED
-from alex_actors.simulation.invariants import EACH_ONCE, ONE_END
+from alex_actors.simulation.invariants import EACH_ONCE
 from alex_actors.simulation.runtime import SessionGone, SimulatedRuntime
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.tasks import Strategy, Task
+from alex_actors.tracing.facts import ONE_END
 from alex_actors.values import SessionId, TaskId
 from tests.simulation.telling_actors import telling
 from tests.simulation.watches import Watches

@@ -5,10 +5,10 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import get_args
 
-from alex_actors.simulation.diagram import diagram_lines
-from alex_actors.simulation.diagram_html import html
-from alex_actors.simulation.diagram_mermaid import mermaid
-from alex_actors.simulation.trace import Kind, Trace
+from alex_actors.diagrams.mermaid import mermaid
+from alex_actors.diagrams.page import html
+from alex_actors.diagrams.terminal import diagram_lines
+from alex_actors.diagrams.trace import Kind, Trace
 from tests.simulation.drawn_runs import Say, Settle, example, handle, send
 
 MERMAID = """\

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from alex_actors.simulation.diagram import diagram_lines
-from alex_actors.simulation.diagram_rows import Diagram, brief, duration
-from alex_actors.simulation.trace import TIMERS, Trace
+from alex_actors.diagrams.rows import Diagram, brief, duration
+from alex_actors.diagrams.terminal import diagram_lines
+from alex_actors.diagrams.trace import TIMERS, Trace
 from tests.simulation.drawn_runs import (
     WHOSE,
     Confirm,

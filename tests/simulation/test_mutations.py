@@ -10,8 +10,8 @@ from alex_actors.core import Core
 from alex_actors.simulation import Simulation
 from alex_actors.simulation.exploring import Found, Played, Scenario, explore
 from alex_actors.simulation.findings import Violation
-from alex_actors.simulation.invariants import ONE_SESSION
 from alex_actors.simulation.store import SimulatedStore
+from alex_actors.tracing.facts import ONE_SESSION
 from tests.simulation.broken_agents import CrashesWhenAsked
 from tests.simulation.broken_sessions import LaunchesLate, SettlesAlways, TakesItsTime
 from tests.simulation.http_clients import HttpSide

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from alex_actors.simulation.trace import Trace
+from alex_actors.diagrams.trace import Trace
 from tests.simulation.replayed_scenario import trace_of
 
 ROOT = Path(__file__).parents[2]

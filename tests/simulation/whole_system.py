@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic, Topic
 from alex_actors.core import Core
-from alex_actors.simulation.invariants import ONE_END
 from alex_actors.simulation.resumptions import NOTHING_LOST
 from alex_actors.simulation.runtime import ConnectionLost, SessionGone
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.simulation.world import Simulation
 from alex_actors.tasks import UNFINISHED
+from alex_actors.tracing.facts import ONE_END
 from alex_actors.values import LOCAL_OWNER, Owner, SessionId, TaskId
 from alex_http.errors import TaskHasEnded
 from tests.simulation.after_the_run import AfterTheRun

@@ -143,6 +143,7 @@ def test_each_call_of_a_model_is_an_iteration_and_each_tool_message_ends_a_call(
     assert (complete.call_id, complete.result, complete.error) == ("call-1-1", "4", None)
     thought = a_part_of(ran.events, "ThinkComplete")
     assert (thought.tool_call_count, thought.usage) == (1, Usage(input_tokens=3, output_tokens=4))
+    assert thought.duration is None  # the model had begun before the graph told of it
     assert a_part_of(ran.events, "IterationComplete").tokens_used == 7
     assert joined_deltas(ran.events, 2).strip() == "It is 4."
     assert ran.answer.text.strip() == "It is 4."

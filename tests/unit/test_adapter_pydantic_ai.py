@@ -83,6 +83,7 @@ def test_what_the_requests_took_is_counted() -> None:
     thought = a_part_of(ran.events, "ThinkComplete")
     assert thought.usage.input_tokens > 0
     assert thought.usage.cost_usd is None  # nobody has a price for the model
+    assert thought.duration > 0
     assert a_part_of(ran.events, "IterationComplete").tokens_used == thought.usage.tokens
 
 

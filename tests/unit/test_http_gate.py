@@ -226,7 +226,8 @@ def logged(server: Server, method: str, path: str, query: str) -> EventDict:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/page",
+        "/page/",
         "/api",
         "/api/tasks/",
         "/api/tasks//events",
@@ -234,7 +235,8 @@ def logged(server: Server, method: str, path: str, query: str) -> EventDict:
         "api/tasks",
         "/api/sessions/",
         "/metrics",
-        "/docs",
+        "/docs/",
+        "/docs/LICENSE",
         "/health/",
         "*",
     ],

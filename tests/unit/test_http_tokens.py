@@ -66,7 +66,8 @@ def test_a_probe_needs_no_token(server: Guarded, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nowhere", "/health/", "//health", "/api/login/", "/api/tasks", "/openapi.json", "/Health", "*"]
+    "path",
+    ["/page", "/nowhere", "/health/", "//health", "/api/login/", "/api/tasks", "/openapi.json", "/Health", "*"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "DELETE", "BREW"])
 def test_everything_else_does_also_what_is_not_there(server: Guarded, method: str, path: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alex_actors.log_sinks import FileWriter
+from alex_actors.logs.file_writer import FileWriter
 from tests.unit.log_fakes import LONG, Disk, Flaky, Interrupted, content, lost_line
 
 

@@ -57,7 +57,7 @@ def test_a_task_is_a_loop_of_thinking_and_acting_until_an_answer(tmp_path: Path)
         IterationStart(iteration=1, total_iters=50),
         Thinking(iteration=1, message_count=2),
         Checkpoint(),
-        ThinkComplete(iteration=1, content="two", tool_call_count=2, usage=usage),
+        ThinkComplete(iteration=1, content="two", tool_call_count=2, usage=usage, duration=TICK),
         ToolCallStart(iteration=1, call_id="call-1-1", tool_name="upper", arguments={"text": "a"}),
         ToolCallStart(iteration=1, call_id="call-1-2", tool_name="upper", arguments={"text": "b"}),
         ToolCallComplete(call_id="call-1-1", tool_name="upper", result="A", error=None, duration=2 * TICK),

@@ -221,7 +221,7 @@ def test_a_model_that_says_something_else_when_asked_again_is_recorded_again(tmp
     usage = Usage(input_tokens=0, output_tokens=10)
     assert resumed.yielded == [
         Checkpoint(),
-        ThinkComplete(iteration=1, content="42", tool_call_count=0, usage=usage),
+        ThinkComplete(iteration=1, content="42", tool_call_count=0, usage=usage, duration=1000 / 1024),
         IterationComplete(iteration=1, tokens_used=20, tools_run=0),
         Answer("42"),
     ]

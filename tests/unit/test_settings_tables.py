@@ -9,6 +9,33 @@ import pytest
 
 from alex_config import Settings, SettingsError, load
 
+NAMED = """
+[models."qwen/qwen3:8b"]
+base_url = "http://127.0.0.1:11434/v1"
+api_key_variable = "QWEN_KEY"
+attempts = 2
+[prices.gpt-x]
+input = 1
+output = 2.5
+[mcp.files]
+command = "files-server"
+args = ["--root", "."]
+env = { LEVEL = "1" }
+pass_env = ["QWEN_KEY"]
+[mcp.web]
+url = "http://127.0.0.1:9/mcp"
+headers = { Authorization = "Bearer x" }
+[agents]
+max_iterations = 7
+poet = "my.verses:Poet"
+[presets.agents.thinker]
+system_prompt = "Think."
+model = "qwen/qwen3:8b"
+[presets.tools.careful]
+tools = ["shell", "files__*"]
+approve = ["shell"]
+"""
+
 
 def load_from(directory: Path, text: str = "", environ: Mapping[str, str] | None = None) -> Settings:
     (directory / "alex.toml").write_text(text, "utf-8")
@@ -37,34 +64,7 @@ def test_the_model_comes_from_three_variables(tmp_path: Path) -> None:
 
 
 def test_more_models_prices_servers_and_agents_are_named_in_a_file(tmp_path: Path) -> None:
-    text = """
-        [models."qwen/qwen3:8b"]
-        base_url = "http://127.0.0.1:11434/v1"
-        api_key_variable = "QWEN_KEY"
-        attempts = 2
-        [prices.gpt-x]
-        input = 1
-        output = 2.5
-        [mcp.files]
-        command = "files-server"
-        args = ["--root", "."]
-        env = { LEVEL = "1" }
-        pass_env = ["QWEN_KEY"]
-        [mcp.web]
-        url = "http://127.0.0.1:9/mcp"
-        headers = { Authorization = "Bearer x" }
-        [agents]
-        max_iterations = 7
-        poet = "my.verses:Poet"
-        [presets.agents.thinker]
-        system_prompt = "Think."
-        model = "qwen/qwen3:8b"
-        [presets.tools.careful]
-        tools = ["shell", "files__*"]
-        approve = ["shell"]
-    """
-
-    settings = load_from(tmp_path, text, {"QWEN_KEY": "secret-1234"})
+    settings = load_from(tmp_path, NAMED, {"QWEN_KEY": "secret-1234"})
 
     defined = settings.defined
     qwen = defined.models["qwen/qwen3:8b"]

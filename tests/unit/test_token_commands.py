@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from alex_http.command_line import commands
+from alex_http.command_line import main
 from alex_http.tokens import Tokens
 
 
@@ -21,8 +21,7 @@ class Terminal:
         self.data = directory / "data"
 
     def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Result:
-        alex = commands(run=lambda settings: 0, version="0")
-        return CliRunner().invoke(alex, ["token", *arguments], env=environ)
+        return CliRunner().invoke(main, ["token", *arguments], env=environ)
 
     def token(self, *arguments: str) -> Result:
         return self.run(*arguments, "--data-dir", str(self.data))

@@ -38,7 +38,7 @@ class PydanticAgent(ReportingAgent):
             node = run.next_node
             while not Agent.is_end_node(node):
                 if Agent.is_model_request_node(node):
-                    turn, begins = turns.begin()
+                    turn, begins = turns.begin(asking=True)
                     yield begins
                     yield Checkpoint()
                     async with node.stream(run.ctx) as pieces:

@@ -65,7 +65,7 @@ class ReActAgent:
         self._persona = persona
         self._conversations = conversations
         budget = Budget(max_tokens=max_tokens, max_cost_usd=max_cost_usd)
-        self._thinker = Thinker(model=model, toolbox=toolbox, redactor=redactor, budget=budget)
+        self._thinker = Thinker(model=model, toolbox=toolbox, clock=clock, redactor=redactor, budget=budget)
         self._hands = Hands(
             toolbox=toolbox,
             workspace=workspace,

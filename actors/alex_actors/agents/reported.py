@@ -50,6 +50,8 @@ class ReportedTurn:
 
     iteration: int
     tools_run: int = 0
+    began: float | None = None
+    """The second in which the model was to be asked; None if that is not known."""
     text: RedactedStream = field(default_factory=lambda: RedactedStream(NO_SECRETS))
     open: dict[str, tuple[str, str, float]] = field(default_factory=dict)
     """Those that are not over, by the library's ID: the own ID, the tool's name, the second in which it began."""
@@ -103,9 +105,14 @@ class ReportedTurns:
             for own in tuple(turn.open):
                 yield from self.came_of(own, _INTERRUPTED, failed=True)
 
-    def begin(self) -> tuple[ReportedTurn, AgentYield]:
-        """Return a new turn, and its start; of one past the limit a Checkpoint: see ``exceeded``."""
-        turn = ReportedTurn(self._progress.current_iteration + 1, text=RedactedStream(self._redactor))
+    def begin(self, *, asking: bool = False) -> tuple[ReportedTurn, AgentYield]:
+        """Return a new turn, and its start; of one past the limit a Checkpoint: see ``exceeded``.
+
+        ``asking``: the model is about to be asked. Else it has begun to answer, and nobody knows for how long it
+        was asked.
+        """
+        number, text = self._progress.current_iteration + 1, RedactedStream(self._redactor)
+        turn = ReportedTurn(number, began=self._now() if asking else None, text=text)
         event = IterationStart(iteration=turn.iteration, total_iters=self._limit)
         self._progress = advance(self._progress, Timestamp(""), event)
         self._turns.append(turn)
@@ -125,6 +132,7 @@ class ReportedTurns:
             content=recordable(content, self._redactor),
             tool_call_count=len(calls),
             usage=usage,
+            duration=None if turn.began is None else (self._now() - turn.began) * 1000,
         )
         self._progress = advance(self._progress, Timestamp(""), thought)
         yield thought

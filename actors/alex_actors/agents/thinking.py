@@ -16,6 +16,7 @@ from alex_actors.ports import (
     AgentError,
     AgentYield,
     Checkpoint,
+    Clock,
     ContextOverflow,
     Model,
     ModelError,
@@ -39,8 +40,11 @@ MOST_OVERFLOWS = 3
 class Thinker:
     """Asks a model for the next turn of a task, within its context and the task's budget."""
 
-    def __init__(self, *, model: Model, toolbox: Toolbox, redactor: Redactor, budget: Budget) -> None:
+    def __init__(
+        self, *, model: Model, toolbox: Toolbox, clock: Clock, redactor: Redactor, budget: Budget
+    ) -> None:
         self._model = model
+        self._clock = clock
         self._toolbox = toolbox
         self._redactor = redactor
         self._budget = budget
@@ -81,11 +85,12 @@ class Thinker:
             yield event
         if not turn.asked:
             yield Thinking(iteration=turn.iteration, message_count=len(work.conversation.messages))
+        began = self._clock.monotonic()
         for overflows in range(MOST_OVERFLOWS + 1):
             yield Checkpoint()
             last: AgentYield | None = None
             try:
-                async with aclosing(self._listen(turn, work, tools)) as events:
+                async with aclosing(self._listen(turn, work, tools, began)) as events:
                     async for event in events:
                         last = event
                         yield event
@@ -103,8 +108,10 @@ class Thinker:
             else:
                 return
 
-    async def _listen(self, turn: Turn, work: Work, tools: Sequence[ToolSpec]) -> AsyncGenerator[AgentYield, None]:
-        """Ask once, and yield what the model says, up to its reply."""
+    async def _listen(
+        self, turn: Turn, work: Work, tools: Sequence[ToolSpec], began: float
+    ) -> AsyncGenerator[AgentYield, None]:
+        """Ask once, and yield what the model says, up to its reply, which took from ``began`` on."""
         reply = self._model.complete(work.conversation.messages, tools)
         async with aclosing(merged(reply, redactor=self._redactor, pace=work.pace)) as said:
             async for one in said:
@@ -115,17 +122,18 @@ class Thinker:
                         reason = one_line(error, redactor=self._redactor)
                         yield ErrorRaised(iteration=turn.iteration, phase="think", error=reason, recoverable=True)
                     case ModelReply():
-                        for event in self._keep(one, turn, work):
+                        for event in self._keep(one, turn, work, (self._clock.monotonic() - began) * 1000):
                             yield event
                         return
         raise AgentError("The model ended without a reply.")
 
-    def _keep(self, reply: ModelReply, turn: Turn, work: Work) -> Iterator[AgentYield]:
+    def _keep(self, reply: ModelReply, turn: Turn, work: Work, duration: float) -> Iterator[AgentYield]:
         thought = ThinkComplete(
             iteration=turn.iteration,
             content=fitting(recordable(reply.content, self._redactor), LARGEST_CONTENT),
             tool_call_count=len(reply.tool_calls),
             usage=reply.usage,
+            duration=duration,
         )
         # Names of our own: those of a model need not be unique over a task, nor fit into a URL.
         turn.calls = [

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from alex_actors.events import (
     AnyEvent,
     ApprovalRequested,
@@ -133,9 +135,10 @@ class TurnLog:
         """Keep what the model said in a turn, and count it. Return whether it has to be recorded.
 
         Asked again after an interruption, a model may say the very thing that is on record; but what it took
-        this time comes on top.
+        this time comes on top. How long it took is no part of what it said.
         """
-        new = thought != turn.thought or thought.usage is not None
+        before = turn.thought and msgspec.structs.replace(turn.thought, duration=thought.duration)
+        new = thought != before or thought.usage is not None
         turn.thought = thought
         turn.counted = turn.counted or thought.usage is not None
         if new:

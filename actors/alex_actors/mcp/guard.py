@@ -127,7 +127,7 @@ class _Guard:
         while self._reap():
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(_LOOK)
+            time.sleep(_LOOK)  # its only thread; that a grandchild ends sends it no signal
         return True
 
     def _reap(self) -> bool:

@@ -86,6 +86,10 @@ class McpServers:
         with suppress(RuntimeError):  # the loop is closed: with it all connections are
             self._loop.call_soon_threadsafe(self._stop, then)
 
+    def connected(self) -> dict[str, bool]:
+        """Return of each server, by name, whether it is there."""
+        return {server.spec.name: server.connected for server in self._servers}
+
     def component(self) -> Component:
         """Return how the servers are."""
         away = [server.spec.name for server in self._servers if not server.connected]

@@ -1,5 +1,6 @@
 """The real actors under a deterministic simulator: message orders from a seed, or all of them."""
 
+from alex_actors.diagrams.trace import Entry, Trace
 from alex_actors.simulation.decisions import Decisions
 from alex_actors.simulation.dispatcher import SimulatedDispatcher
 from alex_actors.simulation.event_loop import VirtualEventLoop
@@ -11,7 +12,6 @@ from alex_actors.simulation.findings import Crash, Deadlock, Finding, Livelock, 
 from alex_actors.simulation.not_simulated import NotSimulated
 from alex_actors.simulation.runtime import ConnectionLost, SimulatedRuntime
 from alex_actors.simulation.store import SimulatedStore
-from alex_actors.simulation.trace import Entry, Trace
 from alex_actors.simulation.virtual_time import VirtualClock, VirtualTimers
 from alex_actors.simulation.world import Client, Simulation
 

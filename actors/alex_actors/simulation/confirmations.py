@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alex_actors.agent_protocol import CancelTask, TurnGranted
+from alex_actors.diagrams.trace import Fact
 from alex_actors.session_protocol import RequestTurn
-from alex_actors.simulation.trace import Fact
 from alex_actors.values import Value
 
 if TYPE_CHECKING:

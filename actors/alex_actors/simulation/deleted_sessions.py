@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from alex_actors.broadcaster_protocol import SessionTopic
+from alex_actors.diagrams.trace import Fact
 from alex_actors.simulation.steps import run_resource
-from alex_actors.simulation.trace import Fact
 from alex_actors.values import Value
 
 if TYPE_CHECKING:

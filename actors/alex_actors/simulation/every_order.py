@@ -12,8 +12,8 @@ from alex_actors.simulation.exploring import Report, Scenario, note_failure, wit
 from alex_actors.simulation.world import Simulation
 
 if TYPE_CHECKING:
+    from alex_actors.diagrams.trace import Trace
     from alex_actors.simulation.steps import StepLog
-    from alex_actors.simulation.trace import Trace
 
 
 class FoundInSearch(Report):

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
+from alex_actors.diagrams.terminal import diagram_lines
+from alex_actors.diagrams.trace import Trace, describe
 from alex_actors.simulation.decisions import Decisions
-from alex_actors.simulation.diagram import diagram_lines
 from alex_actors.simulation.findings import Crash, Finding, Livelock, Violation
 from alex_actors.simulation.located import innermost, located
 from alex_actors.simulation.shrinking import Enough, shrink
 from alex_actors.simulation.strategies import Plain, strategy_of
-from alex_actors.simulation.trace import Trace, describe
 from alex_actors.simulation.world import Simulation
 from alex_actors.values import Value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from alex_actors.simulation.trace import Trace, describe
+from alex_actors.diagrams.trace import Trace, describe
 
 LAST = 20
 """Messages that a report of a run without end shows."""

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alex_actors.diagrams.trace import Fact
 from alex_actors.events import read_back
 from alex_actors.projection import Progress, advance
 from alex_actors.simulation.confirmations import Confirmation, Confirmations
 from alex_actors.simulation.deleted_sessions import DeletedSessions
 from alex_actors.simulation.families import Families
-from alex_actors.simulation.resumptions import (
-    ALL_LOGGED,
-    NOTHING_LOST,
-    RECOVERED,
-    TERMINAL_TYPES,
-    Resumptions,
-)
+from alex_actors.simulation.resumptions import ALL_LOGGED, NOTHING_LOST, TERMINAL_TYPES, Resumptions
 from alex_actors.simulation.steps import run_resource
 from alex_actors.simulation.store import event_resource, task_resource
-from alex_actors.simulation.trace import Fact
 from alex_actors.task_store_protocol import Create
 from alex_actors.tasks import UNFINISHED, Status
+from alex_actors.tracing.facts import (
+    ALL_TOLD,
+    ALWAYS_LOGGED,
+    FACTS,
+    IN_LINE,
+    ONE_END,
+    ONE_SESSION,
+    RECORDED_FIRST,
+    RECOVERED,
+)
 from alex_actors.values import Timestamp, Value
 
 if TYPE_CHECKING:
@@ -31,15 +35,10 @@ if TYPE_CHECKING:
     from alex_actors.simulation.world import Simulation
     from alex_actors.tasks import Task
 
-ONE_SESSION = "A task has one session ID: the confirmed one, in the reply, the record, every event and log line."
-RECORDED_FIRST = "A task is recorded before anything of it happens, and `task_created` is its first event."
-ONE_END = "A task's status only goes forward, and it has exactly one terminal event: its last."
 RECORDED_BEFORE_TOLD = (
     "An event is recorded before anyone is told of it, and a task's state is that of its events."
 )
 EACH_ONCE = "A stream has each event of its task or session once, in order, from the position that was asked for."
-ALL_TOLD = "Every event is told once, in the order of the ids, while the process lives."
-IN_LINE = "A task never runs beside one of its session that was confirmed before it, unless it is `parallel`."
 ASKED_FOR = (
     "A task is cancelled only if somebody asks for it: a client, who deletes its session or not, or a later task "
     "that is to `interrupt`."
@@ -49,18 +48,8 @@ NEVER_FAILED_UNSTARTED = (
 )
 NOTHING_LEFT = "What has ended leaves nothing behind: no actor, no timer, no entry in any table."
 
-"""The types of events that no agent yields."""
-
 RANKS = {"pending": 0, "running": 1}
 """How far a status is; those that are not here are ends."""
-
-FACTS = (
-    "session.confirmed", "task.created", RECOVERED, "agent.started", "agent.resumed", "task.started", "task.ended",
-)  # fmt: skip
-"""What the log of one process tells of a task, in the only order in which it may."""
-
-ALWAYS_LOGGED = {"session.confirmed", "task.created", "task.ended"}
-"""Those of every task, unless the process is killed before it can."""
 
 STATE = (
     "status", "started_at", "completed_at", "current_iteration", "total_iterations", "tokens_used", "total_tokens",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from alex_actors.diagrams.trace import describe
 from alex_actors.simulation.event_loop import VirtualEventLoop
 from alex_actors.simulation.findings import Finding
 from alex_actors.simulation.scheduler import Scheduler
 from alex_actors.simulation.strands import Strand
-from alex_actors.simulation.trace import describe
 
 AGENTS = "agents"
 """What traces call the event loop in which agents run."""

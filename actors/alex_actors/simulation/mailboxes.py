@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pykka
 from pykka._envelope import Envelope  # private, and pinned: as in alex_actors.messages
 
+from alex_actors.diagrams.trace import NO_CAUSE, describe
 from alex_actors.mailbox import Mailbox
 from alex_actors.messages import Promise
 from alex_actors.simulation.scheduler import Scheduler
 from alex_actors.simulation.strands import Strand, Wait, stops_the_run
-from alex_actors.simulation.trace import NO_CAUSE, describe
 
 if TYPE_CHECKING:
     from types import TracebackType

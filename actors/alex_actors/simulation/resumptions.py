@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from alex_actors.diagrams.trace import Fact
 from alex_actors.events import EVENT_TYPES, TERMINAL, AnyEvent, TaskFailed, TaskResumed, TaskStarted, read_back
-from alex_actors.simulation.trace import Fact
 from alex_actors.tasks import UNFINISHED
+from alex_actors.tracing.facts import GOES_ON, RECOVERED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -21,16 +22,11 @@ if TYPE_CHECKING:
     from alex_actors.tasks import Task
 
 NOTHING_LOST = "A task that was answered for is recorded, and stays so; what its agent said is recorded in order."
-GOES_ON = (
-    "A task that a process left unfinished goes on in the next one, once, with all that is recorded of it; or it "
-    "ends as interrupted, if its agent cannot, or tasks are not to go on."
-)
 ALL_LOGGED = "The log leaves out nothing that has happened to a task."
 UNCHANGED = "What is recorded stays as it is, whatever process comes after."
 
 STARTED, RESUMED = EVENT_TYPES[TaskStarted], EVENT_TYPES[TaskResumed]
 TERMINAL_TYPES = frozenset(EVENT_TYPES[event] for event in TERMINAL)
-RECOVERED = "task.recovered"
 STATUS = "SELECT task_id, status FROM tasks ORDER BY place"
 EVENTS = (
     "SELECT event_id, event_type, body FROM events JOIN tasks USING (place) WHERE task_id = ? ORDER BY event_id"

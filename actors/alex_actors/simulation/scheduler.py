@@ -16,13 +16,13 @@ from operator import attrgetter
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from alex_actors.diagrams.trace import NO_CAUSE, TIMERS, Trace
 from alex_actors.simulation.decisions import Decisions
 from alex_actors.simulation.findings import Deadlock, Livelock
 from alex_actors.simulation.not_simulated import NotSimulated
 from alex_actors.simulation.steps import StepLog
 from alex_actors.simulation.strands import SetAside, Strand, Wait, who_waits
 from alex_actors.simulation.strategies import Strategy
-from alex_actors.simulation.trace import NO_CAUSE, TIMERS, Trace
 from alex_actors.simulation.virtual_time import VirtualClock, VirtualTimer, VirtualTimers
 
 __all__ = ["MOST_STEPS", "Scheduler", "Strand", "Wait"]

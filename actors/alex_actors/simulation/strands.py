@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from greenlet import greenlet
 
+from alex_actors.diagrams.trace import NO_CAUSE
 from alex_actors.mailbox import act_as
-from alex_actors.simulation.trace import NO_CAUSE
 
 
 class Wait:

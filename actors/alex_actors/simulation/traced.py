@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from alex_actors.actor import HandlerExit
+from alex_actors.diagrams.trace import Fact
 from alex_actors.simulation.mailboxes import simulated
 from alex_actors.simulation.strands import stops_the_run
-from alex_actors.simulation.trace import Fact
 from alex_actors.supervision import Supervision
 
 if TYPE_CHECKING:

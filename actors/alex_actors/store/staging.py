@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from alex_actors import ends
-from alex_actors.events import EVENT_TYPES, TERMINAL, RecordedEvent, Stamped, TaskCreated, stamp
+from alex_actors.events import RecordedEvent, Stamped, TaskCreated, stamp
 from alex_actors.projection import Progress, advance, progress_of
+from alex_actors.store.facts import Fact, fact_of
 from alex_actors.store.rows import row_of_event, row_of_session, row_of_task
 from alex_actors.store.writer import Batch
 from alex_actors.tasks import KEYS_ARE_KEPT, IdempotencyKey, Status, Task
@@ -21,13 +22,8 @@ from alex_actors.values import Owner, SessionId, SessionName, TaskId, Timestamp,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from alex_actors.ports import MeteredEvent
     from alex_actors.task_store_protocol import Create, Record, RecordCrash
-
-
-FACTS = {"task_created": "task.created", "task_started": "task.started"} | dict.fromkeys(
-    (EVENT_TYPES[event] for event in TERMINAL), "task.ended"
-)
-"""What the log says of an event that changes a task's status, by the event's type."""
 
 
 class LiveTask(Value, frozen=True):
@@ -39,6 +35,8 @@ class LiveTask(Value, frozen=True):
     place: int
     session_key: int
     trace_id: str
+    model: str
+    created_at: Timestamp
     owner: Owner
     recorded: int
     """How many events it has."""
@@ -54,6 +52,8 @@ def live_task(task: Task, recorded: int) -> LiveTask:
         place=task.place,
         session_key=task.session_key,
         trace_id=task.trace_id,
+        model=task.model,
+        created_at=task.created_at,
         owner=task.owner,
         recorded=recorded,
         progress=progress_of(task),
@@ -83,14 +83,6 @@ class Keys:
         return self._event
 
 
-class Fact(Value, frozen=True):
-    """A line for the log, once the transaction is committed."""
-
-    name: str
-    task: LiveTask
-    progress: Progress
-
-
 class Staging:
     """The transaction that is being put together, over the state that is committed."""
 
@@ -104,6 +96,7 @@ class Staging:
         self.live: dict[TaskId, LiveTask] = {}
         self.events: list[RecordedEvent] = []
         self.facts: list[Fact] = []
+        self.metered: list[MeteredEvent] = []
 
     def create(self, message: Create) -> Task:
         """Add a task, its session if it is new, and its first event."""
@@ -167,7 +160,8 @@ class Staging:
 
     def recover(self, task: LiveTask) -> None:
         """Take up a task that a previous run of the server left unfinished."""
-        self._note("task.recovered", task, task.progress)
+        ids = {"task_id": task.task_id, "session_id": task.session_id, "trace_id": task.trace_id}
+        self.facts.append(Fact("task.recovered", {**ids}))
 
     def interrupt(self, task: LiveTask, at: Timestamp) -> None:
         """End a task that a previous run of the server left unfinished."""
@@ -207,16 +201,12 @@ class Staging:
             if progress.ended:
                 break
             self._add_event(task, one)
-            before, progress = progress, advance(progress, one.at, one.event)
+            self.metered.append((task, progress, one, recorded))
+            progress = advance(progress, one.at, one.event)
             recorded += 1
-            if progress.status != before.status:
-                name = "task.ended" if progress.ended else "task.started"
-                self._note(name, task, progress)
         if recorded == task.recorded:
             return task
-        if task.recorded == 0:
-            self._note("task.created", task, progress)
-        else:
+        if task.recorded > 0:
             self.batch.progress[task.place] = progress  # a new task's row is inserted with it
         if progress.ended:
             self._touch(task.session_key, stamped[-1].at)
@@ -237,6 +227,6 @@ class Staging:
         )
         self.events.append(event)
         self.batch.events.append(row_of_event(event, place=task.place, session_key=task.session_key))
-
-    def _note(self, name: str, task: LiveTask, progress: Progress) -> None:
-        self.facts.append(Fact(name, task, progress))
+        fact = fact_of(event, one.event, trace_id=task.trace_id, model=task.model)
+        if fact is not None:
+            self.facts.append(fact)

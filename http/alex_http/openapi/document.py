@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from alex_http.access import COOKIE
 from alex_http.catalog import Catalog
+from alex_http.openapi.page_calls import PAGE_CALLS
 from alex_http.openapi.parts import JSON_TYPE, Json, Operation, problem_replies, reference
 from alex_http.openapi.schemas import schemas
 from alex_http.openapi.server_calls import SERVER_CALLS
@@ -25,12 +26,14 @@ _TAGS = (
     ("events", "What happens to tasks, as server-sent events or in pages."),
     ("sessions", "Tasks that belong together: they share a conversation and a workspace."),
     ("server", "Its health, and this document."),
+    ("pages", "For people with a browser."),
 )
 
 _HEADERS = {
     "X-Request-ID": ("The ID of the request, under which it is in the server's log.", {"type": "string"}),
     "X-Trace-ID": ("The ID of the trace that it belongs to.", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
     "Location": ("The path of what was made.", {"type": "string", "format": "uri-reference"}),
+    "ETag": ("Which version of the file it is.", {"type": "string"}),
     "Retry-After": ("Seconds after which to try again.", {"type": "integer", "minimum": 1}),
     "Set-Cookie": ("`alex_token`: HttpOnly, SameSite=Strict.", {"type": "string"}),
     "WWW-Authenticate": ("How to say who is asking.", {"type": "string"}),
@@ -60,7 +63,7 @@ def openapi_document(*, version: str, catalog: Catalog) -> Json:
     ``version`` is that of the program; ``catalog`` has what a client may choose from.
     """
     paths: Json = {}
-    for (path, method), operation in {**TASK_CALLS, **SESSION_CALLS, **SERVER_CALLS}.items():
+    for (path, method), operation in {**TASK_CALLS, **SESSION_CALLS, **SERVER_CALLS, **PAGE_CALLS}.items():
         paths.setdefault(path, {})[method] = _operation(operation)
     return {
         "openapi": "3.1.0",

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from html import escape
 
-from alex_actors.simulation.diagram import parties_of
-from alex_actors.simulation.diagram_rows import ARROWS, Diagram, Row, cut, duration, plain
-from alex_actors.simulation.diagram_style import STYLE
-from alex_actors.simulation.trace import Trace, describe
+from alex_actors.diagrams.rows import ARROWS, Diagram, Row, cut, duration, plain
+from alex_actors.diagrams.style import STYLE
+from alex_actors.diagrams.terminal import parties_of
+from alex_actors.diagrams.trace import Trace, describe
 
 LEFT = 180
 """Pixels to the first lifeline: room for steps and times, and for half a name."""

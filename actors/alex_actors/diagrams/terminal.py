@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 
-from alex_actors.simulation.diagram_rows import ARROWS, Diagram, Row, cut, duration, plain
-from alex_actors.simulation.trace import Trace, describe
+from alex_actors.diagrams.rows import ARROWS, Diagram, Row, cut, duration, plain
+from alex_actors.diagrams.trace import Trace, describe
 
 WIDEST_GAP = 10
 """Characters from one lifeline to the next: beyond that an arrow is only longer."""

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias, assert_never
 
 import msgspec
 
+from alex_actors.diagrams.trace import NO_CAUSE, TIMERS, Entry, Fact, Trace, describe
 from alex_actors.messages import Ask
-from alex_actors.simulation.trace import NO_CAUSE, TIMERS, Entry, Fact, Trace, describe
 from alex_actors.values import Context, Value
 
 Shape: TypeAlias = Literal[

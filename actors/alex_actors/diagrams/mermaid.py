@@ -6,8 +6,8 @@ import re
 import textwrap
 from collections.abc import Collection, Iterator
 
-from alex_actors.simulation.diagram_rows import ARROWS, Diagram, Row, duration, plain
-from alex_actors.simulation.trace import Trace, describe
+from alex_actors.diagrams.rows import ARROWS, Diagram, Row, duration, plain
+from alex_actors.diagrams.trace import Trace, describe
 
 ROOM = 72
 """Characters of a label: Mermaid widens the picture for its longest one."""

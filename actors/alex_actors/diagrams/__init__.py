@@ -1,0 +1,1 @@
+"""Sequence diagrams: of simulated runs, and of what a log tells of a task."""

@@ -1,0 +1,1 @@
+"""What is measured, as Prometheus reads it: docs/metrics.md has all of it."""

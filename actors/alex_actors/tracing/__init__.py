@@ -1,0 +1,1 @@
+"""What a log tells: the way of a task, as a diagram, and whether all tasks went as tasks must."""

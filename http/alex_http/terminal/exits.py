@@ -1,0 +1,123 @@
+"""Exit codes, and how what went wrong is told: in one line, with what to do, never with a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import click
+
+from alex_http.client import (
+    AlexError,
+    ApiError,
+    BadReply,
+    BadRequest,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    GaveUp,
+    KeyReused,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UnknownSession,
+    UnknownTask,
+)
+from alex_http.terminal.harmless import harmless
+
+
+class Exit(IntEnum):
+    """What a command's exit code says. docs/terminal.md has the table."""
+
+    DONE = 0
+    """It is done; the task that was followed is completed."""
+    FAILED = 1
+    """The task that was followed has failed."""
+    USAGE = 2
+    """The command line is wrong, or the server refused what it asks for (400); click's own."""
+    CANCELLED = 3
+    """The task that was followed was cancelled."""
+    NO_SERVER = 4
+    """No server answers there, or it is none of ours."""
+    REFUSED = 5
+    """A token is missing, wrong, or not enough (401, 403)."""
+    UNKNOWN = 6
+    """There is no such task or session (404)."""
+    CONFLICT = 7
+    """It cannot be done in the state that things are in (409, 422)."""
+    LATER = 8
+    """The server cannot do it now (429, 5xx): try again later."""
+    DETACHED = 130
+    """Ctrl-C: the task that was followed goes on. 128 + SIGINT, as shells have it."""
+
+
+class Failed(click.ClickException):
+    """A command ends, and says why."""
+
+    def __init__(self, text: str, exit_code: Exit) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature: always standard error
+        """Write it to standard error."""
+        click.echo(f"alex: {harmless(self.message)}", err=True)
+
+
+class NoServer(Exception):
+    """Nothing answers where the server should be."""
+
+
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """Turn errors of the client of the server at ``url`` into the end of the command."""
+    try:
+        yield
+    except NoServer as error:
+        raise Failed(_no_server(url), Exit.NO_SERVER) from error
+    except AlexError as error:
+        raise failure(error, url) from error
+
+
+def failure(error: AlexError, url: str) -> Failed:
+    """Return how an error of the client is told, and the exit code that goes with it."""
+    match error:
+        case ConnectionFailed(maybe_received=False):
+            return Failed(_no_server(url), Exit.NO_SERVER)
+        case ConnectionFailed() | GaveUp():
+            return Failed(str(error), Exit.NO_SERVER)
+        case BadReply():
+            return Failed(f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER)
+        case ApiError():
+            return _refusal(error, url)
+        case _:
+            return Failed(str(error), Exit.FAILED)
+
+
+def _refusal(error: ApiError, url: str) -> Failed:
+    match error:
+        case Unauthorized():
+            hint = "Put a token into ALEX_TOKEN, or name a file of one with --token-file."
+            return Failed(f"{error.detail} {hint}", Exit.REFUSED)
+        case Forbidden():
+            return Failed(error.detail, Exit.REFUSED)
+        case UnknownTask():
+            return Failed(f"{error.detail} `alex tasks` lists those that there are.", Exit.UNKNOWN)
+        case UnknownSession():
+            return Failed(f"{error.detail} `alex sessions` lists those that there are.", Exit.UNKNOWN)
+        case NotFound():
+            return Failed(f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER)
+        case BadRequest():
+            bad = "".join(f"\n  {each.field}: {each.reason}" for each in error.errors)
+            return Failed(error.detail + bad, Exit.USAGE)
+        case Conflict() | KeyReused():
+            return Failed(error.detail, Exit.CONFLICT)
+        case TooManyRequests() | Unavailable() if error.retry_after is not None:
+            return Failed(f"{error.detail} Try again in {error.retry_after:g} s.", Exit.LATER)
+        case _:
+            return Failed(f"{error.detail} ({error.status} from {url})", Exit.LATER)
+
+
+def _no_server(url: str) -> str:
+    return f"No server at {url}: start one with `alex serve`, or say where it is with --server."
