@@ -27,18 +27,25 @@ from alex_actors.ids import TimeOrderedIds
 from alex_actors.log import Log
 from alex_actors.loop_thread import TOOL_THREADS
 from alex_actors.message_log import MessageLog
+from alex_actors.models.configured import configured_models
+from alex_actors.metrics.system_metrics import SystemMetrics
+from alex_actors.metrics.task_meter import TaskMeter
+from alex_actors.metrics.task_metrics import TaskMetrics
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
 from alex_actors.store.database_file import OpenedFiles
 from alex_actors.store.reader import StoreReader
 from alex_actors.store.writer import StoreWriter
 from alex_actors.timers import ThreadTimers
 from alex_actors.tools import ShellCommands
+from alex_actors.tracing.otlp_live import LiveSpans
+from alex_actors.tracing.otlp_settings import asked_models
 from alex_actors.workspaces import WorkspaceKeeper
 from alex_config import Settings
 from alex_http import __version__
 from alex_http.app import create_app
 from alex_http.command_line import main
 from alex_http.configured import access_of, catalog_of, limits_of
+from alex_http.metrics import Metrics
 from alex_http.operations import PROBES, http_health
 from alex_http.refusals import Refusals
 from alex_http.serving import CANNOT_START, say, serve_command
@@ -66,7 +73,7 @@ class System:
     ) -> None:
         self._settings = settings
         self._data = data
-        self._log = log.logger
+        self._log, self._lost_lines = log.logger, lambda: log.lost
         self._shutdown = shutdown
         self._shell_commands = shell_commands
         self._cores = cores
@@ -131,6 +138,8 @@ class System:
         limits, timeouts = self._settings.limits, self._settings.timeouts
         self._pool = PoolDispatcher(name="actors", threads=POOL_THREADS, log=self._log, journal=self._journal)
         self._stops.callback(self._pool.stop, timeout=self._stop_within)
+        models, tools = catalog_of(self._settings).models, self._agents.tool_names
+        self._meter = TaskMeter(clock=self._clock, models=models, tools=tools)
         self._core = Core(
             broadcasting=self._broadcasting, storing=self._storing, acting=self._pool,
             writer=self._writer, reader=self._reader, executor=self._agents.executor, timers=self._timers,
@@ -139,7 +148,7 @@ class System:
             ask_timeout=timeouts.ask_seconds, cancel_grace=self._settings.agents.cancel_grace_seconds,
             resume=self._settings.agents.recovery == "resume", failed=self._shutdown.crashed,
             keep_ended=timedelta(days=self._settings.store.keep_ended_days) or None,  # 0 days: for ever
-            readers=self._agents.thread.readers,
+            readers=self._agents.thread.readers, meter=self._meter,
         )  # fmt: skip
         core = self._core
         self._agents.delegate_to(lambda: core.sub_agents)
@@ -165,27 +174,43 @@ class System:
         )
         http, max_body = settings.server, settings.server.max_body_bytes
         access = access_of(settings, tokens=self._data.tokens, clock=self._clock)
+        metrics = self._measured()
         app = create_app(
             runtime=runtime, access=access, catalog=catalog_of(settings), ids=self._ids, clock=self._clock,
             log=self._log, version=__version__, max_body=max_body, max_import=http.max_import_bytes,
+            metrics=metrics,
         )  # fmt: skip
         server = Server(
-            app=app, refuse=Refusals(ids=self._ids, clock=self._clock, log=self._log, origins=access.origins),
+            app=app, refuse=Refusals(
+                ids=self._ids, clock=self._clock, log=self._log, origins=access.origins, requests=metrics.requests
+            ),
             limits=limits_of(settings, access), probes=PROBES,
             host=http.host, port=http.port, clock=self._clock, log=self._log, workers=http.threads,
             connections=http.max_connections, streams=settings.limits.max_streams,
             streams_per_address=settings.limits.max_streams_per_client, max_body=max_body,
             grace=4 * self._stop_within, loop=None if http.loop == "auto" else http.loop,
         )  # fmt: skip
+        metrics.serve(streams=server.streams, waiting=lambda: server.waiting)
         self._stops.callback(server.close)
         return server
 
+    def _measured(self) -> Metrics:
+        """What ``/metrics`` tells, but for the server's own."""
+        agents, core = self._agents, self._core
+        system = SystemMetrics(
+            dispatchers=(self._broadcasting, self._storing, self._pool), restarts=core.restarts,
+            executor=agents.executor, agents_thread=agents.thread, mcp_servers=agents.mcp_servers,
+            database=self._data.database, lost_lines=self._lost_lines,
+        )  # fmt: skip
+        return Metrics(version=__version__, collectors=(TaskMetrics(self._meter), system))
 
-def _open_log(settings: Settings, data: DataDirectory) -> Log:
+
+def _open_log(settings: Settings, data: DataDirectory, spans: LiveSpans | None) -> Log:
     try:
         return Log.open(
             level=settings.log.level, log_file=data.log_file, stdout=sys.stdout, environ=os.environ,
             now=SystemClock().now, max_file_bytes=settings.log.max_file_bytes, keep_files=settings.log.keep_files,
+            also=spans and spans.take,
         )  # fmt: skip
     except OSError as error:
         msg = (
@@ -201,10 +226,15 @@ def run(settings: Settings) -> int:
     with ExitStack() as first, ExitStack() as stops:
         data = DataDirectory(settings.store.resolved_data_dir())
         first.callback(data.release)
-        log = _open_log(settings, data)
+        spans = LiveSpans.if_wanted(os.environ)
+        log = _open_log(settings, data, spans)
         first.callback(log.close)
         log.capture()
         log.logger.info("server.starting", version=__version__)  # what stands before is of another process
+        if spans is not None:
+            first.callback(spans.stop, timeout=settings.timeouts.shutdown_seconds / 10)
+            models = asked_models(configured_models(settings))
+            spans.start(log=log.logger, level=settings.log.level, version=__version__, models=models)
         shell_commands = ShellCommands(cores=cores)
         first.callback(shell_commands.kill_all)  # those of agents that did not stop in time
         shutdown = Shutdown(log=log, before_abort=shell_commands.kill_all)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pykka
 
@@ -27,6 +27,7 @@ from alex_actors.simulation.store import SimulatedStore
 from alex_actors.values import Context
 from tests.simulation.exhaustive_scenarios import SCENARIOS
 from tests.simulation.http_clients import HttpSide
+from tests.simulation.mutation import Mutation
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.whole_system import WholeSystem
 
@@ -47,6 +48,7 @@ class Sizes:
     """Seeds of a kind after which a mutation is given up."""
     orders: int | None
     """Runs after which a scenario is given up whose orders are all to be run; None: never."""
+    mutations: Sequence[Mutation] = MUTATIONS
 
 
 FULL = Sizes(seeds=1000, most=500, orders=100_000)
@@ -162,7 +164,7 @@ def measure_speed(servers: Servers, sizes: Sizes, write: Callable[[str], object]
 def measure_mutations(servers: Servers, sizes: Sizes, write: Callable[[str], object]) -> None:
     """Write how many seeds it took until each mutation was found."""
     write(f"{'seeds until found':<36}{'uniform':>8}{'priorities':>12}  what the first finding violates")
-    for mutation in MUTATIONS:
+    for mutation in sizes.mutations:
         scenario = servers.scenario(mutation.core, sharing=mutation.sharing)
         uniform = seeds_until_found(scenario, range(0, 2 * sizes.most, 2))
         priorities = seeds_until_found(scenario, range(1, 2 * sizes.most, 2))
@@ -220,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     sizes = QUICK if options.quick else FULL
     if options.seeds is not None:
-        sizes = Sizes(seeds=options.seeds, most=sizes.most, orders=sizes.orders)
+        sizes = replace(sizes, seeds=options.seeds)
     run(sizes, lambda text: print(text, flush=True))
 
 

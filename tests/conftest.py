@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -20,6 +21,14 @@ LONGEST = ("test_whole_system.py", "test_mutations.py")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what takes longest first, and leave the rest in its order."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_collection_finish() -> None:
+    """Take half a million objects that all tests share, out of what the garbage collector looks through.
+
+    A test that has it look for what it left behind takes 2 ms then, and 400 ms otherwise.
+    """
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from alex_actors.lines import Place
 from alex_actors.replies import SessionBusy, SessionDeleting, TooManyTasks
 from alex_actors.session_protocol import Admitted, ClaimLost, Confirmed, ParentEnded
-from alex_actors.values import timestamp
+from alex_actors.values import not_local, timestamp
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -91,6 +91,6 @@ class Confirming:
         self._log.info(
             "session.confirmed", task_id=place.task_id, session_id=place.session_id,
             trace_id=place.context.trace_id, place=number, ahead=self._lines.length(place.session) - 1,
-            strategy=place.strategy,
+            strategy=place.strategy, **not_local(place.context.owner),
         )  # fmt: skip
         return Confirmed(place.session_id, number, timestamp(self._clock.now()), self._incarnation)

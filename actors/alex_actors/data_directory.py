@@ -38,6 +38,11 @@ def tokens_file(path: Path) -> Path:
     return path / "tokens.json"
 
 
+def log_file_of(path: Path) -> Path:
+    """Return where the log of a data directory is, whoever reads it."""
+    return path / "logs" / "alex.jsonl"
+
+
 def _sync(directory: Path) -> None:
     with contextlib.suppress(OSError):  # it may be one that this user may not read
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -138,7 +143,7 @@ class DataDirectory:
     @property
     def log_file(self) -> Path:
         """Where the log is written."""
-        return self.path / "logs" / "alex.jsonl"
+        return log_file_of(self.path)
 
     @property
     def tokens(self) -> Path:

@@ -72,6 +72,7 @@ class Log:
         now: Callable[[], datetime],
         max_file_bytes: int = 0,
         keep_files: int = 0,
+        also: Callable[[Entry], None] | None = None,
     ) -> Log:
         """Open the log, and let nothing else of the process know of it (``capture`` does that).
 
@@ -80,7 +81,7 @@ class Log:
         ``stdout`` gets
         readable lines if it is a terminal (in colour unless ``NO_COLOR`` is set or ``TERM`` is ``dumb``), else
         JSON lines, from a thread of the log's own; it must have a file descriptor, which is duplicated. None: no
-        such output. The secrets in ``environ`` are replaced in all lines.
+        such output. The secrets in ``environ`` are replaced in all lines. ``also`` is given each entry, without them.
 
         Raises OSError if the file cannot be opened.
         """
@@ -98,7 +99,7 @@ class Log:
             else:
                 json_writers.append(QueuedWriter(file, lost_line=_lost_line(json_line, now)))
         outputs.insert(0, (json_line, json_writers))
-        sinks = Sinks([output for output in outputs if output[1]])
+        sinks = Sinks([output for output in outputs if output[1]], also=also)
         return cls(level=level, sinks=sinks, now=now, redactor=Redactor.of_environment(environ))
 
     @property

@@ -96,18 +96,18 @@ class ConsoleFormat:
         rest = entry.copy()
         time = str(rest.pop("ts"))[11:23]
         level = str(rest.pop("level"))
-        event = f"{_plain(rest.pop('event')):<{self._EVENT_WIDTH}}"
+        event = f"{plain(rest.pop('event')):<{self._EVENT_WIDTH}}"
         trace = str(rest.pop("exception", "")).splitlines()
 
         level_color = self._levels.get(level, "")
         head = f"{self._dim}{time}{self._reset} {level_color}{level:<8}{self._reset if level_color else ''}"
-        fields = "".join(f" {self._dim}{_plain(key)}={self._reset}{_plain(value)}" for key, value in rest.items())
+        fields = "".join(f" {self._dim}{plain(key)}={self._reset}{plain(value)}" for key, value in rest.items())
         # Indented behind a bar: the text of an exception may have lines that look like those of the log.
         below = "".join(f"\n  | {line if line.isprintable() else ascii(line)}" for line in trace)
         return f"{head} {self._bold}{event}{self._reset}{fields}{below}\n".encode()
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """Show a value in printable characters; a text is quoted if it is empty or has a space, a quote or "="."""
     text = value if isinstance(value, str) else _json(value).decode()
     ambiguous = isinstance(value, str) and (not text or any(mark in text for mark in " =\"'"))

@@ -126,8 +126,15 @@ class QueuedWriter:
 class Sinks:
     """All outputs: formats an entry once a format, and writes it everywhere."""
 
-    def __init__(self, outputs: Sequence[tuple[Format, Sequence[Writer]]]) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[tuple[Format, Sequence[Writer]]],
+        *,
+        also: Callable[[Entry], None] | None = None,
+    ) -> None:
+        """``also`` is given each entry, in the thread that logs: it must not wait, raise or change it."""
         self._outputs = outputs
+        self._also = also
         self._writers = [writer for _, writers in outputs for writer in writers]
 
     def write(self, entry: Entry) -> None:
@@ -136,6 +143,8 @@ class Sinks:
             line = format_entry(entry)
             for writer in writers:
                 writer.write(line)
+        if self._also is not None:
+            self._also(entry)
 
     @property
     def lost(self) -> int:

@@ -102,9 +102,11 @@ class NotMetered:
 
     def unfinished(self, tasks: Iterable[LiveTask]) -> None:
         """Do nothing."""
+        del tasks
 
     def committed(self, events: Sequence[MeteredEvent], *, messages: int, seconds: float) -> None:
         """Do nothing."""
+        del events, messages, seconds
 
 
 # Agents, and what runs them.

@@ -260,7 +260,7 @@ class TaskStoreActor(PooledActor):
                 return lambda: self._answers.ended(change, status)
 
     def _committed(self, staging: Staging, *, messages: int, began: float) -> None:
-        """Make the transaction's state this actor's, count it, log its facts, publish its events; in this order."""
+        """Make the transaction's state this actor's, count it, log its facts, publish its events: in order."""
         if staging.batch:  # that nothing was written says nothing of whether writing works
             self._condition.failure = None
         for task in staging.live.values():

@@ -49,6 +49,11 @@ class Context(Value, frozen=True):
         return Context(self.trace_id, task_id, session_id, self.sender, self.owner)
 
 
+def not_local(owner: Owner) -> dict[str, str]:
+    """Return the field of a log line that says whose it is; none of who needs no token: there is nobody else."""
+    return {} if owner == LOCAL_OWNER else {"owner": owner}
+
+
 def timestamp(moment: datetime) -> Timestamp:
     """Format an aware moment as this project's timestamps are written."""
     if moment.tzinfo is not UTC:

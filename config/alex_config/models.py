@@ -178,7 +178,7 @@ class LogSettings(_Section):
 
     level: Literal["debug", "info", "warning", "error"]
     max_file_bytes: Annotated[int, Field(ge=0, le=1_099_511_627_776)]
-    keep_files: Annotated[int, Field(ge=0, le=1000)]
+    keep_files: Annotated[int, Field(ge=0, le=100)]
 
 
 class TimeoutsSettings(_Section):

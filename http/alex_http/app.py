@@ -17,6 +17,7 @@ from alex_http.catalog import Catalog
 from alex_http.event_streams import EventStreams, NamedSessionEvents, SessionEvents, TaskEvents
 from alex_http.exchange import Later, Request, for_log
 from alex_http.login import Login, Logout
+from alex_http.metrics import Metrics, MetricsResource
 from alex_http.middleware import Gate
 from alex_http.openapi import OpenApi
 from alex_http.operations import Health, Readiness
@@ -39,9 +40,14 @@ def create_app(
     version: str,
     max_body: int,
     max_import: int,
+    metrics: Metrics | None = None,
 ) -> falcon.App[Request, falcon.Response]:
-    """Return the WSGI application. ``max_body`` and ``max_import`` are in bytes, ``version`` is this program's."""
-    streams = EventStreams(runtime=runtime, may_stay=access.may_stay, log=log)
+    """Return the WSGI application. ``max_body`` and ``max_import`` are in bytes, ``version`` is this program's.
+
+    ``metrics`` has what others measure; None: there are only those of the application itself.
+    """
+    metrics = metrics or Metrics(version=version)
+    streams = EventStreams(runtime=runtime, may_stay=access.may_stay, log=log, tally=metrics.streams)
     of_session = SessionEvents(runtime=runtime, streams=streams)
     routes: dict[str, object] = {
         "/api/tasks": TaskCollection(runtime=runtime, catalog=catalog, max_body=max_body),
@@ -60,10 +66,12 @@ def create_app(
         "/api/logout": Logout(max_body=max_body),
         "/health": Health(runtime=runtime, version=version),
         "/ready": Readiness(runtime=runtime),
+        "/metrics": MetricsResource(metrics=metrics),
         "/openapi.json": OpenApi(version=version, catalog=catalog),
         **page_routes(),
     }
-    app = falcon.App(request_type=Request, middleware=[Gate(access=access, ids=ids, clock=clock, log=log)])
+    gate = Gate(access=access, ids=ids, clock=clock, log=log, requests=metrics.requests)
+    app = falcon.App(request_type=Request, middleware=[gate])
     app.router_options.converters["name"] = Name
     for path, resource in routes.items():
         app.add_route(path.replace("_id}", "_id:name}"), resource)

@@ -22,9 +22,18 @@ class Entry(NamedTuple):
 
 COMMANDS: Mapping[str, Entry] = {
     "serve": Entry("alex_runtime:serve", "Serve the HTTP API until SIGTERM or Ctrl-C."),
+    "submit": Entry("alex_http.terminal.submitting:submit", "Submit a task."),
+    "watch": Entry("alex_http.terminal.watching:watch", "Follow a task, or all tasks of a session."),
+    "chat": Entry("alex_http.terminal.chatting:chat", "Talk with an agent: one session, many turns."),
+    "tasks": Entry("alex_http.terminal.listing:tasks", "List tasks."),
+    "sessions": Entry("alex_http.terminal.listing:sessions", "List sessions."),
+    "cancel": Entry("alex_http.terminal.deciding:cancel", "Cancel a task."),
+    "approve": Entry("alex_http.terminal.deciding:approve", "Have a tool call run that waits for your word."),
     "token": Entry("alex_http.token_commands:token", "Make, list and revoke tokens for clients."),
     "backup": Entry("alex_http.data_commands:backup", "Copy everything to a new directory."),
     "check": Entry("alex_http.data_commands:check_data", "Check that what is recorded is sound."),
+    "completion": Entry("alex_http.terminal.completing:completion", "Print the script for a shell's completion."),
+    "tail": Entry("alex_http.terminal.tail_command:tail", "Show the log as lines for people."),
 }
 """By name, in the order in which ``alex --help`` shows them."""
 

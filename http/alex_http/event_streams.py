@@ -19,6 +19,7 @@ from alex_http.callers import Caller
 from alex_http.exchange import Request
 from alex_http.feeds import EventFeed, Frames
 from alex_http.query import Query
+from alex_http.request_tally import StreamTally
 from alex_http.wire import encode, events_out
 
 if TYPE_CHECKING:
@@ -30,8 +31,16 @@ MEDIA_TYPE = "text/event-stream"
 class EventStreams:
     """Opens streams. One object for all of them: they share their frames."""
 
-    def __init__(self, *, runtime: Runtime, may_stay: Callable[[Caller], bool], log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        may_stay: Callable[[Caller], bool],
+        log: FilteringBoundLogger,
+        tally: StreamTally,
+    ) -> None:
         """``may_stay`` tells whether who opened a stream may still be sent what is new."""
+        self._tally = tally
         self._runtime = runtime
         self._may_stay = may_stay
         self._log = log
@@ -59,11 +68,13 @@ class EventStreams:
             after=after,
             may_stay=partial(self._may_stay, req.caller),
             closed=partial(self._note_closed, about),
+            sent=self._tally.send,
         )
         if not req.hold.stream(feed):
             raise errors.TooManyStreams
 
     def _note_closed(self, about: dict[str, str], reason: Reason, events: int) -> None:
+        self._tally.close(reason)
         self._log.info("stream.closed", reason=reason, events=events, **about)
 
 

@@ -23,7 +23,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 # W3C Trace Context: version, trace ID, parent ID, flags. Versions above 00 may add more, ff is none.
 _TRACEPARENT = re.compile(
-    r"(?!ff)([0-9a-f]{2})-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?"
+    r"(?!ff)([0-9a-f]{2})-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-[0-9a-f]{2}(-[!-~]*)?"
 )
 
 
@@ -34,12 +34,13 @@ class Later(Exception):
 class Kept:
     """What a request has from one call of the application to the next."""
 
-    __slots__ = ("awaited", "began", "request_id", "trace_id", "watching")
+    __slots__ = ("awaited", "began", "parent_span_id", "request_id", "trace_id", "watching")
 
-    def __init__(self, began: float, request_id: str, trace_id: str) -> None:
+    def __init__(self, began: float, request_id: str, trace_id: str, parent_span_id: str) -> None:
         self.began = began
         self.request_id = request_id
         self.trace_id = trace_id
+        self.parent_span_id = parent_span_id
         self.awaited: Awaited[Any] | None = None  # Any: whatever was asked for
         self.watching = False
 
@@ -48,7 +49,10 @@ class Request(falcon.Request):
     """A request, and what its log line will tell of it."""
 
     # Falcon's base has a __dict__ as well; slots only make these faster and known to type checkers.
-    __slots__ = ("began", "caller", "denial", "later", "owner", "request_id", "session_id", "task_id", "trace_id")
+    __slots__ = (
+        "began", "caller", "denial", "later", "owner", "parent_span_id", "request_id", "session_id", "task_id",
+        "trace_id",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,6 +64,8 @@ class Request(falcon.Request):
         """When it reached the application, on the clock that never goes back. 0: not identified yet."""
         self.request_id = ""
         self.trace_id = ""
+        self.parent_span_id = ""
+        """The client's span that it is a part of, if it said so: 16 hexadecimal digits."""
         self.caller: Caller = LOCAL
         """Who makes it, once the gate has let it in."""
         self.denial: Denial | None = None
@@ -126,16 +132,17 @@ class Request(falcon.Request):
         hold: Hold | None = self.env.get(HOLD)
         kept = None if hold is None else hold.kept
         if isinstance(kept, Kept):
-            self.began, self.request_id, self.trace_id = kept.began, kept.request_id, kept.trace_id
+            self.began, self.request_id = kept.began, kept.request_id
+            self.trace_id, self.parent_span_id = kept.trace_id, kept.parent_span_id
             return
         self.began = now
         self.request_id = request_id(self.env.get("HTTP_X_REQUEST_ID"), ids)
-        self.trace_id = trace_id(self.env.get("HTTP_TRACEPARENT"), ids)
+        self.trace_id, self.parent_span_id = trace_context(self.env.get("HTTP_TRACEPARENT"), ids)
 
     def _kept(self) -> Kept:
         hold = self.hold
         if not isinstance(hold.kept, Kept):
-            hold.kept = Kept(self.began, self.request_id, self.trace_id)
+            hold.kept = Kept(self.began, self.request_id, self.trace_id, self.parent_span_id)
         return hold.kept
 
     def about(self) -> Context:
@@ -158,14 +165,15 @@ def request_id(given: str | None, ids: Ids) -> str:
     return given if given is not None and _REQUEST_ID.fullmatch(given) else ids.trace()
 
 
-def trace_id(traceparent: str | None, ids: Ids) -> str:
-    """Return the trace ID of a W3C ``traceparent`` header, or a new one: 32 hexadecimal digits."""
-    if traceparent is None:
-        return ids.trace()
-    match = _TRACEPARENT.fullmatch(traceparent)
-    if match is None or (match[1] == "00" and match[3]):
-        return ids.trace()
-    return match[2]
+def trace_context(traceparent: str | None, ids: Ids) -> tuple[str, str]:
+    """Return the trace ID (32 hexadecimal digits) and the span ID (16) of a W3C ``traceparent`` header.
+
+    If there is none, or it is malformed: a new trace ID, and no span ID.
+    """
+    match = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
+    if match is None or (match[1] == "00" and match[4]):
+        return ids.trace(), ""
+    return match[2], match[3]
 
 
 CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"

@@ -78,11 +78,13 @@ class EventFeed:
         after: int,
         may_stay: Callable[[], bool],
         closed: Callable[[Reason, int], None],
+        sent: Callable[[int], None],
     ) -> None:
         """Without a task, of all tasks of the session.
 
         ``may_stay`` is asked before each frame whether its reader may get it; from the first no on it gets nothing
-        more. ``closed`` is told why the stream is over, and how many events it sent.
+        more. ``closed`` is told why the stream is over, and how many events it sent; ``sent`` how many, each time
+        that there are some.
         """
         self._runtime = runtime
         self._frames = frames
@@ -92,6 +94,7 @@ class EventFeed:
         self._after = after
         self._may_stay = may_stay
         self._closed = closed
+        self._sent = sent
         self._following: Following | None = None
         self._greeted = False
         self._large: Bytes | None = None  # a frame that goes alone: joined with others it would be a copy
@@ -143,6 +146,7 @@ class EventFeed:
     def _joined(self, events: Sequence[RecordedEvent]) -> Bytes:
         """Return events' frames as one piece; of one, the very object that all readers share."""
         self._events += len(events)
+        self._sent(len(events))
         frames = [self._frames.of(event) for event in events]
         if len(frames) > 1 and len(frames[-1]) > LARGEST_KEPT:  # a page ends with what is large
             self._large = frames.pop()

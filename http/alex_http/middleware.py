@@ -11,6 +11,7 @@ from alex_http.callers import Denial
 from alex_http.errors import MethodNotAllowed
 from alex_http.exchange import OF_PAGES, Request, common_headers, for_log
 from alex_http.few_lines import FewLines, shortened
+from alex_http.request_tally import RequestTally
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _KNOWN_METHODS = frozenset(falcon.COMBINED_METHODS)
@@ -22,8 +23,11 @@ class Gate:
     One class instead of three: Falcon calls every method of every middleware for each request.
     """
 
-    def __init__(self, *, access: Access, ids: Ids, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, *, access: Access, ids: Ids, clock: Clock, log: FilteringBoundLogger, requests: RequestTally
+    ) -> None:
         self._access = access
+        self._requests = requests
         self._ids = ids
         self._clock = clock
         self._log = log
@@ -66,7 +70,11 @@ class Gate:
         resp.set_headers(self._access.origins.headers(req.env.get("HTTP_ORIGIN")))
         if req.method == "OPTIONS" and resource is not None:
             resp.set_header("Allow", _allowed(resource))  # Falcon leaves OPTIONS out here, and names it in a 405
-        duration = round((self._clock.monotonic() - req.began) * 1000, 3)
+        seconds = self._clock.monotonic() - req.began
+        duration = round(seconds * 1000, 3)
+        self._requests.answer(
+            req.method if req.method in _KNOWN_METHODS else "other", route_of(req), resp.status_code, seconds
+        )
         ids = {"request_id": req.request_id, "trace_id": req.trace_id}
         if req.denial is not None:
             self._log_denial(req, req.denial, status=resp.status_code, duration=duration, **ids)
@@ -75,6 +83,8 @@ class Gate:
         about = {"task_id": req.task_id} if req.task_id is not None else {}
         if req.session_id is not None:
             about["session_id"] = req.session_id
+        if req.parent_span_id:
+            about["parent_span_id"] = req.parent_span_id
         if req.caller.token_id:
             about["owner"], about["token_name"] = req.owner, req.caller.token_name
         self._log.info(
@@ -101,6 +111,12 @@ class Gate:
             path=shortened(req.path),
             **about,
         )
+
+
+def route_of(req: Request) -> str:
+    """Return the route that a request was for, as the documents have it; ``none`` if there is none."""
+    template: str | None = req.uri_template
+    return template.replace(":name}", "}") if template else "none"
 
 
 def _allowed(resource: object) -> str:

@@ -8,9 +8,10 @@ from structlog.typing import FilteringBoundLogger
 
 from alex_actors.ports import Clock, Ids
 from alex_http import errors
-from alex_http.exchange import common_headers, request_id, trace_id
+from alex_http.exchange import common_headers, request_id, trace_context
 from alex_http.few_lines import FewLines, shortened
 from alex_http.origins import OWN_ORIGIN, Env, Origins
+from alex_http.request_tally import RequestTally
 from alex_http.transport import Head, Refusal, RefusedRequest
 
 IMPORT = ("POST", "/api/import")
@@ -82,9 +83,16 @@ class Refusals:
     """Answers what the transport refused, and logs it. Pages of ``origins`` may read that, too."""
 
     def __init__(
-        self, *, ids: Ids, clock: Clock, log: FilteringBoundLogger, origins: Origins = OWN_ORIGIN
+        self,
+        *,
+        ids: Ids,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        origins: Origins = OWN_ORIGIN,
+        requests: RequestTally | None = None,
     ) -> None:
         self._ids = ids
+        self._requests = requests or RequestTally()
         self._origins = origins
         self._log = log
         self._few = FewLines(clock=clock, log=log)
@@ -92,8 +100,9 @@ class Refusals:
     def __call__(self, request: RefusedRequest) -> Refusal:
         """Return the problem that it is."""
         problem = _problem(request)
+        self._requests.refuse(problem.status)
         own_id = request_id(request.headers.get("X_REQUEST_ID"), self._ids)
-        trace = trace_id(request.headers.get("TRACEPARENT"), self._ids)
+        trace, _ = trace_context(request.headers.get("TRACEPARENT"), self._ids)
         if self._few.may_have_one("http.refused", request.address):
             self._log.info(
                 "http.refused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -15,22 +15,28 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from tests.browser.event_sources import NODE_MODULES, EventSource, InNode, InPage
+from tests.browser.event_sources import HERE, NODE_MODULES, EventSource, InNode, InPage
+from tests.browser.tabs import Tabs
 from tests.live.client import Client
 from tests.live.process import ServerProcess
 
+AGENTS = """[agents]
+hostile = "page_agents:hostile"
+novel = "page_agents:novel"
+"""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 class RestartedServer:
     """A server that is started again on the same port, with the same data."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, settings: Mapping[str, str] | None = None) -> None:
         self._directory = directory
+        self._settings = settings
         self._start("0")
 
     def _start(self, port: str) -> None:
-        self.process = ServerProcess(self._directory, "--port", port)
+        self.process = ServerProcess(self._directory, "--port", port, settings=self._settings)
         self.process.wait_until_listening()
         self.url = self.process.url
         self.client = Client(self.url)
@@ -57,6 +63,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestartedServer
         assert server.process.troubles() == []
     finally:
         server.end()
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestartedServer]:
+    """A server whose pages a module's tests open. It has agents of its own, and asks before it writes a file."""
+    directory = tmp_path_factory.mktemp("shown")
+    shutil.copy(HERE / "page_agents.py", directory)
+    (directory / "alex.toml").write_text(AGENTS)
+    server = RestartedServer(directory, settings={"TOOLS__APPROVE": "file_write"})
+    try:
+        yield server
+        assert server.process.stop() == 0
+        assert server.process.troubles() == []
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def tabs(shown: RestartedServer, chromium: Browser) -> Iterator[Tabs]:
+    """Opens tabs on that server. Whatever a browser complains of in one fails the test."""
+    with Tabs(chromium, shown.url) as tabs:
+        yield tabs
 
 
 class Watch(Protocol):

@@ -57,7 +57,9 @@ def agent(
         def __init__(self, *, model: Model, **given: Any) -> None:  # Any: as ReActAgent has them
             super().__init__(model=model, **given)
             budget = Budget(max_tokens=given["max_tokens"], max_cost_usd=given["max_cost_usd"])
-            self._thinker = thinker(model=model, toolbox=given["toolbox"], redactor=NO_SECRETS, budget=budget)
+            self._thinker = thinker(
+                model=model, toolbox=given["toolbox"], clock=given["clock"], redactor=NO_SECRETS, budget=budget
+            )
             self._hands = hands(
                 toolbox=given["toolbox"], workspace=given["workspace"], clock=given["clock"], redactor=NO_SECRETS,
                 approval_timeout=given["approval_timeout_seconds"],
@@ -152,8 +154,8 @@ class StubbornCall(CallState):
 class IgnoresChanges(Thinker):
     """Wishes for calls whose arguments nobody can change."""
 
-    def _keep(self, reply: ModelReply, turn: Turn, work: Work) -> Iterator[AgentYield]:
-        yield from super()._keep(reply, turn, work)
+    def _keep(self, reply: ModelReply, turn: Turn, work: Work, duration: float) -> Iterator[AgentYield]:
+        yield from super()._keep(reply, turn, work, duration)
         turn.calls = [StubbornCall(state.call) for state in turn.calls]
 
 
@@ -182,8 +184,10 @@ class AsksTheSameAgain(Thinker):
 class TellsTheWorst(Thinker):
     """Says of each attempt that failed that it ends the task."""
 
-    async def _listen(self, turn: Turn, work: Work, tools: Sequence[ToolSpec]) -> AsyncGenerator[AgentYield, None]:
-        async with aclosing(super()._listen(turn, work, tools)) as events:
+    async def _listen(
+        self, turn: Turn, work: Work, tools: Sequence[ToolSpec], began: float
+    ) -> AsyncGenerator[AgentYield, None]:
+        async with aclosing(super()._listen(turn, work, tools, began)) as events:
             async for event in events:
                 yield (
                     msgspec.structs.replace(event, recoverable=False) if isinstance(event, ErrorRaised) else event
@@ -193,10 +197,10 @@ class TellsTheWorst(Thinker):
 class Stumbles(Thinker):
     """Cannot do with three calls at once."""
 
-    def _keep(self, reply: ModelReply, turn: Turn, work: Work) -> Iterator[AgentYield]:
+    def _keep(self, reply: ModelReply, turn: Turn, work: Work, duration: float) -> Iterator[AgentYield]:
         if len(reply.tool_calls) > 2:
             raise IndexError("list index out of range")
-        return super()._keep(reply, turn, work)
+        return super()._keep(reply, turn, work, duration)
 
 
 class OverflowsInSilence(Thinker):

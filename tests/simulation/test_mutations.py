@@ -8,7 +8,7 @@ import pytest
 
 from alex_actors.core import Core
 from alex_actors.simulation import Simulation
-from alex_actors.simulation.exploring import Found, Played, Scenario, explore
+from alex_actors.simulation.exploring import Found, Scenario, explore
 from alex_actors.simulation.findings import Violation
 from alex_actors.simulation.store import SimulatedStore
 from alex_actors.tracing.facts import ONE_SESSION
@@ -18,10 +18,8 @@ from tests.simulation.http_clients import HttpSide
 from tests.simulation.mutation import Mutation, server
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.original_bug import HandMadeCore
+from tests.simulation.searching import MOST_SEEDS, SERVER, search
 from tests.simulation.whole_system import WholeSystem
-
-MOST_SEEDS = 500
-"""Within which each mutation must be found."""
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +43,12 @@ def scenario_of(
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
-def test_what_is_broken_is_found(mutation: Mutation, store: SimulatedStore, http: HttpSide) -> None:
+def test_what_is_broken_is_found(
+    request: pytest.FixtureRequest, mutation: Mutation, store: SimulatedStore, http: HttpSide
+) -> None:
     scenario = scenario_of(mutation.core, store, http, sharing=mutation.sharing)
 
-    runs = (Played(scenario, seed) for seed in range(MOST_SEEDS))
-    found = next((run.error for run in runs if run.error is not None), None)
+    found = search(scenario, known=SERVER.get(mutation.name), request=request)
 
     assert isinstance(found, Violation), f"{found!r} is found where this is broken: {mutation.broken}"
     assert found.invariant in mutation.violates
@@ -77,6 +76,8 @@ def test_each_mutation_has_a_name_of_its_own() -> None:
     names = [mutation.name for mutation in MUTATIONS]
 
     assert len(set(names)) == len(names)
+    assert set(SERVER) <= set(names)
+    assert max(SERVER.values()) < MOST_SEEDS
 
 
 def test_the_report_of_the_original_bug_says_what_is_wrong_and_shows_who_said_what(

@@ -24,12 +24,10 @@ from tests.simulation.chancy_model import PRICES, SPEC
 from tests.simulation.http_clients import HttpSide
 from tests.simulation.react_mutations import REACT_MUTATIONS, ReactMutation
 from tests.simulation.react_system import Parts, ReactSystem
+from tests.simulation.searching import AGENT, MOST_SEEDS, search
 
 SEEDS = 100
 """Of CI: some seconds. A nightly run takes ``--sim-seconds``."""
-
-MOST_SEEDS = 500
-"""Within which each mutation must be found."""
 
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 BEFORE_RESTARTS = (
@@ -67,9 +65,13 @@ def test_what_always_holds_of_the_agent_holds_whatever_happens(simulation: Explo
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mutation", REACT_MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
-def test_what_is_broken_in_the_agent_is_found(mutation: ReactMutation, stage: Stage) -> None:
-    runs = (Played(lambda sim: stage.play(sim, mutation.parts), seed) for seed in range(MOST_SEEDS))
-    found = next((run.error for run in runs if run.error is not None), None)
+def test_what_is_broken_in_the_agent_is_found(
+    request: pytest.FixtureRequest, mutation: ReactMutation, stage: Stage
+) -> None:
+    def scenario(simulation: Simulation) -> None:
+        stage.play(simulation, mutation.parts)
+
+    found = search(scenario, known=AGENT.get(mutation.name), request=request)
 
     assert isinstance(found, Violation), f"{found!r} is found where this is broken: {mutation.broken}"
     assert found.invariant in mutation.violates
@@ -79,6 +81,8 @@ def test_each_mutation_of_the_agent_has_a_name_of_its_own() -> None:
     names = [mutation.name for mutation in REACT_MUTATIONS]
 
     assert len(set(names)) == len(names)
+    assert set(AGENT) <= set(names)
+    assert max(AGENT.values()) < MOST_SEEDS
 
 
 def test_each_thing_that_must_hold_of_the_agent_is_broken_by_some_mutation_and_on_the_page() -> None:

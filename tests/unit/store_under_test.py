@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from alex_actors.agent_protocol import Recorded, RecordsMissing
 from alex_actors.broadcaster_protocol import Publish, PublishDeleted
 from alex_actors.events import AnyEvent, TaskCompleted, stamp
 from alex_actors.messages import tell
+from alex_actors.ports import Clock, Meter, NotMetered
 from alex_actors.simulation.mailboxes import SimulatedFuture
 from alex_actors.simulation.virtual_time import EPOCH
 from alex_actors.store.condition import StoreCondition
@@ -53,6 +55,7 @@ class StoreUnderTest:
         restarted: bool = False,
         store_class: type[TaskStoreActor] = TaskStoreActor,
         keep_ended: timedelta | None = None,
+        meter: Callable[[Clock], Meter] = lambda _: NotMetered(),
     ) -> None:
         """``restarted``: after a crash, as in the server. Without, a crash is the test's."""
         self._store_class = store_class
@@ -66,6 +69,7 @@ class StoreUnderTest:
         self.dispatcher = SteppedDispatcher()
         self.dispatcher.observers.append(self._before)
         self.clock, self.timers = self.dispatcher.clock, self.dispatcher.timers
+        self._meter = meter(self.clock)
         self.workspaces = DiscardedWorkspaces()
         self.broadcaster = StandIn(self.dispatcher)
         self.agent = StandIn(self.dispatcher)
@@ -91,6 +95,7 @@ class StoreUnderTest:
             condition=self.condition,
             retention=self.retention,
             superseded=self.superseded.append,
+            meter=self._meter,
         )
         return self.actor
 

@@ -24,6 +24,7 @@ class Feeding:
         self.runtime = FakeRuntime()
         self.frames = Frames()
         self.closed: list[tuple[Reason, int]] = []
+        self.sent: list[int] = []
         self.woken = 0
         self.may_stay = True
         self.feed = EventFeed(
@@ -35,6 +36,7 @@ class Feeding:
             after=after,
             may_stay=lambda: self.may_stay,
             closed=lambda reason, events: self.closed.append((reason, events)),
+            sent=self.sent.append,
         )
 
     def begin(self) -> FakeFollowing:

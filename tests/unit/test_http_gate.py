@@ -234,7 +234,7 @@ def logged(server: Server, method: str, path: str, query: str) -> EventDict:
         "//api/tasks",
         "api/tasks",
         "/api/sessions/",
-        "/metrics",
+        "/metrics/",
         "/docs/",
         "/docs/LICENSE",
         "/health/",

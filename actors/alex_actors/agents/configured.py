@@ -52,7 +52,8 @@ class CannotConfigure(Exception):
 
 
 class ConfiguredAgents:
-    """The agents' thread, and all that is on it. ``executor`` runs the agents.
+    """The agents' thread, and all that is on it. ``executor`` runs the agents; ``tool_names`` are those of the
+    tools that are there for good.
 
     Sub-agents need the actors, which need the executor: ``delegate_to`` is called when they are there.
     """
@@ -102,6 +103,10 @@ class ConfiguredAgents:
         """Return how MCP servers are, if there are any."""
         return {"mcp": self._mcp.component()} if self._mcp is not None and self._settings.defined.mcp else {}
 
+    def mcp_servers(self) -> dict[str, bool]:
+        """Return of each MCP server, by name, whether it is there."""
+        return {} if self._mcp is None else self._mcp.connected()
+
     # The parts.
 
     def _made_models(self, random: Callable[[], float]) -> dict[str, ResilientModel]:
@@ -139,6 +144,7 @@ class ConfiguredAgents:
             named=_named_tools(settings),
         )  # fmt: skip
         toolbox = self._toolbox(shell_commands, mcp, environ)
+        self.tool_names = toolbox.fixed
         own, models = self._agents(toolbox, redactor)
         mcp.start(within=MCP_START_SECONDS)
         choice = AgentChoice(own=own, presets=tuple(settings.presets.agents), models=models)

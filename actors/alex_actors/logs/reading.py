@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from gzip import GzipFile
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, TypeAlias
 
 import msgspec
+
+Opened: TypeAlias = BufferedReader | GzipFile
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -71,15 +74,23 @@ def rotated(path: Path) -> Iterator[tuple[int, Path]]:
             yield int(match[1]), file
 
 
-def open_log(path: Path) -> list[IO[bytes]]:
+def older_names(path: Path) -> Iterator[Path]:
+    """Yield the names that rotated files may have, the newest first, whether they are there or not."""
+    highest = max((number for number, _ in rotated(path)), default=0)
+    for number in range(1, highest + 2):  # one more than there were: a rotation may be going on
+        yield path.with_name(f"{path.name}.{number}")
+        yield path.with_name(f"{path.name}.{number}.gz")
+
+
+def open_log(path: Path) -> list[Opened]:
     """Open the log and its rotated files, the oldest first, each once, also if it is rotated meanwhile.
 
     Raises OSError if the log is there and cannot be read; FileNotFoundError if there is none of the files.
     """
-    opened: dict[tuple[int, int], IO[bytes]] = {}
+    opened: dict[tuple[int, int], Opened] = {}
     with ExitStack() as on_failure:
         # The newest first: a rotation meanwhile makes one come twice, where the other way it would be missed.
-        for name in (path, *_older(path)):
+        for name in (path, *older_names(path)):
             try:
                 file = _open(name)
             except FileNotFoundError:
@@ -88,7 +99,8 @@ def open_log(path: Path) -> list[IO[bytes]]:
             if (status.st_dev, status.st_ino) in opened:
                 file.close()
             else:
-                opened[status.st_dev, status.st_ino] = on_failure.enter_context(file)
+                on_failure.enter_context(file)
+                opened[status.st_dev, status.st_ino] = file
         if not opened:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         on_failure.pop_all()
@@ -107,14 +119,5 @@ def read_lines(path: Path) -> Iterator[bytes]:
                 yield line.removesuffix(b"\n")
 
 
-def _older(path: Path) -> Iterator[Path]:
-    highest = max((number for number, _ in rotated(path)), default=0)
-    for number in range(1, highest + 2):  # one more than there were: a rotation may be going on
-        yield path.with_name(f"{path.name}.{number}")
-        yield path.with_name(f"{path.name}.{number}.gz")
-
-
-def _open(name: Path) -> IO[bytes]:
-    if name.suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(name))  # cast: typeshed has a class of its own for it
-    return name.open("rb")
+def _open(name: Path) -> Opened:
+    return GzipFile(name, "rb") if name.suffix == ".gz" else name.open("rb")

@@ -1,4 +1,4 @@
-"""The meter of what is recorded: tasks, and what their models and tools did. Written by the store actor's thread."""
+"""The meter of what is recorded: of tasks, models and tools. The store actor's thread writes it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,19 @@ COMMIT_SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 COMMIT_MESSAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 MOST_TOOLS = 100
-"""Tools that are told apart. A server of tools may have any number, and Prometheus keeps a series for each name."""
+"""Tools that are told apart. Servers may have any number of tools, and Prometheus keeps a series for each name."""
 
 OTHER = "other"
 """What a tool is called that is not told apart: a model may call for any name, also one that is no tool's."""
+
+_ENDS: tuple[tuple[str, str], ...] = (
+    ("completed", "completed"),
+    ("failed", "error"),
+    ("failed", "timeout"),
+    ("failed", "interrupted"),
+    ("cancelled", "cancelled"),
+)
+"""Statuses and reasons."""
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -55,8 +64,11 @@ class TaskMeter:
     One thread writes: that of the store actor. Attributes may be read on any; dictionaries by copying them.
     """
 
-    def __init__(self, *, clock: Clock, tools: Collection[str]) -> None:
-        """``tools``: names that are told apart from the start; others are, once a call of them went well."""
+    def __init__(self, *, clock: Clock, models: Collection[str], tools: Collection[str]) -> None:
+        """``tools``: names that are told apart from the start; others are, once a call of them went well.
+
+        What is known from the start counts from 0: Prometheus does not see the growth of what was not there.
+        """
         self._clock = clock
         self._tools = {name: name for name in tools}
         self._takes: dict[type[AnyEvent], _Take] = {
@@ -76,18 +88,18 @@ class TaskMeter:
         self.sub_agents = 0
         """Those of both that are of sub-agents."""
         self.created = 0
-        self.ended: dict[tuple[str, str], int] = {}
+        self.ended = dict.fromkeys(_ENDS, 0)
         """By status and reason."""
         self.queue_seconds = Histogram(QUEUE_SECONDS)
         self.run_seconds = Histogram(RUN_SECONDS)
         self.first_event_seconds = Histogram(QUEUE_SECONDS)
         self.model_seconds: dict[str, Histogram] = {}
-        self.model_tokens: dict[tuple[str, str], int] = {}
+        self.model_tokens = {(model, way): 0 for model in models for way in ("input", "output")}
         """By model and direction."""
         self.model_dollars: dict[str, float] = {}
-        self.model_errors: dict[str, int] = {}
+        self.model_errors = dict.fromkeys(models, 0)
         self.tool_seconds: dict[str, Histogram] = {}
-        self.tool_calls: dict[tuple[str, str], int] = {}
+        self.tool_calls = {(tool, outcome): 0 for tool in tools for outcome in ("ok", "error")}
         """By tool and outcome."""
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         self.commit_messages = Histogram(COMMIT_MESSAGES)

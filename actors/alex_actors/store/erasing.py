@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alex_actors.broadcaster_protocol import PublishDeleted
 from alex_actors.messages import tell
-from alex_actors.values import Context, Owner, SessionId, TaskId, Value
+from alex_actors.values import Context, Owner, SessionId, TaskId, Value, not_local
 
 if TYPE_CHECKING:
     import pykka
@@ -36,7 +36,8 @@ def tell_of_erasure(
 ) -> None:
     """Log that a session is deleted, tell who follows it, and have its workspace removed."""
     session_id, trace_id = erased.session_id, erased.trace_id
-    log.info("session.deleted", session_id=session_id, trace_id=trace_id, tasks=len(erased.task_ids))
+    owner = not_local(erased.owner)
+    log.info("session.deleted", session_id=session_id, trace_id=trace_id, tasks=len(erased.task_ids), **owner)
     context = Context(trace_id, session_id=session_id, sender="TaskStoreActor", owner=erased.owner)
     tell(broadcaster, PublishDeleted(context=context, session_id=session_id, task_ids=erased.task_ids))
     workspaces.discard(erased.session_key)

@@ -61,7 +61,8 @@ class Fact(Value, frozen=True):
 def fact_of(recorded: RecordedEvent, event: AnyEvent, *, trace_id: str, model: str) -> Fact | None:
     """Return the fact that a recorded event is, with the trace ID and the model of its task; None if it is none.
 
-    No text of a task, a model, a tool or a person is in it: names, numbers, and whether it went well.
+    No text of a task, a model, a tool or a person is in it: names, numbers, and whether it went well. What takes
+    time has the moment in which it was over, ``at``, since lines are logged after a commit.
     """
     name = NAMES.get(type(event))
     if name is None:
@@ -95,13 +96,14 @@ def _more(recorded: RecordedEvent, event: AnyEvent, model: str) -> dict[str, Fie
         case TaskCreated() if recorded.parent_task_id is not None:
             return {"parent_task_id": recorded.parent_task_id}
         case ThinkComplete():
-            return _reply(event, model)
+            return {**_reply(event, model), "at": recorded.timestamp}
         case ToolCallComplete():
             return {
                 "tool": shortened(event.tool_name, LONGEST_NAME),
                 "call_id": shortened(event.call_id, LONGEST_NAME),
                 "duration": round(event.duration, 3),
                 "error": event.error is not None,
+                "at": recorded.timestamp,
             }
         case ApprovalRequested():
             tool, call_id = shortened(event.tool_name, LONGEST_NAME), shortened(event.call_id, LONGEST_NAME)

@@ -50,6 +50,11 @@ class Toolbox:
             for preset, names in self._allowed.items()
         }
 
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The names of the tools that are there for good."""
+        return frozenset(self._tools)
+
     def offered(self, preset: str) -> tuple[ToolSpec, ...]:
         """Return the tools of a preset: fixed ones in their order, then the sources' by name.
 

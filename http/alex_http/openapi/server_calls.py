@@ -51,6 +51,20 @@ SERVER_CALLS: Mapping[tuple[str, str], Operation] = {
         replies=[Reply(status=200, says="They are.", body={JSON_TYPE: wire.ReadyOut}, example=examples.READY)],
         problems=[errors.NotReady],
     ),
+    ("/metrics", "get"): Operation(
+        name="metrics",
+        tag="server",
+        says="Read what the server measures.",
+        more="In the text format of Prometheus, or as OpenMetrics for who accepts that. Of all owners together.",
+        scope="read",
+        replies=[
+            Reply(
+                status=200,
+                says="The metrics.",
+                body={"text/plain": {"type": "string"}, "application/openmetrics-text": {"type": "string"}},
+            )
+        ],
+    ),
     ("/openapi.json", "get"): Operation(
         name="openapi",
         tag="server",

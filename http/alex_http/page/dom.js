@@ -1,6 +1,6 @@
 // DOM made by calls. What a stranger wrote can only become text here: nothing is ever parsed as HTML.
 
-/** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
+/** @typedef {Node | string | number | null | undefined | false | (Node | string | null)[]} Child */
 /** @typedef {Record<string, unknown> | null} Props */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -46,18 +46,11 @@ function fill(element, props, children) {
       attribute(element, name, value);
     }
   }
-  add(element, children);
+  const there = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+  element.append(...there.map((child) => (child instanceof Node ? child : String(child))));
   return element;
 }
 
-/** @param {Element} element @param {Child} child */
-function add(element, child) {
-  if (Array.isArray(child)) {
-    for (const one of child) add(element, one);
-  } else if (child !== null && child !== undefined && child !== false) {
-    element.append(child instanceof Node ? child : String(child));
-  }
-}
 
 /**
  * Set an attribute, or take it away (false, null, undefined), if that changes anything.

@@ -177,7 +177,8 @@ function spanAt(text, at, depth) {
     case "\\":
       return /[!-/:-@[-`{-~]/.test(text[at + 1] ?? "") ? { part: text[at + 1], next: at + 2 } : null;
     case "\n":
-      return text.startsWith("  ", at - 2) ? { part: { tag: "br", children: [] }, next: at + 1 } : null;
+      // Models mean a line where they end one.
+      return { part: { tag: "br", children: [] }, next: at + 1 };
     case "`":
       return code(text, at);
     case "[":

@@ -76,7 +76,7 @@ const STEPS = {
     note(turn, "The server was started again, and the agent went on.");
   },
   task_analysis(state, { goal }) {
-    note(turnOf(state, state.iteration), goal);
+    if (goal !== state.task) note(turnOf(state, state.iteration), goal);
   },
   iteration_start(state, { iteration, total_iters }) {
     state.iteration = Math.max(state.iteration, iteration);

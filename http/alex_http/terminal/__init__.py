@@ -1,1 +1,1 @@
-"""The commands with which a person or a script uses a server: on the client alone, nothing of the server is imported."""
+"""Commands for people and scripts, on the client alone: what they use imports nothing of the server."""

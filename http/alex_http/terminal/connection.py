@@ -15,8 +15,9 @@ import httpx
 from alex_http.client import Client
 from alex_http.client.over_httpx import Address, limits
 from alex_http.terminal.exits import Exit, Failed, NoServer, told
+from alex_http.terminal.views import tolerate
 
-SERVER_VARIABLE, TOKEN_VARIABLE = "ALEX_SERVER_URL", "ALEX_TOKEN"  # noqa: S105 - the name of a variable
+SERVER_VARIABLE, TOKEN_VARIABLE = "ALEX_SERVER_URL", "ALEX_TOKEN"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
 """As default.toml has them: reading all settings takes longer than the rest of a command."""
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a server listens on that listens everywhere
@@ -43,12 +44,12 @@ def connects(command: F) -> F:
 class Connection:
     """A client of one server, and whether it is there.
 
-    ``away`` is called with the seconds until it is tried again, ``back`` when it answers again.
+    ``away`` is called before each pause until it is tried again, ``back`` when it answers again.
     """
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = url
-        self.away: Callable[[float], None] = lambda seconds: None
+        self.away: Callable[[], None] = lambda: None
         self.back: Callable[[], None] = lambda: None
         self._reached = False
         self._is_away = False
@@ -73,7 +74,7 @@ class Connection:
         if not self._reached:
             raise NoServer
         self._is_away = True
-        self.away(seconds)
+        self.away()
         time.sleep(seconds)
 
     def _answered(self, response: httpx.Response) -> None:
@@ -87,6 +88,7 @@ class Connection:
 def connected(server: str | None, token_file: Path | None) -> Iterator[Connection]:
     """Connect as the options say. Errors of the client end the command."""
     url = server_url(server, os.environ, Path.cwd())
+    tolerate()
     with ExitStack() as stack:
         stack.enter_context(told(url))
         connection = Connection(url, token_of(token_file, os.environ))
@@ -124,7 +126,9 @@ def token_of(token_file: Path | None, environ: Mapping[str, str]) -> str | None:
         return token_file.read_text("utf-8").strip() or None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise Failed(f"{token_file} cannot be read ({why}): --token-file takes a file of a token.", Exit.USAGE) from error
+        raise Failed(
+            f"{token_file} cannot be read ({why}): --token-file takes a file of a token.", Exit.USAGE
+        ) from error
 
 
 def task_id_of(client: Client, task: str) -> str:

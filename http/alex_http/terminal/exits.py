@@ -56,9 +56,10 @@ class Exit(IntEnum):
 class Failed(click.ClickException):
     """A command ends, and says why."""
 
-    def __init__(self, text: str, exit_code: Exit) -> None:
+    def __init__(self, text: str, code: Exit) -> None:
         super().__init__(text)
-        self.exit_code = exit_code
+        self.code = code
+        self.exit_code = code  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature: always standard error
         """Write it to standard error."""
@@ -78,6 +79,8 @@ def told(url: str) -> Iterator[None]:
         raise Failed(_no_server(url), Exit.NO_SERVER) from error
     except AlexError as error:
         raise failure(error, url) from error
+    except KeyboardInterrupt as interrupt:
+        raise click.exceptions.Exit(Exit.DETACHED) from interrupt
 
 
 def failure(error: AlexError, url: str) -> Failed:
@@ -88,7 +91,9 @@ def failure(error: AlexError, url: str) -> Failed:
         case ConnectionFailed() | GaveUp():
             return Failed(str(error), Exit.NO_SERVER)
         case BadReply():
-            return Failed(f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER)
+            return Failed(
+                f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER
+            )
         case ApiError():
             return _refusal(error, url)
         case _:
@@ -103,11 +108,13 @@ def _refusal(error: ApiError, url: str) -> Failed:
         case Forbidden():
             return Failed(error.detail, Exit.REFUSED)
         case UnknownTask():
-            return Failed(f"{error.detail} `alex tasks` lists those that there are.", Exit.UNKNOWN)
+            return Failed(f"{_first_sentence(error)} `alex tasks` lists those that there are.", Exit.UNKNOWN)
         case UnknownSession():
-            return Failed(f"{error.detail} `alex sessions` lists those that there are.", Exit.UNKNOWN)
+            return Failed(f"{_first_sentence(error)} `alex sessions` lists those that there are.", Exit.UNKNOWN)
         case NotFound():
-            return Failed(f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER)
+            return Failed(
+                f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER
+            )
         case BadRequest():
             bad = "".join(f"\n  {each.field}: {each.reason}" for each in error.errors)
             return Failed(error.detail + bad, Exit.USAGE)
@@ -117,6 +124,11 @@ def _refusal(error: ApiError, url: str) -> Failed:
             return Failed(f"{error.detail} Try again in {error.retry_after:g} s.", Exit.LATER)
         case _:
             return Failed(f"{error.detail} ({error.status} from {url})", Exit.LATER)
+
+
+def _first_sentence(error: ApiError) -> str:
+    """Leave out how a program would go on: a person has a command for it."""
+    return error.detail.partition(" GET ")[0]
 
 
 def _no_server(url: str) -> str:

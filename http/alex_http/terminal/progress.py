@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,8 @@ class Call:
     since: datetime
     output: str = ""
     """The end of what it has printed so far."""
+    decided: bool = False
+    """A person has said whether it is run."""
 
 
 @dataclass(kw_only=True)
@@ -49,8 +51,8 @@ class Progress:
     streaming: str = ""
     """The end of what the model is saying."""
     running: dict[str, Call] = field(default_factory=dict)
-    waiting: dict[str, Call] = field(default_factory=dict)
-    """Calls that wait for a person's word."""
+    asked: dict[str, Call] = field(default_factory=dict)
+    """Calls that wait for a person's word, or for their turn after it."""
     calls: int = 0
     """How many tools have been called."""
     doing: str = "waiting to start"
@@ -63,6 +65,11 @@ class Progress:
     def has_ended(self) -> bool:
         """Whether its last event was seen."""
         return self.ended is not None
+
+    @property
+    def waiting(self) -> Sequence[Call]:
+        """The calls that wait for a person's word."""
+        return [call for call in self.asked.values() if not call.decided]
 
     def seconds(self, now: datetime) -> float:
         """Return for how long it has run, or ran; 0 before it starts. Clocks of two machines may differ."""
@@ -82,9 +89,13 @@ class Progress:
                 self.started = self.started or event.timestamp
                 self.streaming = ""
                 self.running.clear()
-                self.waiting.clear()
+                self.asked.clear()
             case "iteration_start":
-                self.iteration, self.most_iterations, self.doing = data["iteration"], data["total_iters"], "working"
+                self.iteration, self.most_iterations, self.doing = (
+                    data["iteration"],
+                    data["total_iters"],
+                    "working",
+                )
                 self.streaming = ""
             case "thinking":
                 self.doing, self.streaming = "thinking", ""
@@ -110,17 +121,19 @@ class Progress:
             case "tool_call_start":
                 self.calls += 1
                 self.running[data["call_id"]] = _call(event)
-                self.waiting.pop(data["call_id"], None)
+                self.asked.pop(data["call_id"], None)
             case "tool_call_stream":
                 if call := self.running.get(data["call_id"]):
                     call.output = (call.output + data["chunk"])[-LONGEST_OUTPUT:]
             case "tool_call_complete":
-                self.waiting.pop(data["call_id"], None)
-                return self.running.pop(data["call_id"], None)
+                asked = self.asked.pop(data["call_id"], None)
+                return self.running.pop(data["call_id"], asked)
             case "approval_requested":
-                self.waiting[data["call_id"]] = _call(event)
+                self.asked[data["call_id"]] = _call(event)
             case "approval_resolved":
-                return self.waiting.pop(data["call_id"], None)
+                if call := self.asked.get(data["call_id"]):
+                    call.decided = True
+                return call
         return None
 
     def _end(self, event: Event) -> None:
@@ -131,7 +144,7 @@ class Progress:
         self.answer, self.error = data.get("final_answer"), data.get("error")
         self.streaming = ""
         self.running.clear()
-        self.waiting.clear()
+        self.asked.clear()
 
 
 def _call(event: Event) -> Call:
@@ -146,7 +159,8 @@ class Tasks:
 
     def __init__(self) -> None:
         self.by_id: dict[str, Progress] = {}
-        self.ended = 0
+        self.away = False
+        """The server cannot be reached: what it does meanwhile will be told later."""
 
     def take(self, event: Event) -> tuple[Progress, Call | None]:
         """Go on by one event; return its task, and the call that it is the end of, if it is one."""
@@ -156,10 +170,4 @@ class Tasks:
         call = progress.take(event)
         if progress.has_ended:
             self.by_id.pop(event.task_id)  # a session is followed for weeks
-            self.ended += 1
         return progress, call
-
-    @property
-    def active(self) -> list[Progress]:
-        """Those that have started and not ended."""
-        return [each for each in self.by_id.values() if each.status == "running"]

@@ -47,7 +47,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def arguments(given: Mapping[str, Any], longest: int = LONGEST_FACT) -> str:  # Any: JSON
+def arguments(given: Mapping[str, Any], longest: int | None = LONGEST_FACT) -> str:  # Any: JSON
     """Return a call's arguments as they would be written in Python: ``path="a.txt", lines=3``."""
     return one_line(
         ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items()), longest
@@ -104,7 +104,9 @@ def _fact_of_tool(event: Event, call: Call | None) -> str | None:
         case "tool_call_complete":
             took = duration(data["duration"] / 1000)
             if data["error"] is not None:
-                return f"{one_line(data['tool_name'])} failed after {took}: {one_line(data['error'], LONGEST_FACT)}"
+                return (
+                    f"{one_line(data['tool_name'])} failed after {took}: {one_line(data['error'], LONGEST_FACT)}"
+                )
             return f"{one_line(data['tool_name'])} took {took}: {one_line(data['result'] or '', LONGEST_FACT)}"
         case "approval_requested":
             return (

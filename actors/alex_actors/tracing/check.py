@@ -1,0 +1,350 @@
+"""Replays a log against what always holds of tasks: in one pass, with little memory for what has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from alex_actors.tracing.facts import (
+    AGENT_RESUMED,
+    AGENT_STARTED,
+    CONFIRMED,
+    CREATED,
+    ENDED,
+    FACTS,
+    RECOVERED,
+    RELEASED,
+    STARTED,
+)
+from alex_actors.tracing.findings import Checked
+from alex_actors.tracing.lines import Line, line_of, made_at, seconds_of
+from alex_actors.tracing.notes import Notes, Unfinished
+from alex_actors.tracing.session_lines import SessionLines
+
+TASK_FACTS = frozenset(
+    (*FACTS, RELEASED, "model.replied", "tool.ended", "approval.requested", "approval.resolved")
+)
+"""What is told of a task before its end alone. A cancel, a request and a message may come a moment later."""
+
+ENDS = frozenset(("completed", "failed", "cancelled"))
+
+OF_STORE, OF_SESSIONS, OF_LISTENERS = "TaskStoreActor", "SessionActor", "BroadcasterActor"
+
+
+def check_lines(lines: Iterable[bytes]) -> Checked:
+    """Look at the lines of a log, which are those of one server in their order, over any number of its runs.
+
+    What a task may have told before the log begins, or in lines that were lost, is not held against it.
+    """
+    check = _Check()
+    for text in lines:
+        check.line(text)
+    return check.result()
+
+
+class _Check:
+    """The pass over a log."""
+
+    def __init__(self) -> None:
+        self._found = Checked()
+        self._notes = Notes(self._found)
+        self._sessions = SessionLines(self._notes)
+        self._live: dict[str, Unfinished] = {}
+        self._over: dict[str, tuple[str, int]] = {}  # the session, and the line of the end; 0 if none was told
+        self._imported: set[str] = set()
+        self._begins_with_start = False
+        self._known_from: float | None = None  # a task that was made before may have told things that are not here
+        self._missing = False  # a line was cut short: what comes next says when
+        self._run = 0
+        self._listening = False
+        self._in_order: set[int] = set()  # runs that were stopped
+        self._stopped = True
+        self._last_event = 0
+        self._store_restarted = False
+        self._sessions_restarted = 0  # the last line that says so, of this run
+        self._rare = {
+            "server.starting": self._server_starts,
+            "server.listening": self._server_listens,
+            "server.stopped": self._server_stopped,
+            "log.lost": self._lines_were_lost,
+            "actor.restarted": self._actor_restarted,
+            "message.dropped": self._message_dropped,
+            "session.deleted": self._session_deleted,
+            "session.imported": self._session_imported,
+            "http.request": self._request,
+        }
+
+    def line(self, text: bytes) -> None:
+        """Look at the next line."""
+        found = self._found
+        found.lines += 1
+        line = line_of(text)
+        if line is None:
+            self._cannot_read(text)
+            return
+        if self._known_from is None or self._missing:
+            self._known_since(line)
+        event = line.event
+        if event in TASK_FACTS and line.task_id:
+            self._fact(line)
+        elif event in self._rare:
+            self._rare[event](line)
+        if line.task_id and line.session_id is not None and event not in TASK_FACTS:
+            self._mentioned(line)
+
+    def result(self) -> Checked:
+        """Return what was found."""
+        self._found.unfinished = len(self._live)
+        return self._found
+
+    # Runs of the server, and what is not in the log.
+
+    def _server_starts(self, line: Line) -> None:
+        del line
+        self._begins_with_start |= self._found.lines == 1
+        self._new_run()
+
+    def _new_run(self) -> None:
+        self._found.killed += not self._stopped
+        self._stopped = self._listening = self._store_restarted = False
+        self._sessions_restarted = 0
+        self._run += 1
+        self._found.runs += 1
+        self._sessions.clear()
+
+    def _server_listens(self, line: Line) -> None:
+        """Now all is taken up that the runs before had left."""
+        del line
+        if self._listening or not self._run:
+            self._new_run()
+        self._listening = True
+        left = [(task_id, task) for task_id, task in self._live.items() if task.run != self._run]
+        for task_id, task in left:
+            recorded = CREATED in task.facts or RECOVERED in task.facts
+            if recorded and task.run in self._in_order and self._is_whole(task_id):
+                what = "The server was stopped, and started again, and did not go on with it."
+                self._notes.accuse(task_id, task, "goes-on", what, self._found.lines)
+            self._found.left += 1
+            self._over[task_id] = (task.session_id, 0)
+            del self._live[task_id]
+
+    def _server_stopped(self, line: Line) -> None:
+        self._stopped = True
+        if line.exit_code == 0:
+            self._in_order.add(self._run)
+
+    def _lines_were_lost(self, line: Line) -> None:
+        self._found.lost += line.lines
+        self._known_since(line)
+        self._sessions.forget_places()
+
+    def _cannot_read(self, text: bytes) -> None:
+        if text.strip():
+            self._found.unreadable += 1
+            self._missing = self._missing or text.lstrip().startswith(b"{")
+
+    def _known_since(self, line: Line) -> None:
+        at = seconds_of(line.ts)
+        if at is not None:
+            self._begins_with_start &= self._known_from is None
+            self._known_from, self._missing = at, False
+
+    def _is_whole(self, task_id: str) -> bool:
+        """Return whether all that was told of a task is in the log, as far as it was told by now."""
+        made = made_at(task_id)
+        if made is None or self._known_from is None:
+            return self._begins_with_start
+        return made > self._known_from
+
+    def _actor_restarted(self, line: Line) -> None:
+        # A name that is none of these three is of an actor that somebody has derived.
+        if line.actor not in (OF_SESSIONS, OF_LISTENERS):
+            self._store_restarted = True
+        if line.actor not in (OF_STORE, OF_LISTENERS):
+            self._sessions_restarted = self._found.lines
+            self._sessions.restart(self._live)
+
+    def _message_dropped(self, line: Line) -> None:
+        if line.task_id in self._live:  # its end may be told to the session actor, and never be recorded
+            self._sessions.leave(line.task_id, self._live[line.task_id])
+
+    # Facts.
+
+    def _fact(self, line: Line) -> None:
+        """Look at a fact of a task, and take note of it."""
+        name, task_id, number = line.event, line.task_id, self._found.lines
+        if (name == RECOVERED and self._listening) or not self._run:
+            self._new_run()  # the log does not tell of the start
+        if name == CONFIRMED:
+            self._listening = True
+        task = self._live.get(task_id)
+        if line.event_id is not None and self._told_again(line, task):
+            return
+        if task is None:
+            if task_id in self._over:
+                self._after_the_end(line)
+                return
+            task = self._first_seen(line)
+        if task.run != self._run:
+            task.run, task.facts = self._run, {}
+        self._look_at_session(line, task)
+        if name in FACTS or name == RELEASED:
+            wrong = self._wrong_here(line, task)
+            if wrong is not None:
+                self._notes.accuse(task_id, task, *wrong, number)
+            task.facts.setdefault(name, number)
+            self._take_note(line, task)
+
+    def _told_again(self, line: Line, task: Unfinished | None) -> bool:
+        """Return whether a store actor that crashed has told this before; see that ids of events grow."""
+        event_id = line.event_id or 0
+        if event_id > self._last_event:
+            self._last_event = event_id
+            return False
+        if self._store_restarted:
+            self._found.told_again += 1
+            return True
+        what = f"Event {event_id} is told after event {self._last_event}."
+        session_id, end = self._over.get(line.task_id, (line.session_id or "", 0))
+        known = task or Unfinished(session_id=session_id, facts={ENDED: end} if end else {})
+        self._notes.accuse(line.task_id, known, "ids-grow", what, self._found.lines)
+        return False
+
+    def _first_seen(self, line: Line) -> Unfinished:
+        task = Unfinished(session_id=line.session_id or "", run=self._run)
+        self._live[line.task_id] = task
+        self._found.tasks += 1
+        if line.event != CONFIRMED:
+            # A sub-agent's ID does not say when it was made: perhaps before the log began.
+            whole = self._is_whole(line.task_id) and not (line.event == RECOVERED and not made_at(line.task_id))
+            if whole:
+                what = f"{line.event} is the first that is told of it: its session was never confirmed."
+                self._notes.accuse(line.task_id, task, "recorded-first", what, self._found.lines)
+            else:
+                self._found.begun_before += 1
+            task.whole = False
+        return task
+
+    def _after_the_end(self, line: Line) -> None:
+        task_id = line.task_id
+        session_id, end = self._over[task_id]
+        if end:
+            what, rule = f"{line.event} comes after its end.", "one-end"
+        elif self._is_whole(task_id):
+            what, rule = f"{line.event} comes after a start of the server that had not taken it up.", "goes-on"
+        else:
+            return
+        task = Unfinished(session_id=session_id, facts={ENDED: end} if end else {})
+        self._notes.accuse(task_id, task, rule, what, self._found.lines)
+
+    def _look_at_session(self, line: Line, task: Unfinished) -> None:
+        if line.event == CONFIRMED and self._confirmed_anew(task):
+            task.facts.clear()
+            task.session_id = line.session_id or ""
+        what = None
+        if not line.session_id:
+            what = f"{line.event} has no session ID."
+        elif line.session_id != task.session_id:
+            what = f"{line.event} says {line.session_id!r}; it was in {task.session_id!r}."
+        if what is not None:
+            self._notes.accuse(line.task_id, task, "one-session", what, self._found.lines)
+
+    def _confirmed_anew(self, task: Unfinished) -> bool:
+        """Whether nobody was told of the confirmation before: the session actor crashed, and handles it again."""
+        return {CONFIRMED} == task.facts.keys() and task.facts[CONFIRMED] < self._sessions_restarted
+
+    def _wrong_here(self, line: Line, task: Unfinished) -> tuple[str, str] | None:
+        """Return which rule a fact breaks, coming now, and what is wrong."""
+        name, facts = line.event, task.facts
+        if name in facts and not (name == RECOVERED and self._store_restarted):
+            return ("one-end" if name == ENDED else "recorded-first"), f"{name} is told twice."
+        if name in AFTER and task.whole and self._is_whole(line.task_id) and not facts.keys() & AFTER[name]:
+            needed = " or ".join(one for one in FACTS if one in AFTER[name])
+            rule = "goes-on" if name == AGENT_RESUMED else "recorded-first"
+            return rule, f"{name} comes without {needed} before it, in this run of the server."
+        if early := facts.keys() & BEFORE.get(name, frozenset()):
+            return "recorded-first", f"{name} comes after {', '.join(sorted(early, key=facts.__getitem__))}."
+        if name in (AGENT_STARTED, STARTED) and task.begun and task.begun != facts.get(STARTED):
+            return "goes-on", f"{name} comes though {STARTED} was told in an earlier run of the server."
+        if name == ENDED and line.status not in ENDS:
+            return "one-end", f"It ends as {line.status!r}, which is no end."
+        completed = name == ENDED and line.status == "completed"
+        if completed and not facts.keys() & RUNS and task.whole and self._is_whole(line.task_id):
+            return "recorded-first", "It is completed, and its agent was never started."
+        return None
+
+    def _take_note(self, line: Line, task: Unfinished) -> None:
+        """Have the task in its line, or out of it, as the fact says."""
+        name, task_id, number = line.event, line.task_id, self._found.lines
+        if name == CONFIRMED:
+            task.place, task.strategy, task.owner = line.place, line.strategy, line.owner
+            self._sessions.confirmed(line, task, number, exact=not self._sessions_restarted)
+        elif name == RECOVERED:
+            self._sessions.enter(task_id, task)
+        elif name in (AGENT_STARTED, AGENT_RESUMED):
+            if self._is_whole(task_id):
+                self._sessions.starts(task_id, task, self._live, number)
+        elif name == STARTED:
+            task.begun = number
+        elif name in (ENDED, RELEASED):
+            self._found.ended += name == ENDED
+            self._sessions.leave(task_id, task)
+            self._over[task_id] = (task.session_id, number)
+            del self._live[task_id]
+
+    # Other lines.
+
+    def _session_deleted(self, line: Line) -> None:
+        for task_id in self._sessions.deleted((line.owner, line.session_id or "")):
+            task = self._live.pop(task_id)
+            self._over[task_id] = (task.session_id, 0)
+            if self._is_whole(task_id):
+                what = "Its session is deleted before its end is told."
+                self._notes.accuse(task_id, task, "ended-before-deleted", what, self._found.lines)
+
+    def _session_imported(self, line: Line) -> None:
+        self._imported.add(line.session_id or "")
+
+    def _request(self, line: Line) -> None:
+        task_id = line.task_id
+        if (line.status, line.method, line.path) != (201, "POST", "/api/tasks") or not task_id:
+            return
+        task = self._live.get(task_id)
+        recorded = task_id in self._over if task is None else task.facts.keys() & {CREATED, RECOVERED}
+        if not recorded and self._is_whole(task_id):
+            known = task or Unfinished(session_id=line.session_id or "")
+            what = "The submit was answered with 201, and the task is not recorded."
+            self._notes.accuse(task_id, known, "recorded-first", what, self._found.lines)
+
+    def _mentioned(self, line: Line) -> None:
+        """See that a line about a task names its session. Of an imported copy of it, another owner may be told."""
+        task = self._live.get(line.task_id)
+        session_id = task.session_id if task else self._over.get(line.task_id, (line.session_id, 0))[0]
+        if line.session_id == session_id or line.session_id in self._imported or not self._is_whole(line.task_id):
+            return
+        if task is not None and CONFIRMED in task.facts and task.facts[CONFIRMED] < self._sessions_restarted:
+            return  # a message about a confirmation that nobody got
+        known = task or Unfinished(session_id=session_id or "")
+        what = f"{line.event} says {line.session_id!r}; it was in {session_id!r}."
+        self._notes.accuse(line.task_id, known, "one-session", what, self._found.lines)
+
+
+AFTER = {
+    CREATED: frozenset((CONFIRMED,)),
+    AGENT_STARTED: frozenset((CREATED, RECOVERED)),
+    AGENT_RESUMED: frozenset((RECOVERED,)),
+    STARTED: frozenset((AGENT_STARTED,)),
+    ENDED: frozenset((CREATED, RECOVERED)),
+}
+"""What one of must have been told, in the same run of the server."""
+
+BEFORE = {
+    CONFIRMED: frozenset(FACTS[1:]),
+    CREATED: frozenset(FACTS[2:]),
+    RECOVERED: frozenset((CONFIRMED, CREATED, *FACTS[3:])),
+    AGENT_STARTED: frozenset((AGENT_RESUMED, STARTED)),
+    AGENT_RESUMED: frozenset((AGENT_STARTED, STARTED)),
+    RELEASED: frozenset((CREATED, RECOVERED)),
+}
+"""What must not have been told before it, in the same run of the server."""
+
+RUNS = frozenset((AGENT_STARTED, AGENT_RESUMED))

@@ -1,0 +1,126 @@
+// The page: what stands behind `#` says what is shown, so that a link shows the same to everybody.
+//
+// Read on in api.js (calls), stream.js (events), task-state.js (what they mean), task-view.js (how it looks).
+
+import { Api } from "./api.js";
+import { byId, h, write } from "./dom.js";
+import { Lists } from "./lists.js";
+import { Login } from "./login.js";
+import { SessionView } from "./session-view.js";
+import { Strip } from "./strip.js";
+import { SubmitForm } from "./submit.js";
+import { TaskView } from "./task-view.js";
+
+/** Milliseconds between two looks at the server; only while somebody sees the page. */
+const LOOK = 2000;
+const TICK = 500;
+
+const EXAMPLES = [
+  "What is 2 + 2?",
+  "Count from 1 to 10",
+  "Create a file called plan.md with content: # Plan. Then read plan.md",
+  "Simulate 20 steps of 500 ms",
+];
+
+const api = new Api({ fetch: globalThis.fetch.bind(globalThis) });
+const main = byId("main", HTMLElement);
+const banner = byId("banner", HTMLElement);
+const lists = new Lists({ api });
+const strip = new Strip({ api, element: byId("strip", HTMLElement) });
+const form = new SubmitForm({
+  api,
+  onTask: (task) => {
+    lists.put(task);
+    location.hash = `#/tasks/${task.task_id}`;
+  },
+});
+const login = new Login({ api, store: localStorage, onLogin: route, onLogout: () => location.reload() });
+
+/** What is shown. @type {TaskView | SessionView | null} */
+let view = null;
+const lost = { server: false, stream: false };
+let hasChoices = false;
+
+/** Show what the address says. */
+async function route() {
+  view?.close();
+  view = null;
+  tellLost({ stream: false });
+  const [, kind, id] = /^#\/(tasks|sessions)\/([^/]+)$/.exec(location.hash) ?? [];
+  document.body.dataset.view = kind ? "detail" : "list";
+  lists.mark(location.hash);
+  if (!kind) return showWelcome();
+  const parts = { api, id: decoded(id), host: main, say, setTitle, onLost: (/** @type {boolean} */ stream) => tellLost({ stream }), onTask: lists.put.bind(lists), continueIn };
+  const opened = kind === "tasks" ? new TaskView(parts) : new SessionView(parts);
+  view = opened;
+  main.replaceChildren();
+  await quietly(opened.open());
+  if (view === opened && !main.childElementCount && !login.isOpen) setTimeout(() => view === opened && route(), LOOK);
+}
+
+function showWelcome() {
+  setTitle("");
+  const suggest = (/** @type {string} */ text) => h("li", null, h("button", { type: "button", onclick: () => form.suggest(text) }, text));
+  main.replaceChildren(h("div", { class: "empty" },
+    h("h1", null, "What should be done?"),
+    h("p", null, "Submit a task, or choose one of the list. You see it here as it runs: each turn of its agent, each tool, what it says, and what is recorded."),
+    h("ul", { class: "examples", "aria-label": "Examples" }, EXAMPLES.map(suggest))));
+}
+
+/** @param {string} sessionId */
+function continueIn(sessionId) {
+  if (matchMedia("(max-width: 899px)").matches) location.hash = "#/";
+  form.continueIn(sessionId);
+}
+
+/** @param {string} text for screen readers */
+function say(text) {
+  write(byId("said", HTMLElement), text);
+}
+
+/** @param {string} title */
+function setTitle(title) {
+  document.title = title ? `${title} – Alex Runtime` : "Alex Runtime";
+}
+
+/** @param {{server?: boolean, stream?: boolean}} what was lost, or is there again */
+function tellLost(what) {
+  Object.assign(lost, what);
+  const text = lost.server ? "The server does not answer. Trying again…" : lost.stream ? "The connection was lost. Reconnecting…" : "";
+  write(banner, text);
+  document.body.classList.toggle("lost", text !== "");
+}
+
+/** What fails is told by the banner or the login, and is tried again. @param {Promise<unknown>} work */
+async function quietly(work) {
+  await work.catch(() => undefined);
+}
+
+/** @param {string} id */
+function decoded(id) {
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return id;
+  }
+}
+
+/** Ask for all that changes without events. */
+async function look() {
+  if (!document.hidden && !login.isOpen) {
+    if (!hasChoices) await quietly(form.loadChoices().then(() => (hasChoices = true)));
+    await Promise.all([quietly(lists.refresh()), quietly(strip.refresh())]);
+  }
+  setTimeout(look, LOOK);
+}
+
+api.addEventListener("unreachable", () => {
+  tellLost({ server: true });
+  hasChoices = false; // it may be started again with others
+});
+api.addEventListener("reached", () => lost.server && tellLost({ server: false }));
+addEventListener("hashchange", () => route().then(() => main.focus()));
+document.addEventListener("visibilitychange", () => (document.hidden ? view?.pause() : view?.resume()));
+setInterval(() => view && quietly(Promise.resolve(view.tick())), TICK);
+route();
+look();

@@ -1,0 +1,180 @@
+// A session: its tasks as the conversation that they are, live.
+
+import { Problem, sessionPath } from "./api.js";
+import { attribute, h, keyedList, write } from "./dom.js";
+import { age, moment, oneLine, plural, span } from "./format.js";
+import { plain, prose } from "./prose.js";
+import { EventStream, TERMINAL } from "./stream.js";
+
+/** @typedef {import("./api.js").Task} Task */
+/** @typedef {import("./api.js").SessionDetail} SessionDetail */
+
+/** Milliseconds: how often the session is read at most, while its tasks change. */
+const PAUSE = 400;
+/** Tasks that are shown of a long session: the last ones. */
+const MOST = 100;
+
+/** Shows one session until it is closed. */
+export class SessionView {
+  #parts;
+  /** @type {EventStream | null} */
+  #stream = null;
+  #timer = 0;
+  #closed = false;
+  #about = h("p", { class: "crumbs" });
+  #fault = h("p", { class: "fault", role: "alert" });
+  #before = h("div", { class: "turns" });
+  #turns = h("ol", { class: "turns", "aria-label": "Tasks of this session" });
+  #earlier = h("p", { class: "hint", hidden: true });
+  #showTurns = keyedList(this.#turns, exchange);
+
+  /** @param {import("./task-view.js").Parts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  /** Read the session, and follow the events of all of its tasks. */
+  async open() {
+    const session = await this.#read();
+    if (!session || this.#closed) return;
+    this.#parts.setTitle(`Session ${oneLine(session.id, 60)}`);
+    this.#parts.host.replaceChildren(this.#page(session));
+    this.#show(session);
+    this.#stream = new EventStream({
+      path: `${sessionPath(this.#parts.id)}/events`,
+      onEvent: ({ event_type }) => {
+        if (TERMINAL.has(event_type) || event_type === "task_created" || event_type === "task_started") this.#soon();
+      },
+      onState: (state) => (state === "deleted" ? this.#gone() : this.#parts.onLost(state === "reconnecting")),
+      isOver: async () => ((await this.#read()) ? null : "deleted"),
+    });
+  }
+
+  close() {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#stream?.close();
+  }
+
+  pause() {
+    this.#stream?.pause();
+  }
+
+  resume() {
+    this.#stream?.resume();
+  }
+
+  tick() {}
+
+  /** Read it again in a moment, once for many events. */
+  #soon() {
+    if (this.#timer || this.#closed) return;
+    this.#timer = setTimeout(async () => {
+      this.#timer = 0;
+      const session = await this.#read().catch(() => null);
+      if (session && !this.#closed) this.#show(session);
+    }, PAUSE);
+  }
+
+  /** @returns {Promise<SessionDetail | null>} null: it is gone, and the page says so */
+  async #read() {
+    try {
+      return await this.#parts.api.session(this.#parts.id);
+    } catch (error) {
+      if (!(error instanceof Problem && error.status === 404)) throw error;
+      this.#gone();
+      return null;
+    }
+  }
+
+  #gone() {
+    if (this.#closed) return;
+    this.close();
+    this.#parts.onLost(false);
+    this.#parts.say("The session is deleted.");
+    this.#parts.setTitle("No such session");
+    this.#parts.host.replaceChildren(h("div", { class: "empty" }, h("h1", null, "This session is not there"),
+      h("p", null, "It was deleted, or there never was one of this ID."), h("p", null, h("code", null, oneLine(this.#parts.id)))));
+  }
+
+  /** @param {SessionDetail} session */
+  #page(session) {
+    const { api, continueIn } = this.#parts;
+    const fork = async () => {
+      location.hash = `#/sessions/${(await api.fork(session.id)).id}`;
+    };
+    const erase = async () => {
+      if (confirm("Delete this session, with all of its tasks and files?")) await api.deleteSession(session.id);
+    };
+    return h("article", { class: "session" },
+      h("header", null,
+        this.#about,
+        h("h1", null, h("bdi", null, session.id)),
+        h("div", { class: "state" },
+          h("button", { type: "button", class: "primary", onclick: () => continueIn(session.id) }, "New task in this session"),
+          h("button", { type: "button", class: "quiet", onclick: () => this.#attempt(fork) }, "Fork"),
+          h("span", { class: "spacer" }),
+          h("button", { type: "button", class: "danger", onclick: () => this.#attempt(erase) }, "Delete")),
+        this.#fault),
+      this.#before, this.#earlier, this.#turns);
+  }
+
+  /** @param {() => Promise<void>} what */
+  async #attempt(what) {
+    write(this.#fault, "");
+    try {
+      await what();
+    } catch (error) {
+      write(this.#fault, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** @param {SessionDetail} session */
+  #show(session) {
+    const own = session.tasks.filter(({ parent_task_id }) => parent_task_id === null);
+    const children = session.tasks.length - own.length;
+    this.#about.replaceChildren(
+      h("a", { href: "#/", class: "narrow-only" }, "← Tasks"),
+      h("span", null, plural(own.length, "task"), children ? ` and ${plural(children, "sub-agent")}` : ""),
+      h("span", null, `since ${moment(session.created_at)}`),
+      ...(session.forked_from ? [h("span", null, "forked from ", h("a", { href: `#/sessions/${session.forked_from}` }, h("bdi", null, session.forked_from)))] : []),
+    );
+    if (session.forked_from && !this.#before.childElementCount) {
+      const inherited = session.messages.slice(0, session.messages.length - answered(own));
+      this.#before.append(...inherited.slice(-MOST).map(({ role, content }) => h("div", { class: `bubble ${role}` }, role === "user" ? plain(content) : prose(content))));
+    }
+    this.#earlier.hidden = own.length <= MOST;
+    write(this.#earlier, `… ${plural(own.length - MOST, "earlier task")}: the list has them all`);
+    this.#showTurns(own.slice(-MOST), ({ task_id }) => task_id);
+  }
+}
+
+/** How many messages these tasks have made: one each, and one for an answer. @param {Task[]} tasks */
+const answered = (tasks) => tasks.length + tasks.filter(({ result }) => result).length;
+
+/** What was asked, and what came of it. @param {Task} first */
+function exchange(first) {
+  const status = h("a", { class: "pill", href: `#/tasks/${first.task_id}` });
+  const about = h("span", { class: "about" });
+  const answer = h("div", { class: "bubble assistant" });
+  let shown = "";
+  return {
+    element: h("li", null,
+      h("div", { class: "bubble user" }, plain(first.task)),
+      answer,
+      h("p", { class: "below" }, status, about)),
+    /** @param {Task} task */
+    update(task) {
+      const took = task.started_at && task.completed_at ? ` · ${span(Date.parse(task.completed_at) - Date.parse(task.started_at))}` : "";
+      write(about, `${age(task.created_at, Date.now())}${took}`);
+      if (task.status === shown) return;
+      shown = task.status;
+      attribute(status, "data-status", task.status);
+      write(status, task.status);
+      attribute(status, "aria-label", `Open the task, ${task.status}: ${oneLine(task.task, 80)}`);
+      const text = task.result?.answer ?? task.error;
+      answer.hidden = !text;
+      if (text) answer.replaceChildren(task.result ? prose(text) : plain(text));
+    },
+  };
+}

@@ -1,0 +1,129 @@
+"""``alex chat``: one session, many turns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alex_http.client import ApiError
+from alex_http.terminal.completing import complete_session
+from alex_http.terminal.connection import Connection, connected, connects
+from alex_http.terminal.exits import Exit, Failed, failure
+from alex_http.terminal.harmless import harmless, one_line
+from alex_http.terminal.submitting import chooses, chosen
+from alex_http.terminal.views import is_terminal
+from alex_http.terminal.watcher import watch_command
+from alex_http.terminal.watching import watch_task
+
+PROMPT = "> "
+HISTORY = 1000
+"""Lines that are kept for the arrow keys, from one chat to the next."""
+
+
+@click.command()
+@click.option(
+    "--session",
+    metavar="ID",
+    shell_complete=complete_session,
+    help="The session to talk in.  [default: a new one]",
+)
+@click.option("--continue", "-c", "goes_on", is_flag=True, help="Talk in the session that was used last.")
+@chooses
+@click.option("--json", "as_json", is_flag=True, help="Write the events of each turn, as JSON lines.")
+@connects
+@click.pass_context
+def chat(
+    context: click.Context, /, session: str | None, server: str | None, token_file: Path | None,
+    *, goes_on: bool, as_json: bool, **choices: Any,  # Any: as in `chosen`
+) -> None:  # fmt: skip
+    """Talk with an agent: each line is a task, and all of them are one session.
+
+    Ctrl-D ends it. Ctrl-C while an answer comes leaves, and the task goes on; twice cancels the answer. From a
+    pipe each line is a turn, and the exit code is that of the last one that was not completed.
+    """
+    if session is not None and goes_on:
+        raise click.UsageError("Name either a --session or --continue.")
+    with connected(server, token_file) as connection:
+        if goes_on:
+            session = _last_session(connection)
+        talk = Chat(connection, session, chosen(choices), as_json=as_json)
+        context.exit(talk.by_hand() if is_terminal(sys.stdin) else talk.from_pipe())
+
+
+def _last_session(connection: Connection) -> str:
+    sessions = connection.client.sessions(limit=1).sessions
+    if not sessions:
+        raise Failed("There is no session yet: leave out --continue.", Exit.UNKNOWN)
+    return sessions[0].id
+
+
+class Chat:
+    """Submits each line in one session, and follows it to its end."""
+
+    def __init__(
+        self, connection: Connection, session: str | None, choices: dict[str, Any], *, as_json: bool
+    ) -> None:  # Any: as in `chosen`
+        self._connection = connection
+        self._session = session
+        self._choices = choices
+        self._as_json = as_json
+
+    def by_hand(self) -> Exit:
+        """Ask for lines until Ctrl-D."""
+        if self._session is not None:
+            click.echo(f"Session {one_line(self._session)}", err=True)
+        click.echo("Ctrl-D ends the chat.", err=True)
+        for line in _typed_lines():
+            try:
+                if self._turn(line) is Exit.DETACHED:
+                    return Exit.DETACHED
+            except ApiError as error:  # such as a text that is too long: the next one may not be
+                failure(error, self._connection.url).show()
+        if self._session is not None:
+            click.echo(f"To come back: {self._come_back()}", err=True)
+        return Exit.DONE
+
+    def from_pipe(self) -> Exit:
+        """Take each line of standard input for a turn."""
+        worst = Exit.DONE
+        for line in sys.stdin:
+            if line.strip():
+                code = self._turn(line.strip())
+                if code is Exit.DETACHED:
+                    return code
+                worst = code or worst
+        return worst
+
+    def _turn(self, line: str) -> Exit:
+        task = self._connection.client.submit(line, session_id=self._session, **self._choices)
+        self._session = task.session_id
+        return watch_task(self._connection, task, as_json=self._as_json, come_back=self._come_back())
+
+    def _come_back(self) -> str:
+        return watch_command("chat", "--session", harmless(self._session or ""))
+
+
+def _typed_lines() -> Iterator[str]:
+    """Yield what a person types, with the line editing and the history of readline where Python has it."""
+    try:
+        import readline
+    except ImportError:
+        pass
+    else:
+        readline.set_history_length(HISTORY)
+        readline.set_auto_history(True)
+    while True:
+        try:
+            line = input(PROMPT)
+        except EOFError:
+            click.echo(err=True)
+            return
+        except KeyboardInterrupt:  # as shells have it: away with this line
+            click.echo(err=True)
+            continue
+        if line.strip():
+            yield line.strip()

@@ -1,0 +1,186 @@
+"""``alex tail``: shows the log as lines that a person can read, and goes on as it grows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from gzip import GzipFile
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from alex_actors.logs.follower import Follower
+from alex_actors.logs.reading import Opened, open_log
+from alex_actors.logs.searching import Part, backwards, between, forwards, unpacked
+from alex_http.terminal.local_log import finds_log, log_of_this_machine, unreadable
+from alex_http.terminal.tail_filters import LEVELS, Filter, moment
+from alex_http.terminal.tail_output import Output
+
+LAST = 20
+"""Lines that are shown if nothing says how many: half a screen."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+_PAUSE = 0.2
+"""Seconds between two looks at a log that is followed: five a second cost nothing, and nobody reads faster."""
+CANNOT_READ = (OSError, EOFError, zlib.error)
+"""What reading raises; the last two if a compressed file is damaged."""
+
+
+class Moment(click.ParamType[datetime]):
+    """``10m`` ago, or a time in ISO 8601."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment, in UTC."""
+        try:
+            return value if isinstance(value, datetime) else moment(str(value), now=datetime.now(UTC))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is neither a time ago (30s, 10m, 2h, 1d) nor as 2026-11-22T20:00Z.", param, ctx)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which lines are to be shown: of those that ``filter`` wants, the last ``count``; None: all."""
+
+    filter: Filter
+    count: int | None
+    since: datetime | None
+    until: datetime | None
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is logged from now on, until Ctrl-C.")
+@click.option(
+    "-n", "--lines", "count", type=click.IntRange(min=0), metavar="LINES",
+    help=f"The last LINES of those that fit.  [default: {LAST}; all with --task, --session, --since or --until, "
+    "and of standard input]",
+)  # fmt: skip
+@click.option("--task", metavar="ID", help="Lines about a task; the end of its ID is enough.")
+@click.option("--session", metavar="ID", help="Lines about a session; the end of its ID is enough.")
+@click.option(
+    "--event", "events", multiple=True, metavar="EVENT", help="task.ended, say, or 'task.*'. Repeatable."
+)
+@click.option("--level", type=click.Choice(list(LEVELS)), help="Lines of this level and above.")
+@click.option("--since", type=Moment(), help="Lines since then: 30s, 10m, 2h, 1d ago, or 2026-11-22T20:00Z.")
+@click.option("--until", type=Moment(), help="Lines until then.")
+@click.option("--json", "as_json", is_flag=True, help="Pass the lines on as they are.")
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
+@click.option("--utc", is_flag=True, help="Show times in UTC, not in this machine's zone.")
+@click.option("--full-ids", is_flag=True, help="Show IDs in full on a terminal of less than 200 columns, too.")
+@finds_log
+@click.pass_context
+def tail(
+    context: click.Context, file: Path | None, task: str | None, session: str | None, events: tuple[str, ...],
+    level: str | None, color: str, data_dir: str | None, config_file: Path | None, count: int | None,
+    since: datetime | None, until: datetime | None, *, follow: bool, as_json: bool, utc: bool, full_ids: bool,
+) -> None:  # fmt: skip
+    """Show the log as lines for people.
+
+    FILE is a log of Alex Runtime, taken with what it was rotated into, or - for standard input; without it, the
+    log of the server that this user runs on this machine. What is no line of a log is shown as it is, unless lines
+    of a task, a session, an event or a level are asked for.
+    """
+    if follow and until:
+        raise click.UsageError("--follow goes on for ever: it cannot be had with --until.")
+    wanted = Wanted(
+        filter=Filter(task=task, session=session, events=events, level=level, since=since, until=until),
+        count=LAST if count is None and not (task or session or since or until) else count,
+        since=since,
+        until=until,
+    )
+    output = Output(as_json=as_json, color=color, utc=utc, full_ids=full_ids)
+    path = file or log_of_this_machine(data_dir=data_dir, config_file=config_file)
+    try:
+        if str(path) == "-" or path.is_fifo() or path.is_char_device():
+            _pass_on(path, wanted.filter, count, output)
+        else:
+            _show(path, wanted, output, follow=follow)
+    except KeyboardInterrupt:
+        context.exit(INTERRUPTED)
+    except BrokenPipeError:  # `head` has what it wanted
+        output.forsake()
+    except CANNOT_READ as error:
+        raise unreadable(path, error, default=file is None) from error
+
+
+def _pass_on(path: Path, wanted: Filter, count: int | None, output: Output) -> None:
+    """Show lines of what can be read only once, a pipe, each as soon as it is there."""
+    with sys.stdin.buffer if str(path) == "-" else path.open("rb") as lines:
+        fitting = (line for each in lines if wanted.wants(line := each.removesuffix(b"\n")))
+        for line in fitting if count is None else deque(fitting, count):
+            output.show(line)
+            output.flush()
+
+
+def _show(path: Path, wanted: Wanted, output: Output, *, follow: bool) -> None:
+    """Show lines of a file, and of those that it was rotated into."""
+    with ExitStack() as closing:
+        files = open_log(path)
+        for file in files:
+            closing.enter_context(file)
+        # The newest first: what is in an older file then is not read twice, nor missed, if it is rotated now.
+        ends = [_end_of(file) for file in reversed(files)][::-1]
+        if follow:
+            ends[-1] = _end_of_lines(Part(files[-1], 0, ends[-1]))
+        for line in _lines(list(zip(files, ends, strict=True)), wanted, closing):
+            output.show(line)
+        output.flush()
+        if follow:
+            plain = [(file, end) for file, end in zip(files, ends, strict=True) if not isinstance(file, GzipFile)]
+            _follow(Follower(path, plain), wanted.filter, output)
+
+
+def _lines(files: list[tuple[Opened, int]], wanted: Wanted, closing: ExitStack) -> Iterator[bytes]:
+    """Yield the lines that are to be shown, the oldest first."""
+    if wanted.count is None and not (wanted.since or wanted.until):
+        parts: Iterable[Part] = (
+            Part(file, 0, end) for file, end in files
+        )  # what is compressed is read as it comes
+    else:
+        newest_first = (
+            unpacked(file, closing=closing) if isinstance(file, GzipFile) else Part(file, 0, end)
+            for file, end in reversed(files)
+        )
+        stretches = between(newest_first, since=wanted.since, until=wanted.until)
+        if wanted.count is not None:
+            fitting = (line for part in stretches for _, line in backwards(part) if wanted.filter.wants(line))
+            yield from reversed(list(islice(fitting, wanted.count)))
+            return
+        parts = reversed(list(stretches))
+    for part in parts:
+        yield from (line for _, line in forwards(part) if wanted.filter.wants(line))
+
+
+def _end_of(file: Opened) -> int:
+    """Return the size of a file; more than any has of a compressed one, whose size is not known."""
+    return sys.maxsize if isinstance(file, GzipFile) else os.fstat(file.fileno()).st_size
+
+
+def _end_of_lines(part: Part) -> int:
+    """Return where the last line ends whose newline is there: the next one is shown when it is whole."""
+    if part.end == 0:
+        return 0
+    part.file.seek(part.end - 1)
+    if part.file.read(1) == b"\n":
+        return part.end
+    return next(position for position, _ in backwards(part))
+
+
+def _follow(follower: Follower, wanted: Filter, output: Output) -> None:
+    """Show what is appended, until Ctrl-C, or until nobody reads it any more."""
+    while True:
+        for line in follower.new_lines():
+            if wanted.wants(line):
+                output.show(line)
+        output.flush()
+        time.sleep(_PAUSE)

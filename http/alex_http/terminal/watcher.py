@@ -1,0 +1,200 @@
+"""Following a task, or a session, until it ends or the person who watches leaves."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from queue import Empty, Queue
+from threading import Thread
+from typing import TypeAlias
+
+from alex_http.client import AlexError, ApiError, Event, EventStream, NothingWaits, TaskHasEnded
+from alex_http.terminal.connection import Connection
+from alex_http.terminal.exits import Exit, Failed, failure
+from alex_http.terminal.interrupts import Interrupts, Keys
+from alex_http.terminal.progress import Call, Progress, Tasks
+from alex_http.terminal.views import View
+
+TICK = 0.1
+"""Seconds from one drawing to the next."""
+SECOND_PRESS = 2.0
+"""Seconds in which a second Ctrl-C cancels the task."""
+AHEAD = 1000
+"""Events that are read before they are shown: a long task is not in memory as a whole."""
+EXITS = {"completed": Exit.DONE, "failed": Exit.FAILED, "cancelled": Exit.CANCELLED}
+
+
+class _Away:
+    """The server is not there; it is tried again."""
+
+
+class _Back:
+    """The server is there again."""
+
+
+class _Over:
+    """There are no more events: the task has ended, or the session was deleted."""
+
+
+_News: TypeAlias = "Event | _Away | _Back | _Over | Exception"
+
+
+class Watcher:
+    """Shows events of a task, or of a session, in a view. ``keys``: None where nobody can answer questions."""
+
+    def __init__(
+        self, connection: Connection, view: View, *, interrupts: Interrupts, keys: Keys | None, come_back: str
+    ) -> None:
+        """``come_back`` is the command that watches it again."""
+        self._connection = connection
+        self._client = connection.client
+        self._view = view
+        self._interrupts = interrupts
+        self._keys = keys
+        self._come_back = come_back
+        self._news: Queue[_News] = Queue(AHEAD)
+        self._tasks = Tasks()
+        self._asked: str | None = None
+        self._cancelled = False
+        self._deleted = False
+        self._last: Progress | None = None
+
+    def task(self, task_id: str) -> Exit:
+        """Follow a task until it has ended; return how."""
+        return self._follow(self._client.events(task_id=task_id), cancels=task_id)
+
+    def session(self, session_id: str) -> Exit:
+        """Follow a session until it is deleted."""
+        return self._follow(self._client.events(session_id=session_id), cancels=None)
+
+    def _follow(self, stream: EventStream, *, cancels: str | None) -> Exit:
+        connection, news = self._connection, self._news
+        connection.away = lambda: news.put(_Away())
+        connection.back = lambda: news.put(_Back())
+        # It blocks on the network, and this thread on the terminal. It ends with the process if not before.
+        Thread(target=self._read, args=(stream,), name="events", daemon=True).start()
+        try:
+            while not self._take():
+                if self._interrupts.pressed() and not self._cancelled and self._leaves(cancels):
+                    return Exit.DETACHED
+                self._ask()
+                self._view.tick(self._tasks, self._question())
+        finally:
+            self._view.close()
+        if cancels is None:
+            self._view.notice("The session was deleted.")
+            return Exit.DONE
+        return Exit.UNKNOWN if self._last is None else EXITS[self._last.status]
+
+    def _read(self, stream: EventStream) -> None:
+        try:
+            for event in stream:
+                self._news.put(event)
+            self._news.put(_Over())
+        except Exception as error:  # noqa: BLE001 - it is raised in the thread that waits
+            self._news.put(error)
+
+    def _take(self) -> bool:
+        """Show what has come, for a tick at most; return whether it is over."""
+        try:
+            news = self._news.get(timeout=TICK)
+            for _ in range(AHEAD):
+                if self._shown(news):
+                    return True
+                news = self._news.get_nowait()
+        except Empty:
+            pass
+        return False
+
+    def _shown(self, news: _News) -> bool:
+        match news:
+            case Event():
+                self._show(news)
+            case _Away():
+                if not self._tasks.away:
+                    self._view.notice("The server is away: trying again.")
+                self._tasks.away = True
+            case _Back():
+                self._tasks.away = False
+                self._view.notice("The server is there again.")
+            case _Over():
+                return True
+            case AlexError():
+                failed = failure(news, self._connection.url)
+                raise Failed(f"{failed.message} To come back: {self._come_back}", failed.code) from news
+            case Exception():
+                raise news
+        return False
+
+    def _show(self, event: Event) -> None:
+        try:
+            progress, call = self._tasks.take(event)
+            self._last = progress
+            self._view.event(event, progress, call)
+        except (KeyError, TypeError, ValueError) as error:
+            text = f"The event {event.event_id} ({event.event_type}) is not as this version of alex knows it."
+            raise Failed(text, Exit.NO_SERVER) from error
+
+    # Leaving.
+
+    def _leaves(self, cancels: str | None) -> bool:
+        """Detach, after Ctrl-C; return False if it came twice, and the task is cancelled."""
+        self._view.close()
+        if cancels is None:
+            self._view.notice(f"Detached. To come back: {self._come_back}")
+            self._view.close()
+            return True
+        self._view.notice(
+            f"Detached: the task goes on. Ctrl-C again within {SECOND_PRESS:g} seconds cancels it.\n"
+            f"To come back: {self._come_back}"
+        )
+        self._view.close()
+        if not self._interrupts.pressed(within=SECOND_PRESS):
+            return True
+        self._view.notice("Cancelling.")
+        self._view.tick(self._tasks, None)
+        self._cancelled = True
+        with suppress(TaskHasEnded):  # its end comes as an event
+            self._client.cancel(cancels)
+        return False
+
+    # Questions.
+
+    def _question(self) -> tuple[Progress, Call] | None:
+        """Return the call that waits for this person's word, if they can give it."""
+        if self._keys is None:
+            return None
+        for progress in self._tasks.by_id.values():
+            for call in progress.waiting:
+                return progress, call
+        return None
+
+    def _ask(self) -> None:
+        """Ask about the call that waits, and take the key that answers."""
+        question = self._question()
+        if question is None or self._keys is None:
+            return
+        progress, call = question
+        if self._asked != call.call_id:
+            self._asked = call.call_id
+            self._keys.forget()
+            return
+        key = self._keys.pressed()
+        if key not in ("y", "n"):
+            return
+        call.decided = True
+        try:
+            if key == "y":
+                self._client.approve(progress.task_id, call.call_id)
+            else:
+                self._client.deny(progress.task_id, call.call_id)
+        except NothingWaits as error:
+            self._view.notice(error.detail)
+        except ApiError as error:
+            call.decided, self._asked = False, None
+            self._view.notice(error.detail)
+
+
+def watch_command(*arguments: str) -> str:
+    """Return a command of ours as it is typed."""
+    return " ".join(["alex", *map(shlex.quote, arguments)])
