@@ -27,10 +27,10 @@ from alex_actors.ids import TimeOrderedIds
 from alex_actors.log import Log
 from alex_actors.loop_thread import TOOL_THREADS
 from alex_actors.message_log import MessageLog
-from alex_actors.models.configured import configured_models
 from alex_actors.metrics.system_metrics import SystemMetrics
 from alex_actors.metrics.task_meter import TaskMeter
 from alex_actors.metrics.task_metrics import TaskMetrics
+from alex_actors.models.configured import configured_models
 from alex_actors.store.database import DatabaseError, explain, open_readers, open_writer
 from alex_actors.store.database_file import OpenedFiles
 from alex_actors.store.reader import StoreReader
@@ -210,7 +210,7 @@ def _open_log(settings: Settings, data: DataDirectory, spans: LiveSpans | None) 
         return Log.open(
             level=settings.log.level, log_file=data.log_file, stdout=sys.stdout, environ=os.environ,
             now=SystemClock().now, max_file_bytes=settings.log.max_file_bytes, keep_files=settings.log.keep_files,
-            also=spans and spans.take,
+            also=None if spans is None else spans.take,
         )  # fmt: skip
     except OSError as error:
         msg = (

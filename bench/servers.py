@@ -75,7 +75,7 @@ class ServerProcess:
 
     def errors(self) -> list[str]:
         """Return the lines of its log that tell of a fault of its own."""
-        logs = sorted(self.data.rglob("*.jsonl"))
+        logs = sorted(self.data.rglob("*.jsonl*"))
         lines = (line for log in logs for line in log.read_text().splitlines())
         return [f"logged: {line}" for line in lines if '"level":"error"' in line or '"level":"critical"' in line]
 

@@ -61,7 +61,7 @@ class Look:
             actors=_agents(server)["actors"],
             database=_size(server.data / "alex.sqlite3"),
             wal=_size(server.data / "alex.sqlite3-wal"),
-            log=sum(_size(path) for path in server.data.rglob("*.jsonl")),
+            log=sum(_size(path) for path in server.data.rglob("*.jsonl*")),
         )
 
     def __str__(self) -> str:

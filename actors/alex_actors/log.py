@@ -81,7 +81,8 @@ class Log:
         ``stdout`` gets
         readable lines if it is a terminal (in colour unless ``NO_COLOR`` is set or ``TERM`` is ``dumb``), else
         JSON lines, from a thread of the log's own; it must have a file descriptor, which is duplicated. None: no
-        such output. The secrets in ``environ`` are replaced in all lines. ``also`` is given each entry, without them.
+        such output. ``also`` is given each entry, in the thread that logs. The secrets in ``environ`` are replaced
+        everywhere.
 
         Raises OSError if the file cannot be opened.
         """

@@ -20,6 +20,9 @@ NAMED = ("models", "prices", "mcp")
 OWN_AGENT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """How an agent of one's own is named: its module and what it is called there."""
 
+NOT_SETTINGS = frozenset({"ALEX_SERVER_URL", "ALEX_TOKEN"})
+"""Variables of the commands that use a server: where it is, and the token for it."""
+
 Name: TypeAlias = tuple[str, str]
 """Section and key."""
 
@@ -115,7 +118,7 @@ def from_environ(environ: Mapping[str, str]) -> Source:
     for variable, text in environ.items():
         if name := variables.get(variable):
             settings[name] = Given(_parsed(text, name), f"in environment variable {variable}")
-        elif variable.startswith(PREFIX):
+        elif variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
             problems.append(unknown(variable, "in the environment", variables))
     return Source(settings, problems=tuple(problems))
 

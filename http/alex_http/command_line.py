@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Entry] = {
     "backup": Entry("alex_http.data_commands:backup", "Copy everything to a new directory."),
     "check": Entry("alex_http.data_commands:check_data", "Check that what is recorded is sound."),
     "completion": Entry("alex_http.terminal.completing:completion", "Print the script for a shell's completion."),
+    "trace": Entry("alex_http.terminal.trace_command:trace", "Draw what happened to a task; check a log."),
     "tail": Entry("alex_http.terminal.tail_command:tail", "Show the log as lines for people."),
 }
 """By name, in the order in which ``alex --help`` shows them."""

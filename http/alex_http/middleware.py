@@ -67,7 +67,8 @@ class Gate:
         own = [(name, value) for name in OF_PAGES if (value := resp.get_header(name)) is not None]
         resp.set_headers(common_headers(req.request_id, req.trace_id))
         resp.set_headers(own)
-        resp.set_headers(self._access.origins.headers(req.env.get("HTTP_ORIGIN")))
+        for name, value in self._access.origins.headers(req.env.get("HTTP_ORIGIN")):
+            resp.append_header(name, value)  # a page has a Vary of its own
         if req.method == "OPTIONS" and resource is not None:
             resp.set_header("Allow", _allowed(resource))  # Falcon leaves OPTIONS out here, and names it in a 405
         seconds = self._clock.monotonic() - req.began

@@ -36,15 +36,23 @@ class RestartedServer:
         self._start("0")
 
     def _start(self, port: str) -> None:
-        self.process = ServerProcess(self._directory, "--port", port, settings=self._settings)
+        self.process = ServerProcess(self._directory, "--port", port, settings=self._settings, forked=True)
         self.process.wait_until_listening()
         self.url = self.process.url
         self.client = Client(self.url)
 
     def restart(self, number: signal.Signals) -> None:
         """End it with a signal, and start it again."""
+        self.stop(number)
+        self.start()
+
+    def stop(self, number: signal.Signals) -> None:
+        """End it with a signal."""
         self.client.http.close()
         self.process.stop(number)
+
+    def start(self) -> None:
+        """Start it again."""
         self._start(str(urlsplit(self.url).port))
 
     def end(self) -> None:
@@ -101,7 +109,7 @@ def chromium() -> Iterator[Browser]:
     """A browser without a window."""
     installed = next(filter(None, map(shutil.which, BROWSERS)), None)
     if installed is None:
-        _missing(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
+        missing(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=installed)
 
@@ -136,7 +144,7 @@ def _in_chromium(request: pytest.FixtureRequest, ends: ExitStack) -> Watch:
 def _in_node(directory: Path, ends: ExitStack) -> Watch:
     node = shutil.which("node")
     if node is None or not (NODE_MODULES / "eventsource").is_dir():
-        _missing("no Node.js, or not its packages: `npm ci` in tests/browser installs these")
+        missing("no Node.js, or not its packages: `npm ci` in tests/browser installs these")
     numbers = count(1)
 
     def watch(server: RestartedServer, path: str) -> EventSource:
@@ -147,7 +155,7 @@ def _in_node(directory: Path, ends: ExitStack) -> Watch:
     return watch
 
 
-def _missing(what: str) -> NoReturn:
+def missing(what: str) -> NoReturn:
     """Skip a test on a developer's machine, which may lack what it needs; in CI nothing may be missing."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(what)

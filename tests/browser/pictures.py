@@ -14,7 +14,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.conftest import AGENTS, BROWSERS, HERE, RestartedServer
+from tests.browser.conftest import AGENTS, BROWSERS, RestartedServer
+from tests.browser.event_sources import HERE
 from tests.browser.tabs import NARROW, WIDE, Scheme, Tabs
 from tests.browser.task_page import TaskPage
 from tests.live.client import Client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -84,11 +83,9 @@ class TaskPage:
         text = self.page.evaluate("navigator.clipboard.readText()")
         return [json.loads(line) for line in text.splitlines()]
 
-    def turn_numbers(self) -> Sequence[str]:
-        """Return the headings of the steps, in order."""
-        return [
-            text.split(" ")[1] for text in self.steps.locator("h3").all_inner_texts() if text.startswith("Turn ")
-        ]
+    def turn_numbers(self) -> list[int]:
+        """Return the numbers of the turns that the steps show, in order."""
+        return [int(text.split()[1]) for text in self.steps.locator("h3").all_inner_texts() if text[:5] == "Turn "]
 
     def is_narrow(self) -> bool:
         """Return whether lists and tasks are two views."""

@@ -70,7 +70,7 @@ class LoggedIn:
         )
         (directory / "data").mkdir()
         self.token = self.tokens.create(name="ann", owner=Owner("ann"), scope="write")[1]
-        self.server = ServerProcess(directory, settings=settings)
+        self.server = ServerProcess(directory, settings=settings, forked=True)
         ends.callback(self.server.kill)
         self.server.wait_until_listening()
         self.url = self.server.url

@@ -147,7 +147,7 @@ def test_a_server_goes_on_after_a_power_cut(run: Run, tmp_path: Path, seed: int)
     for number in range(STARTS):
         directory = tmp_path / "starts" / str(number)
         told = run.cut(chance, directory / "data")
-        server = ServerProcess(directory)
+        server = ServerProcess(directory, forked=True)
         try:
             server.wait_until_listening()
             asyncio.run(_compare(server, told))

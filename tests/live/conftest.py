@@ -25,6 +25,7 @@ class Start(Protocol):
         settings: Mapping[str, str] | None = None,
         stdout: IO[bytes] | int | None = None,
         shell: str | None = None,
+        forked: bool = True,
     ) -> ServerProcess:
         """Return the server, which listens already."""
 
@@ -65,7 +66,7 @@ def modelled(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServer
     """A server that tests share, whose tasks may choose among models of the model server."""
     directory = tmp_path_factory.mktemp("modelled")
     (directory / "alex.toml").write_text(models_of(model_server))
-    server = ServerProcess(directory, settings=settings_of(model_server))
+    server = ServerProcess(directory, settings=settings_of(model_server), forked=True)
     try:
         server.wait_until_listening()
         yield server
@@ -93,9 +94,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
             settings: Mapping[str, str] | None = None,
             stdout: IO[bytes] | int | None = None,
             shell: str | None = None,
+            forked: bool = True,
         ) -> ServerProcess:
             server = ServerProcess(
-                directory or tmp_path, *arguments, settings=settings, stdout=stdout, shell=shell
+                directory or tmp_path,
+                *arguments,
+                settings=settings,
+                stdout=stdout,
+                shell=shell,
+                forked=forked,
             )
             stops.callback(server.kill)
             server.wait_until_listening()

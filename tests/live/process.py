@@ -10,8 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
+
+from tests.live.fork_server import ForkedProcess, ForkServer
 
 Json: TypeAlias = dict[str, Any]  # Any: JSON, as the contract has it
 T = TypeVar("T")
@@ -39,7 +42,11 @@ def until(condition: Callable[[], T | None], what: str, *, within: float = SOON)
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment, less its own settings, with those given: ``{"SERVER__PORT": "1"}``."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ALEX_")}
+    # A server that may not keep the bytecode of its sources compiles them at each start: 0.2 s of a core.
+    others = {"PYTHONDONTWRITEBYTECODE"}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("ALEX_") and name not in others
+    }
     ours = {f"ALEX_{name}": value for name, value in settings.items()}
     return inherited | {"PYTHONPATH": os.pathsep.join(map(str, SOURCES))} | ours
 
@@ -65,6 +72,12 @@ def run_alex(
     )
 
 
+@cache
+def fork_server() -> ForkServer:
+    """Return the process that all servers of this one's tests are forked from."""
+    return ForkServer("alex_runtime", environment=environment({}))
+
+
 class ServerProcess:
     """A server on a free port. Its outputs go to files next to its data directory, unless others are given."""
 
@@ -75,13 +88,23 @@ class ServerProcess:
         settings: Mapping[str, str] | None = None,
         stdout: IO[bytes] | int | None = None,
         shell: str | None = None,
+        forked: bool = False,
     ) -> None:
-        """``shell`` is a script that starts the server as ``"$@"``: to give it odd outputs."""
+        """``shell`` is a script that starts the server as ``"$@"``: to give it odd outputs.
+
+        A start that is ``forked``, where that goes, is one without the imports of a new process.
+        """
         self.data_dir = directory / "data"
         self._stdout_file = directory / "stdout"
         self._stderr_file = directory / "stderr"
+        self.url = ""
         serve = command("serve", "--port", "0", "--data-dir", str(self.data_dir), *arguments)
         with self._stdout_file.open("wb") as out, self._stderr_file.open("wb") as err:
+            if forked and sys.platform == "linux" and shell is None and stdout is None:
+                self.process: subprocess.Popen[bytes] | ForkedProcess = fork_server().start(
+                    serve[2:], directory=directory, environment=environment(settings or {}), stdout=out, stderr=err
+                )
+                return
             self.process = subprocess.Popen(
                 serve if shell is None else ["/bin/sh", "-c", shell, "sh", *serve],
                 cwd=directory,
@@ -90,7 +113,6 @@ class ServerProcess:
                 stdout=out if stdout is None else stdout,
                 stderr=err,
             )
-        self.url = ""
 
     def wait_until_listening(self) -> None:
         """Wait for the line that tells its address."""

@@ -48,7 +48,8 @@ def sleepers(nap: str) -> list[psutil.Process]:
 
 
 def serve(start: Start, sandbox: str) -> ServerProcess:
-    return start(settings={"TOOLS__SANDBOX": sandbox, "TOOLS__PRESET": "full"})
+    # A new process: one that is forked shows the environment of the one before in /proc.
+    return start(forked=False, settings={"TOOLS__SANDBOX": sandbox, "TOOLS__PRESET": "full"})
 
 
 NAPS = 3

@@ -144,7 +144,7 @@ def served(
         f"[mcp.remote]\nurl = 'http://127.0.0.1:{over_http.port}/mcp'",
     )
     use(model_server, "Count the cores", ("frail__cores", {}))
-    server = ServerProcess(directory, settings=settings_of(model_server))
+    server = ServerProcess(directory, settings=settings_of(model_server), forked=True)
     try:
         server.wait_until_listening()
         started(server)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
@@ -36,7 +37,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess
     """A server that needs tokens, with the agent whose figures are known."""
     directory = tmp_path_factory.mktemp("measured")
     write_settings(directory)
-    server = ServerProcess(directory)
+    server = ServerProcess(directory, forked=True)
     try:
         server.wait_until_listening()
         yield server
@@ -138,6 +139,21 @@ def test_the_figures_are_those_of_what_was_done(user: Client, prometheus: Client
     assert grown(closed, reason="ended") == 1
     assert grown("alex_store_commit_messages_sum") >= grown("alex_store_commit_messages_count") > 3
     assert value(after, "alex_store_commit_seconds_count") == value(after, "alex_store_commit_messages_count")
+
+
+def test_open_streams_and_replies_that_wait_are_counted_while_they_are(user: Client, prometheus: Client) -> None:
+    waits = run(user, "wait")
+    polls = ThreadPoolExecutor(1)
+    with polls, user.http.stream("GET", f"/api/tasks/{waits}/events"):
+        polled = polls.submit(user.http.get, f"/api/tasks/{waits}?wait=60")
+        until(lambda: value(scraped(prometheus), "alex_http_waiting_replies") == 1, "the reply is held back")
+        during = scraped(prometheus)
+        user.cancel(waits)
+        assert polled.result().json()["status"] == "cancelled"
+
+    assert value(during, "alex_streams") == 1
+    until(lambda: value(scraped(prometheus), "alex_streams") == 0, "the stream is closed")
+    assert value(scraped(prometheus), "alex_http_waiting_replies") == 0
 
 
 def test_what_is_refused_and_what_is_not_there_is_counted_without_its_path(prometheus: Client) -> None:

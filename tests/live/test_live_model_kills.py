@@ -41,7 +41,7 @@ def restarted(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServe
     ran = directory / "ran"
     _script(model_server, ran)
     settings = settings_of(model_server) | {"TOOLS__APPROVE": "file_write", "TOOLS__SANDBOX": "off"}
-    server = ServerProcess(directory, settings=settings)
+    server = ServerProcess(directory, settings=settings, forked=True)
     try:
         server.wait_until_listening()
         with Client(server.url) as client:
@@ -55,7 +55,7 @@ def restarted(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServe
             until(lambda: ran.is_file() and ran.read_text(), "the command runs")
             before = {text: client.events(task_id) for text, task_id in tasks.items()}
         server.kill()
-        server = ServerProcess(directory, settings=settings)
+        server = ServerProcess(directory, settings=settings, forked=True)
         server.wait_until_listening()
         with Client(server.url) as client:
             yield Restarted(client, tasks, ran, before)

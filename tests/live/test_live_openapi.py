@@ -96,6 +96,8 @@ def test_every_call_is_answered_as_the_document_says(asked: Asked) -> None:
     asked("DELETE", "/api/sessions/described", 204)
     asked("GET", "/health", 200)
     asked("GET", "/ready", 200)
+    asked("GET", "/metrics", 200)
+    asked("GET", "/metrics", 200, headers={"Accept": "application/openmetrics-text"})
     asked("GET", "/openapi.json", 200)
     for page in ("/", "/page/icon.svg", "/docs", "/docs/docs.js", "/favicon.ico"):
         etag = asked("GET", page, 200).headers["ETag"]

@@ -131,7 +131,7 @@ def test_no_event_is_lost_or_repeated_when_the_server_is_restarted(start: Start,
     port = str(free_port())
     first = start("--port", port)
     with client_of(first) as alex, threads() as pool:
-        texts = ["Simulate 40 steps of 20 ms", "Simulate 500 steps of 20 ms", "Simulate 1 step of 3 s"]
+        texts = ["Simulate 40 steps of 20 ms", "Simulate 150 steps of 20 ms", "Simulate 1 step of 3 s"]
         tasks = [
             alex.submit(text, session_id="watched", strategy="parallel", max_iterations=1000) for text in texts
         ]

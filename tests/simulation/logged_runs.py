@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from alex_actors.diagrams.trace import Fact
 from alex_actors.log import Log
-from alex_actors.simulation import Simulation, SimulatedStore
+from alex_actors.simulation import SimulatedStore, Simulation
 from alex_actors.simulation.exploring import Played
 from tests.simulation.whole_system import WholeSystem
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from hashlib import sha256
 from importlib.resources import files
@@ -175,10 +176,38 @@ def test_every_file_that_a_page_names_is_there_and_no_other_host_is_named(server
         assert "//" not in re.sub(r"<!--.*?-->", "", html, flags=re.DOTALL)
 
 
-def test_the_page_weighs_less_than_100_kilobytes() -> None:
-    sizes = {file.name: len(file.read_bytes()) for file in (PACKAGE / "page").iterdir() if file.is_file()}
+@pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "*", "deflate , gzip ; q=1.0,br", "gzip;q=0.01"])
+def test_who_takes_gzip_is_sent_a_fraction(server: Guarded, accepted: str) -> None:
+    plain = server.request("GET", "/docs/swagger-ui-bundle.js")
 
-    assert sum(sizes.values()) < 100_000, sizes
+    zipped = server.request("GET", "/docs/swagger-ui-bundle.js", Accept_Encoding=accepted)
+    known = server.request(
+        "GET", "/docs/swagger-ui-bundle.js", Accept_Encoding=accepted, If_None_Match=zipped.headers["ETag"]
+    )
+
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(zipped.content) == plain.content
+    assert len(zipped.content) < len(plain.content) / 3
+    assert zipped.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+    assert zipped.headers["ETag"] != plain.headers["ETag"]
+    assert known.status_code == 304
+
+
+@pytest.mark.parametrize("accepted", ["", "br", "gzip;q=0", "gzip;q=0.000, br", "x-gzipped", "identity"])
+def test_who_does_not_take_gzip_is_sent_the_file_as_it_is(server: Guarded, accepted: str) -> None:
+    reply = server.request("GET", "/docs/docs.css", Accept_Encoding=accepted)
+
+    assert "Content-Encoding" not in reply.headers
+    assert reply.content.startswith(b"/*")
+
+
+def test_a_page_says_also_that_it_differs_by_origin_where_other_origins_are_allowed(tmp_path: Path) -> None:
+    server = Guarded(tmp_path, cors_origins=["https://app.example"])
+
+    reply = server.request("GET", "/", Origin="https://app.example")
+
+    assert reply.headers["Vary"] == "Accept-Encoding, Origin"
+    assert reply.headers["Access-Control-Allow-Origin"] == "https://app.example"
 
 
 def test_vendored_files_are_what_was_published() -> None:

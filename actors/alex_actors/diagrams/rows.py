@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal, TypeAlias, assert_never
 
 import msgspec
@@ -76,6 +76,7 @@ class Diagram:
 
     def __init__(self, trace: Trace, shown: Collection[int] | None = None) -> None:
         self._trace = trace
+        self.least_label = trace.least_label
         self._ends = _ends_of_messages(trace)
         self._entries = _chosen(trace, shown, self._ends)
         self._present = {entry.index for entry in self._entries}
@@ -96,7 +97,7 @@ class Diagram:
         """Return a sentence that says what is left out; nothing if nothing is."""
         if not self.left_out:
             return ""
-        return f"{len(self._entries)} of {_counted(len(self._trace))}: what led here. The rest does not matter."
+        return self._trace.summary(len(self._entries))
 
     def _find_participants(self) -> list[str]:
         names: dict[str, None] = {}
@@ -120,7 +121,8 @@ class Diagram:
             row = entry.index
             if end is not None and end.index in self._present:
                 parties = (entry.peer,) if entry.who == TIMERS else (entry.who, entry.peer)
-                if entry.at != end.at or any(first_row.get(name, end.index) < end.index for name in parties):
+                late = abs(end.at - entry.at) > self._trace.on_the_way
+                if late or any(first_row.get(name, end.index) < end.index for name in parties):
                     split.append(entry.index)
                 else:
                     row = end.index
@@ -130,18 +132,22 @@ class Diagram:
         return {index: number for number, index in enumerate(reversed(split), 1)}
 
     def _make_rows(self) -> Iterator[Row]:
-        last, missing = -1, 0
+        last, missing = -1, list[Entry]()
         for entry in self._entries:
-            missing += entry.index - last - 1
+            missing += self._trace.entries[last + 1 : entry.index]
             last = entry.index
             row = self._row(entry)
             if row is None:
                 continue
-            yield from _gap(entry, missing)
-            missing = 0
+            yield from self._gap(entry, missing)
+            missing = []
             yield row
         if self._entries:
-            yield from _gap(self._entries[-1], missing + len(self._trace) - last - 1)
+            yield from self._gap(self._entries[-1], [*missing, *self._trace.entries[last + 1 :]])
+
+    def _gap(self, entry: Entry, missing: Sequence[Entry]) -> Iterator[Row]:
+        if len(missing) >= WORTH_A_LINE:
+            yield Row("left out", entry.step, entry.at, "", "", "", self._trace.left_out(missing))
 
     def _row(self, entry: Entry) -> Row | None:
         """Return the row of an entry; None of a message that is drawn where it is handled."""
@@ -241,16 +247,6 @@ def _row(  # every part of a row has its default from the entry
 ) -> Row:
     what = entry.what if what is None else what
     return Row(shape, entry.step, entry.at, source or entry.who, target, words, what)
-
-
-def _gap(entry: Entry, missing: int) -> Iterator[Row]:
-    if missing >= WORTH_A_LINE:
-        text = f"… {_counted(missing)} that do not matter …"
-        yield Row("left out", entry.step, entry.at, "", "", "", text)
-
-
-def _counted(entries: int) -> str:
-    return f"{entries} entries" if entries != 1 else "1 entry"
 
 
 def _chosen(trace: Trace, shown: Collection[int] | None, ends: dict[int, Entry]) -> list[Entry]:

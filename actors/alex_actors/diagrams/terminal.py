@@ -16,8 +16,6 @@ STEPS = 5
 """Characters of a step's number: a run has at most tens of thousands."""
 FAIR_GAP = 6
 """The same where longer labels would want it smaller."""
-LEAST_LABEL = 46
-"""Characters that are left for what an arrow carries: the name of a message and an ID or two."""
 REPEAT_NAMES = 25
 """Rows from which on the names stand below the diagram too: a failing run is read from its end."""
 
@@ -48,7 +46,7 @@ def _gap_that_fits(diagram: Diagram, room: int) -> int:
     """Return how far apart lifelines are: as far as the longest label allows, within reason."""
     count = max(1, len(diagram.participants))
     longest = max((len(row.label(room)) for row in diagram.rows), default=0)
-    return min(WIDEST_GAP, max((room - longest) // count, min(FAIR_GAP, (room - LEAST_LABEL) // count)))
+    return min(WIDEST_GAP, max((room - longest) // count, min(FAIR_GAP, (room - diagram.least_label) // count)))
 
 
 class _Lifelines:
@@ -107,7 +105,7 @@ class _Lifelines:
 def _list(diagram: Diagram, *, margin: int, width: int) -> list[str]:
     """Return a line for each row, its parties by name."""
     parties = [parties_of(row) for row in diagram.rows]
-    column = min(max(map(len, parties), default=0), max(0, width - margin - LEAST_LABEL))
+    column = min(max(map(len, parties), default=0), max(0, width - margin - diagram.least_label))
     lines = []
     for front, who, row in zip(_margins(diagram.rows, margin), parties, diagram.rows, strict=True):
         start = f"{front}{who:<{column}}  "

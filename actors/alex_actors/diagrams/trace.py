@@ -1,9 +1,9 @@
-"""What happened in a simulated run: every message, answer, crash and fact, in order, each with its cause."""
+"""What happened, in a simulated run or as a log tells it: messages, answers, crashes, facts, in their order."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -79,6 +79,11 @@ class Entry(Value, frozen=True):
 class Trace:
     """The entries of one run."""
 
+    on_the_way = 0.0
+    """Seconds for which a message may be on its way and still be drawn as one arrow, if the order allows it."""
+    least_label = 46
+    """Characters that a drawing leaves for what an arrow carries: the name of a message and an ID or two."""
+
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.step = 0
@@ -112,6 +117,14 @@ class Trace:
         """Return it as text, a line an entry."""
         return "\n".join(map(str, self.entries))
 
+    def left_out(self, entries: Sequence[Entry]) -> str:
+        """Return what stands where these are not shown."""
+        return f"… {counted(len(entries))} that do not matter …"
+
+    def summary(self, shown: int) -> str:
+        """Return a sentence that says that so many are shown, and not all."""
+        return f"{shown} of {counted(len(self.entries))}: what led here. The rest does not matter."
+
     def causes_of(self, indices: Iterable[int]) -> set[int]:
         """Return the indices of all entries that led to the given ones, these included.
 
@@ -138,6 +151,11 @@ class Trace:
             if entry.who != TIMERS:
                 last[entry.who] = entry.index
         return before
+
+
+def counted(entries: int) -> str:
+    """Return how many entries there are, in words."""
+    return f"{entries} entries" if entries != 1 else "1 entry"
 
 
 def describe(value: object, *, fields: bool = True) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ class Follower:
     or is removed, is not seen.
     """
 
-    def __init__(self, path: Path, files: Sequence[tuple[IO[bytes], int]]) -> None:
+    def __init__(self, path: Path, files: Iterable[tuple[IO[bytes], int]]) -> None:
         """``files``: what was read already, and how far, the oldest first; they are closed by the follower."""
         self._path = path
         self._files = [_Followed(file, position) for file, position in files]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from gzip import GzipFile
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -78,8 +79,8 @@ def older_names(path: Path) -> Iterator[Path]:
     """Yield the names that rotated files may have, the newest first, whether they are there or not."""
     highest = max((number for number, _ in rotated(path)), default=0)
     for number in range(1, highest + 2):  # one more than there were: a rotation may be going on
-        yield path.with_name(f"{path.name}.{number}")
-        yield path.with_name(f"{path.name}.{number}.gz")
+        yield path.parent / f"{path.name}.{number}"
+        yield path.parent / f"{path.name}.{number}.gz"
 
 
 def open_log(path: Path) -> list[Opened]:
@@ -90,7 +91,7 @@ def open_log(path: Path) -> list[Opened]:
     opened: dict[tuple[int, int], Opened] = {}
     with ExitStack() as on_failure:
         # The newest first: a rotation meanwhile makes one come twice, where the other way it would be missed.
-        for name in (path, *older_names(path)):
+        for name in chain((path,), older_names(path)):
             try:
                 file = _open(name)
             except FileNotFoundError:

@@ -24,6 +24,8 @@ DISORDER = timedelta(seconds=2)
 """By so much a line may be older than one before it and is found all the same."""
 
 _BLOCK = 1 << 18
+_SMALL_BLOCK = 1 << 13
+"""Most lines end within it."""
 
 _STAMP = re.compile(rb'(?:\xef\xbb\xbf)?\{"ts":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"')
 """How a line of ours begins: its time is had without parsing the rest."""
@@ -99,7 +101,7 @@ def first_from(part: Part, moment: datetime) -> int:
     low, high = part.start, part.end  # what begins before low is older; what begins at high or later is not
     while low < high:
         middle = (low + high) // 2
-        found = _first_stamped(Part(part.file, _line_from(part.file, low, middle, high), high))
+        found = _first_stamped(replace(part, start=_line_from(part.file, low, middle, high)), high)
         if found is None or found[1] >= goal:
             high = middle
         else:
@@ -159,13 +161,11 @@ def _line_from(file: IO[bytes] | GzipFile, low: int, middle: int, high: int) -> 
     return high
 
 
-_SMALL_BLOCK = 1 << 13
-"""Most lines end within it."""
-
-
-def _first_stamped(part: Part) -> tuple[int, bytes] | None:
-    """Return where the first line with a time ends, and that time, as we write it; None if there is none."""
+def _first_stamped(part: Part, high: int) -> tuple[int, bytes] | None:
+    """Return where the first line with a time ends, and its time, as we write it; None if none is below high."""
     for position, line in forwards(part):
+        if position >= high:
+            break
         if match := _STAMP.match(line):
             return position + len(line) + 1, match[1]
         if time := time_of(line):

@@ -75,8 +75,8 @@ class SpanSender:
 
     @property
     def reason(self) -> str:
-        """Return what the exporter said last, in one line without secrets: why something failed."""
-        return self._heard.last
+        """Return what the exporter said first of its last work, in one line without secrets: why it failed."""
+        return self._heard.said
 
     def send(self, spans: Sequence[Span]) -> int:
         """Send spans, and return how many were not sent: after a failure it is not tried with others."""
@@ -149,18 +149,19 @@ class _Collector(SpanProcessor):
 
 
 class _Heard(logging.Filter):
-    """Keeps what libraries would log on the thread that sends; what others log goes its way."""
+    """Keeps the first thing that libraries would log on the thread that sends; what others log goes its way."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
-        self.last = ""
+        self.said = ""
         self._redactor = redactor
         self._thread: int | None = None
         self._loggers: dict[str, logging.Logger] = {}
 
     def listen(self) -> None:
-        """Listen on this thread from now on, and to the loggers that came since."""
+        """Listen on this thread from now on, to the loggers that came since as well."""
         self._thread = get_ident()
+        self.said = ""
         for name, logger in tuple(logging.root.manager.loggerDict.items()):
             if (
                 name not in self._loggers
@@ -179,9 +180,9 @@ class _Heard(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.thread != self._thread:
             return True
-        if record.levelno >= logging.WARNING:
+        if record.levelno >= logging.WARNING and not self.said:
             text = " ".join(record.getMessage().split())
-            self.last = shortened(self._redactor.text(text), _LONGEST_REASON)
+            self.said = shortened(self._redactor.text(text), _LONGEST_REASON)
         return False
 
 

@@ -73,7 +73,8 @@ class LiveSpans:
 
     def take(self, entry: Entry) -> None:
         """Take an entry, which nobody changes any more. Never waits, never raises."""
-        if not self._on or entry.get("event") not in WANTED:
+        event = entry.get("event")
+        if not self._on or not isinstance(event, str) or event not in WANTED:
             return
         if self._queue.qsize() >= self._most_waiting:
             self._lost[get_ident()] += 1
@@ -136,6 +137,7 @@ class _Work:
         self._dropped = 0
         self._reason = ""
         self._told_at: float | None = None
+        self._given_up = False
         self._thread = Thread(target=self._run, name="otel", daemon=True)
         self._thread.start()
 
@@ -148,8 +150,9 @@ class _Work:
             self._sender.close()  # ends the wait before another attempt
             self._thread.join(timeout / 10)
         if self._thread.is_alive():
-            waiting = self._queue.qsize() - 1  # less the end
-            self._log.warning("otel.dropped", lines=waiting, reason="The stop did not wait for them any longer.")
+            self._given_up = True
+            lines = self._queue.qsize() - 1 + self._lost() - self._told_lost  # less the end of the queue
+            self._log.warning("otel.dropped", lines=lines, reason="The stop did not wait for them any longer.")
 
     def _run(self) -> None:
         try:
@@ -201,7 +204,7 @@ class _Work:
         lost = self._lost() - self._told_lost
         now = self._now()
         recently = self._told_at is not None and now - self._told_at < SAY_EACH
-        if not (lost or self._dropped) or (recently and not at_once):
+        if not (lost or self._dropped) or (recently and not at_once) or self._given_up:
             return
         self._log.warning("otel.dropped", spans=self._dropped, lines=lost, reason=self._reason)
         self._told_at = now

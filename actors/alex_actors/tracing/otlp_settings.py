@@ -31,6 +31,7 @@ _PROVIDERS: Mapping[Provider, str] = {
 }
 """By their protocols: whoever speaks OpenAI's counts as that, as the semantic conventions have it."""
 
+_OFFLINE = "offline"
 _SPOKEN = "http/protobuf"
 _SHORTEST_SECRET = 4
 """Characters; a shorter value would be found in other words."""
@@ -90,7 +91,8 @@ def redactor_of(environ: Mapping[str, str], *endpoints: str) -> Redactor:
 
 def asked_models(specs: Mapping[str, ModelSpec]) -> dict[str, AskedModel]:
     """Return what the configured models are called where they are asked, by the names that tasks have for them."""
-    return {name: AskedModel(spec.name, _PROVIDERS[spec.provider]) for name, spec in specs.items()}
+    configured = {name: AskedModel(spec.name, _PROVIDERS[spec.provider]) for name, spec in specs.items()}
+    return {_OFFLINE: AskedModel(_OFFLINE, "alex-runtime"), **configured}
 
 
 def _secrets(environ: Mapping[str, str], endpoints: tuple[str, ...]) -> Iterator[str]:

@@ -67,7 +67,7 @@ class SpanMaker:
         self._models = models or {}
         self._most_tasks = most_tasks
         self._tasks: OrderedDict[str, _Task] = OrderedDict()
-        self._makers: dict[object, Callable[[Line, int], Span | None]] = {
+        self._makers: dict[str, Callable[[Line, int], Span | None]] = {
             REQUEST: request_span,
             "session.confirmed": self._confirmed,
             "session.released": self._released,
@@ -91,7 +91,7 @@ class SpanMaker:
     def feed(self, entry: Mapping[str, object]) -> Span | None:
         """Return the span that is over with an entry, if there is one."""
         event = entry.get("event")
-        if event not in WANTED:
+        if not isinstance(event, str) or event not in WANTED:
             return None
         line = read(entry)
         moment = None if line is None else nanoseconds(line.ts)

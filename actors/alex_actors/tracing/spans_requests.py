@@ -15,7 +15,7 @@ PROBES = frozenset({"/health", "/ready", "/metrics"})
 """Asked every few seconds by whoever watches the server: no spans."""
 
 ROUTES = (
-    "/", "/page/{file}", "/docs", "/docs/{file}", "/openapi.json",
+    "/", "/page/{file}", "/docs", "/docs/{file}", "/favicon.ico", "/openapi.json",
     "/api/tasks", "/api/tasks/{task_id}", "/api/tasks/{task_id}/cancel", "/api/tasks/{task_id}/events",
     "/api/tasks/{task_id}/approvals/{call_id}",
     "/api/sessions", "/api/sessions/{session_id}", "/api/sessions/{session_id}/fork",

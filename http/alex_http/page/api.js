@@ -33,7 +33,9 @@
 /** @typedef {Session & {messages: {role: string, content: string}[], tasks: Task[]}} SessionDetail */
 /** @typedef {{agents: string[], tools: string[], models: string[], defaults: Record<string, string>}} Choices */
 /** @typedef {{approved: boolean, reason?: string, arguments?: object}} Decision */
-/** @typedef {{status: string, version: string, components: Record<string, {status: string, detail?: string}>}} Health */
+/**
+ * @typedef {{status: string, version: string, components: Record<string, {status: string, detail?: string}>}} Health
+ */
 
 /** Milliseconds after which a call has failed. A cancel or a delete may take ten seconds. */
 const PATIENCE = 30_000;
@@ -120,12 +122,17 @@ export class Api extends EventTarget {
     await this.#call("DELETE", sessionPath(id));
   }
 
-  /** What a task may choose from, and what it gets if it does not: the contract of this very server has it. @returns {Promise<Choices>} */
+  /**
+   * What a task may choose from, and what it gets if it does not: the contract of this very server has it.
+   *
+   * @returns {Promise<Choices>}
+   */
   async choices() {
     const contract = await this.#json("GET", "/openapi.json");
     const fields = contract.components.schemas.SubmitBody.properties;
     const names = (/** @type {string} */ field) => fields[field].anyOf[0].enum.filter(Boolean);
-    const fallback = (/** @type {string} */ field) => /which means `(.+?)`/.exec(fields[field].description)?.[1] ?? "";
+    const fallback = (/** @type {string} */ field) =>
+      /which means `(.+?)`/.exec(fields[field].description)?.[1] ?? "";
     return {
       agents: names("agent_preset"),
       tools: names("tool_preset"),
@@ -157,12 +164,20 @@ export class Api extends EventTarget {
     await this.#call("POST", "/api/logout");
   }
 
-  /** @param {string} method @param {string} path @param {{body?: object, headers?: Record<string, string>}} [more] */
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {{body?: object, headers?: Record<string, string>}} [more]
+   */
   async #json(method, path, more) {
     return (await this.#call(method, path, more)).json();
   }
 
-  /** @param {string} method @param {string} path @param {{body?: object, headers?: Record<string, string>}} [more] */
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {{body?: object, headers?: Record<string, string>}} [more]
+   */
   async #call(method, path, more = {}) {
     const reply = await this.#send(method, path, more);
     if (reply.ok) return reply;
@@ -174,10 +189,18 @@ export class Api extends EventTarget {
     throw problem;
   }
 
-  /** @param {string} method @param {string} path @param {{body?: object, headers?: Record<string, string>}} more */
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {{body?: object, headers?: Record<string, string>}} more
+   */
   async #send(method, path, { body, headers }) {
     /** @type {RequestInit} */
-    const request = { method, headers: { Accept: "application/json, text/plain", ...headers }, signal: AbortSignal.timeout(PATIENCE) };
+    const request = {
+      method,
+      headers: { Accept: "application/json, text/plain", ...headers },
+      signal: AbortSignal.timeout(PATIENCE),
+    };
     if (body) {
       request.body = JSON.stringify(body);
       request.headers = { ...request.headers, "Content-Type": "application/json" };

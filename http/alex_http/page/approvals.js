@@ -13,7 +13,12 @@ import { oneLine, pretty, span } from "./format.js";
  */
 export function questions({ decide }) {
   const list = h("div");
-  const element = h("section", { class: "questions card", "aria-label": "Waits for your word", hidden: true }, h("h2", null, "Waits for your word"), list);
+  const element = h(
+    "section",
+    { class: "questions card", "aria-label": "Waits for your word", hidden: true },
+    h("h2", null, "Waits for your word"),
+    list,
+  );
   const update = keyedList(list, (/** @type {Call} */ call) => question(call, decide));
   return {
     element,
@@ -30,9 +35,20 @@ export function questions({ decide }) {
 /** @param {Call} call @param {(callId: string, decision: Decision) => Promise<unknown>} decide */
 function question(call, decide) {
   const original = pretty(call.args);
-  const args = h("textarea", { name: "arguments", class: "code", rows: Math.min(12, original.split("\n").length), spellcheck: "false", dir: "auto" });
+  const args = h("textarea", {
+    name: "arguments",
+    class: "code",
+    rows: Math.min(12, original.split("\n").length),
+    spellcheck: "false",
+    dir: "auto",
+  });
   args.value = original;
-  const reason = h("input", { name: "reason", maxlength: "2000", dir: "auto", placeholder: "for the model, and for the record" });
+  const reason = h("input", {
+    name: "reason",
+    maxlength: "2000",
+    dir: "auto",
+    placeholder: "for the model, and for the record",
+  });
   const fault = h("p", { class: "fault", role: "alert" });
   const left = h("span", { class: "about" });
   const buttons = [
@@ -57,13 +73,20 @@ function question(call, decide) {
   }
 
   return {
-    element: h("article", { "aria-label": `Run ${oneLine(call.name, 80)}?` },
+    element: h(
+      "article",
+      { "aria-label": `Run ${oneLine(call.name, 80)}?` },
       h("h3", null, "Run ", h("code", null, oneLine(call.name, 80)), "? ", left),
       h("label", null, "Arguments", args),
       h("label", null, "Reason", reason),
       fault,
-      h("div", { class: "send" }, buttons)),
-    update: () => write(left, call.expiresAt ? `denied by itself in ${span(Math.max(0, Date.parse(call.expiresAt) - Date.now()))}` : ""),
+      h("div", { class: "send" }, buttons),
+    ),
+    update: () =>
+      write(
+        left,
+        call.expiresAt ? `denied by itself in ${span(Math.max(0, Date.parse(call.expiresAt) - Date.now()))}` : "",
+      ),
   };
 }
 
@@ -75,6 +98,7 @@ function anObject(text) {
   } catch (error) {
     throw new Error(`The arguments are no JSON: ${error instanceof Error ? error.message : error}`);
   }
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Error("The arguments must be a JSON object.");
+  if (value === null || typeof value !== "object" || Array.isArray(value))
+    throw new Error("The arguments must be a JSON object.");
   return value;
 }

@@ -31,7 +31,9 @@ export class Diagram {
   /** Who has taken part so far. @type {Set<Actor>} */
   actors = new Set();
   #began = 0;
-  /** @type {Map<string, {busy: Busy, at: number}>} what is under way: the agent, the model, tool calls, questions */
+  /**
+   * @type {Map<string, {busy: Busy, at: number}>} what is under way: the agent, the model, tool calls, questions
+   */
   #open = new Map();
 
   /** @param {TaskEvent} event */
@@ -109,7 +111,13 @@ const DRAWN = {
     const took = duration ?? to.since("model", at);
     const said = tool_call_count ? plural(tool_call_count, "tool call") : content ? "text" : "nothing";
     const tokens = usage ? plural(usage.input_tokens + usage.output_tokens, "token") : null;
-    to.row(at, "Model", "Agent", [said, tokens, took === null ? null : span(took)].filter(Boolean).join(" · "), "reply");
+    to.row(
+      at,
+      "Model",
+      "Agent",
+      [said, tokens, took === null ? null : span(took)].filter(Boolean).join(" · "),
+      "reply",
+    );
     to.end("model");
   },
   tool_call_start(to, { call_id, tool_name }, at) {
@@ -117,7 +125,14 @@ const DRAWN = {
     to.begin(`tool ${call_id}`, "Tools", at);
   },
   tool_call_complete(to, { call_id, tool_name, error, duration }, at) {
-    to.row(at, "Tools", "Agent", `${tool_name} · ${error === null ? span(duration) : oneLine(error, 40)}`, "reply", error !== null);
+    to.row(
+      at,
+      "Tools",
+      "Agent",
+      `${tool_name} · ${error === null ? span(duration) : oneLine(error, 40)}`,
+      "reply",
+      error !== null,
+    );
     to.end(`tool ${call_id}`);
   },
   approval_requested(to, { call_id, tool_name }, at) {
@@ -125,7 +140,14 @@ const DRAWN = {
     to.begin(`person ${call_id}`, "Person", at);
   },
   approval_resolved(to, { call_id, approved, reason }, at) {
-    to.row(at, "Person", "Agent", `${approved ? "approved" : "denied"}${reason ? `: ${reason}` : ""}`, "reply", !approved);
+    to.row(
+      at,
+      "Person",
+      "Agent",
+      `${approved ? "approved" : "denied"}${reason ? `: ${reason}` : ""}`,
+      "reply",
+      !approved,
+    );
     to.end(`person ${call_id}`);
   },
   context_compressed(to, { original_count, compressed_count }, at) {
@@ -143,7 +165,14 @@ const DRAWN = {
 function ended(to, { status, error, duration }, at) {
   const bad = status !== "completed";
   // A task that was cancelled while it waited in line never had an agent.
-  to.row(at, to.actors.has("Agent") ? "Agent" : "Session", "Store", bad ? `${status}: ${error}` : status, "call", bad);
+  to.row(
+    at,
+    to.actors.has("Agent") ? "Agent" : "Session",
+    "Store",
+    bad ? `${status}: ${error}` : status,
+    "call",
+    bad,
+  );
   to.endAll();
   to.row(at, "Store", "Client", `${bad ? status : "answer"} · ${span(duration)}`, "reply", bad);
 }

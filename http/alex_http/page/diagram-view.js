@@ -26,8 +26,13 @@ export class DiagramView {
   #moving = svg("g", null, this.#lines, this.#bars, this.#rows);
   #drawing = svg("svg", { class: "drawing", "aria-hidden": "true" }, this.#moving);
   #earlier = h("p", { class: "hint", hidden: true });
-  #scroll = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Sequence diagram" }, this.#heads, this.#drawing);
-  #list = h("ol", { class: "as-list" });
+  #scroll = h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "group", "aria-label": "Sequence diagram" },
+    this.#heads,
+    this.#drawing,
+  );
+  #list = h("ol", { class: "as-list", tabindex: "0" });
   #text = h("details", null, h("summary", null, "As a list"), this.#list);
   /** The rows that are drawn: from `#first` up to `#next`. */
   #first = 0;
@@ -60,14 +65,15 @@ export class DiagramView {
     const first = Math.max(0, rows.length - MOST);
     for (; this.#first < first; this.#first += 1) this.#rows.firstElementChild?.remove();
     this.#next = Math.max(this.#next, this.#first);
-    for (; this.#next < rows.length; this.#next += 1) this.#rows.append(this.#drawRow(rows[this.#next], this.#next));
+    for (; this.#next < rows.length; this.#next += 1)
+      this.#rows.append(this.#drawRow(rows[this.#next], this.#next));
 
     const height = (rows.length - first) * ROW + 12;
     this.#drawing.setAttribute("height", String(height));
     this.#moving.setAttribute("transform", `translate(0 ${-first * ROW})`);
     this.#drawLines(first, rows.length, width);
     this.#earlier.hidden = first === 0;
-    write(this.#earlier, `… ${plural(first, "earlier row")} ${first === 1 ? "is" : "are"} not drawn`);
+    write(this.#earlier, `… ${plural(first, "earlier row")} not drawn`);
     if (follows) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     this.#writeList();
   }
@@ -83,13 +89,21 @@ export class DiagramView {
     this.#layout = layout;
     this.#x = new Map(actors.map((actor, n) => [actor, MARGIN + step * (n + 0.5)]));
     for (const drawing of [this.#heads, this.#drawing]) drawing.setAttribute("width", String(width));
-    this.#heads.replaceChildren(...[...this.#x].map(([actor, x]) => svg("text", { x, y: 19, "text-anchor": "middle" }, actor)));
+    this.#heads.replaceChildren(
+      ...[...this.#x].map(([actor, x]) => svg("text", { x, y: 19, "text-anchor": "middle" }, actor)),
+    );
     this.#rows.replaceChildren();
     this.#first = this.#next = Math.max(0, this.#diagram.rows.length - MOST);
     return width;
   }
 
-  /** The actors' lines, and bars where they are busy. @param {number} first @param {number} end @param {number} width */
+  /**
+   * The actors' lines, and bars where they are busy.
+   *
+   * @param {number} first
+   * @param {number} end
+   * @param {number} width
+   */
   #drawLines(first, end, width) {
     const top = first * ROW;
     const bottom = end * ROW + 8;
@@ -98,12 +112,21 @@ export class DiagramView {
       svg("rect", { class: "unseen-box", x: 0, y: top, width, height: 1 }),
     );
     const seen = this.#diagram.busy.filter((busy) => busy.end === null || busy.end >= first);
-    this.#bars.replaceChildren(...seen.map(({ actor, begin, end: last }) => {
-      const from = Math.max(top, middle(begin));
-      const to = last === null ? bottom : middle(last);
-      const x = this.#xOf(actor) - BAR / 2;
-      return svg("rect", { class: last === null ? "bar busy" : "bar", x, y: from, width: BAR, height: Math.max(2, to - from), rx: 2 });
-    }));
+    this.#bars.replaceChildren(
+      ...seen.map(({ actor, begin, end: last }) => {
+        const from = Math.max(top, middle(begin));
+        const to = last === null ? bottom : middle(last);
+        const x = this.#xOf(actor) - BAR / 2;
+        return svg("rect", {
+          class: last === null ? "bar busy" : "bar",
+          x,
+          y: from,
+          width: BAR,
+          height: Math.max(2, to - from),
+          rx: 2,
+        });
+      }),
+    );
   }
 
   /** @param {Row} row @param {number} n */
@@ -113,18 +136,35 @@ export class DiagramView {
     const to = this.#xOf(row.to);
     const width = MARGIN + this.#x.size * (this.#x.size > 1 ? this.#step() : LEAST);
     const time = svg("text", { class: "time", x: MARGIN - 8, y: y + 3, "text-anchor": "end" }, `+${span(row.at)}`);
-    const group = svg("g", { class: `row ${row.kind}${row.bad ? " bad" : ""}` }, svg("title", null, sentence(row)), time);
+    const group = svg(
+      "g",
+      { class: `row ${row.kind}${row.bad ? " bad" : ""}` },
+      svg("title", null, sentence(row)),
+      time,
+    );
     if (row.kind === "turn") {
       group.append(svg("path", { class: "turn-line", d: `M${MARGIN} ${y}H${width}` }));
       group.append(svg("text", { class: "label", x: MARGIN, y: y - 4 }, row.label));
     } else if (row.from === row.to) {
-      group.append(svg("text", { class: "label", y: y + 4, ...fitting(from + BAR, row.label, width, "start") }, clipped(row.label, width - MARGIN)));
+      group.append(
+        svg(
+          "text",
+          { class: "label", y: y + 4, ...fitting(from + BAR, row.label, width, "start") },
+          clipped(row.label, width - MARGIN),
+        ),
+      );
     } else {
       const side = to > from ? 1 : -1;
       const tip = to - (side * BAR) / 2;
       group.append(svg("path", { class: "arrow", d: `M${from + (side * BAR) / 2} ${y}H${tip}` }));
       group.append(svg("path", { class: "tip", d: `M${tip} ${y}l${-7 * side} -4v8z` }));
-      group.append(svg("text", { class: "label", y: y - 5, ...fitting((from + to) / 2, row.label, width, "middle") }, clipped(row.label, width - MARGIN)));
+      group.append(
+        svg(
+          "text",
+          { class: "label", y: y - 5, ...fitting((from + to) / 2, row.label, width, "middle") },
+          clipped(row.label, width - MARGIN),
+        ),
+      );
     }
     return group;
   }
@@ -161,9 +201,17 @@ function sentence({ from, to, label, kind, at, bad }) {
 const CHARACTER = 6;
 
 /** @param {string} label @param {number} room */
-const clipped = (label, room) => (label.length * CHARACTER > room ? `${label.slice(0, Math.floor(room / CHARACTER) - 1)}…` : label);
+const clipped = (label, room) =>
+  label.length * CHARACTER > room ? `${label.slice(0, Math.floor(room / CHARACTER) - 1)}…` : label;
 
-/** Where a label stands so that it is all in the drawing. @param {number} x @param {string} label @param {number} width @param {"start" | "middle"} anchor */
+/**
+ * Where a label stands so that it is all in the drawing.
+ *
+ * @param {number} x
+ * @param {string} label
+ * @param {number} width
+ * @param {"start" | "middle"} anchor
+ */
 function fitting(x, label, width, anchor) {
   const long = Math.min(label.length * CHARACTER, width - MARGIN);
   const left = anchor === "start" ? x : x - long / 2;

@@ -51,7 +51,6 @@ function fill(element, props, children) {
   return element;
 }
 
-
 /**
  * Set an attribute, or take it away (false, null, undefined), if that changes anything.
  *

@@ -92,7 +92,10 @@ export class Lists {
     this.#showSessions(this.#sessions.items, (session) => session.id);
     const filtered = this.#status.value || this.#session.value;
     write(byId("tasks-none", HTMLElement), filtered ? "There is no such task." : "There are no tasks yet.");
-    for (const [name, pages] of /** @type {[string, Pages<any>][]} */ ([["tasks", this.#tasks], ["sessions", this.#sessions]])) {
+    for (const [name, pages] of /** @type {[string, Pages<any>][]} */ ([
+      ["tasks", this.#tasks],
+      ["sessions", this.#sessions],
+    ])) {
       byId(`${name}-none`, HTMLElement).hidden = pages.items.length > 0 || !pages.asked;
       const more = byId(`${name}-more`, HTMLButtonElement);
       more.hidden = pages.items.length >= pages.total;
@@ -166,7 +169,14 @@ export function taskRow(first) {
   const text = h("bdi", { class: "what" }, oneLine(first.task));
   const status = h("span", { class: "unseen" });
   const more = h("span", { class: "about" });
-  const link = h("a", { href: `#/tasks/${first.task_id}`, title: oneLine(first.task, 400) }, dot(), text, status, more);
+  const link = h(
+    "a",
+    { href: `#/tasks/${first.task_id}`, title: oneLine(first.task, 400) },
+    dot(),
+    text,
+    status,
+    more,
+  );
   let shown = "";
   return {
     element: h("li", null, link),
@@ -176,7 +186,7 @@ export function taskRow(first) {
       if (now === shown) return;
       shown = now;
       attribute(link, "data-status", task.status);
-      write(status, `, ${task.status},`);
+      write(status, task.status);
       const turns = task.status === "running" ? `turn ${task.current_iteration} · ` : "";
       write(more, `${task.parent_task_id ? "sub-agent · " : ""}${turns}${age(task.created_at, Date.now())}`);
     },
@@ -193,7 +203,10 @@ function sessionRow(first) {
     /** @param {Session} session */
     update(session) {
       write(text, session.last_task === null ? session.id : oneLine(session.last_task));
-      write(more, `${session.id.slice(0, 40)} · ${plural(session.task_count, "task")} · ${age(session.updated_at, Date.now())}`);
+      write(
+        more,
+        `${session.id.slice(0, 40)} · ${plural(session.task_count, "task")} · ${age(session.updated_at, Date.now())}`,
+      );
     },
   };
 }

@@ -11,10 +11,12 @@ export class Login {
   #fault = byId("login-fault", HTMLElement);
   #logout = byId("logout", HTMLButtonElement);
 
-  /** @param {{api: import("./api.js").Api, store: Storage, onLogin: () => void, onLogout: () => void}} parts */
+  /**
+   * @param {{api: import("./api.js").Api, store: Storage | null, onLogin: () => void, onLogout: () => void}} parts
+   */
   constructor({ api, store, onLogin, onLogout }) {
     // The cookie itself cannot be seen.
-    this.#logout.hidden = !store.getItem(LOGGED_IN);
+    this.#logout.hidden = !store?.getItem(LOGGED_IN);
     api.addEventListener("locked", (event) => this.#ask(/** @type {CustomEvent<string>} */ (event).detail));
     // Without a token there is nothing behind the dialog to go back to.
     this.#dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -29,12 +31,12 @@ export class Login {
       field.value = "";
       this.#dialog.close();
       this.#logout.hidden = false;
-      store.setItem(LOGGED_IN, "yes");
+      store?.setItem(LOGGED_IN, "yes");
       onLogin();
     });
     this.#logout.addEventListener("click", async () => {
       await api.logout();
-      store.removeItem(LOGGED_IN);
+      store?.removeItem(LOGGED_IN);
       onLogout();
     });
   }

@@ -34,7 +34,7 @@ const form = new SubmitForm({
     location.hash = `#/tasks/${task.task_id}`;
   },
 });
-const login = new Login({ api, store: localStorage, onLogin: route, onLogout: () => location.reload() });
+const login = new Login({ api, store: storage(), onLogin: route, onLogout: () => location.reload() });
 
 /** What is shown. @type {TaskView | SessionView | null} */
 let view = null;
@@ -50,21 +50,41 @@ async function route() {
   document.body.dataset.view = kind ? "detail" : "list";
   lists.mark(location.hash);
   if (!kind) return showWelcome();
-  const parts = { api, id: decoded(id), host: main, say, setTitle, onLost: (/** @type {boolean} */ stream) => tellLost({ stream }), onTask: lists.put.bind(lists), continueIn };
+  const parts = {
+    api,
+    id: decoded(id),
+    host: main,
+    say,
+    setTitle,
+    onLost: (/** @type {boolean} */ stream) => tellLost({ stream }),
+    onTask: lists.put.bind(lists),
+    continueIn,
+  };
   const opened = kind === "tasks" ? new TaskView(parts) : new SessionView(parts);
   view = opened;
   main.replaceChildren();
   await quietly(opened.open());
-  if (view === opened && !main.childElementCount && !login.isOpen) setTimeout(() => view === opened && route(), LOOK);
+  if (view === opened && !main.childElementCount && !login.isOpen)
+    setTimeout(() => view === opened && route(), LOOK);
 }
 
 function showWelcome() {
   setTitle("");
-  const suggest = (/** @type {string} */ text) => h("li", null, h("button", { type: "button", onclick: () => form.suggest(text) }, text));
-  main.replaceChildren(h("div", { class: "empty" },
-    h("h1", null, "What should be done?"),
-    h("p", null, "Submit a task, or choose one of the list. You see it here as it runs: each turn of its agent, each tool, what it says, and what is recorded."),
-    h("ul", { class: "examples", "aria-label": "Examples" }, EXAMPLES.map(suggest))));
+  const suggest = (/** @type {string} */ text) =>
+    h("li", null, h("button", { type: "button", onclick: () => form.suggest(text) }, text));
+  main.replaceChildren(
+    h(
+      "div",
+      { class: "empty" },
+      h("h1", null, "What should be done?"),
+      h(
+        "p",
+        null,
+        "Submit a task, or choose one of the list. You see it here as it runs: each turn of its agent, each tool, what it says, and what is recorded.",
+      ),
+      h("ul", { class: "examples", "aria-label": "Examples" }, EXAMPLES.map(suggest)),
+    ),
+  );
 }
 
 /** @param {string} sessionId */
@@ -86,7 +106,11 @@ function setTitle(title) {
 /** @param {{server?: boolean, stream?: boolean}} what was lost, or is there again */
 function tellLost(what) {
   Object.assign(lost, what);
-  const text = lost.server ? "The server does not answer. Trying again…" : lost.stream ? "The connection was lost. Reconnecting…" : "";
+  const text = lost.server
+    ? "The server does not answer. Trying again…"
+    : lost.stream
+      ? "The connection was lost. Reconnecting…"
+      : "";
   write(banner, text);
   document.body.classList.toggle("lost", text !== "");
 }
@@ -94,6 +118,15 @@ function tellLost(what) {
 /** What fails is told by the banner or the login, and is tried again. @param {Promise<unknown>} work */
 async function quietly(work) {
   await work.catch(() => undefined);
+}
+
+/** Where a browser keeps things; null if it is told to keep nothing. */
+function storage() {
+  try {
+    return localStorage;
+  } catch {
+    return null;
+  }
 }
 
 /** @param {string} id */

@@ -1,6 +1,8 @@
 // Markdown, the part of it that models write, as a tree of elements. What is HTML in it stays text.
 
-/** @typedef {{tag: string, href?: string, start?: number, children: Part[]}} Element a `start` is an ordered list's first number */
+/**
+ * @typedef {{tag: string, href?: string, start?: number, children: Part[]}} Element a `start` is an ordered list's first number
+ */
 /** @typedef {Element | string} Part */
 
 /** Quotes and lists in each other; what is deeper stays text. */
@@ -64,7 +66,14 @@ function blockAt(lines, at, depth) {
 
 /** Whether a line ends the paragraph above it. @param {string} line */
 function startsBlock(line) {
-  return BLANK.test(line) || FENCE.test(line) || HEADING.test(line) || QUOTE.test(line) || ITEM.test(line) || RULE.test(line);
+  return (
+    BLANK.test(line) ||
+    FENCE.test(line) ||
+    HEADING.test(line) ||
+    QUOTE.test(line) ||
+    ITEM.test(line) ||
+    RULE.test(line)
+  );
 }
 
 /** @param {string[]} lines @param {number} from @param {(line: string) => boolean} test */
@@ -74,7 +83,13 @@ function firstFrom(lines, from, test) {
   return at;
 }
 
-/** Code up to its end, or to that of the text: it may be cut off. @param {string[]} lines @param {number} at @returns {Block} */
+/**
+ * Code up to its end, or to that of the text: it may be cut off.
+ *
+ * @param {string[]} lines
+ * @param {number} at
+ * @returns {Block}
+ */
 function fenced(lines, at) {
   const fence = /** @type {RegExpExecArray} */ (FENCE.exec(lines[at]))[1];
   const end = firstFrom(lines, at + 1, (line) => (FENCE.exec(line)?.[1] ?? "").startsWith(fence));
@@ -93,7 +108,9 @@ function list(lines, at, depth) {
     if (!item || (item[3] !== undefined) !== ordered || RULE.test(lines[next])) break;
     const indent = item[0].length;
     const end = itemEnd(lines, next + 1, indent);
-    const inside = lines.slice(next, end).map((line, n) => (n === 0 ? line.slice(indent) : line.replace(new RegExp(`^ {1,${indent}}`), "")));
+    const inside = lines
+      .slice(next, end)
+      .map((line, n) => (n === 0 ? line.slice(indent) : line.replace(new RegExp(`^ {1,${indent}}`), "")));
     items.push({ tag: "li", children: tight(blocks(inside, depth + 1)) });
     next = firstFrom(lines, end, (line) => !BLANK.test(line));
   }
@@ -103,7 +120,13 @@ function list(lines, at, depth) {
   return { part, next };
 }
 
-/** The line behind an item: what is indented belongs to it, as does text that goes on. @param {string[]} lines @param {number} from @param {number} indent */
+/**
+ * The line behind an item: what is indented belongs to it, as does text that goes on.
+ *
+ * @param {string[]} lines
+ * @param {number} from
+ * @param {number} indent
+ */
 function itemEnd(lines, from, indent) {
   let at = from;
   while (at < lines.length) {
@@ -131,18 +154,36 @@ function table(lines, at) {
   const width = cells(lines[at]).length;
   const row = (/** @type {string} */ line, /** @type {string} */ tag) => ({
     tag: "tr",
-    children: cells(line).slice(0, width).map((cell) => ({ tag, children: inline(cell) })),
+    children: cells(line)
+      .slice(0, width)
+      .map((cell) => ({ tag, children: inline(cell) })),
   });
-  return { part: { tag: "table", children: [row(lines[at], "th"), ...lines.slice(at + 2, next).map((line) => row(line, "td"))] }, next };
+  return {
+    part: {
+      tag: "table",
+      children: [row(lines[at], "th"), ...lines.slice(at + 2, next).map((line) => row(line, "td"))],
+    },
+    next,
+  };
 }
 
 /** @param {string} line */
 function cells(line) {
-  return line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
+  return line
+    .trim()
+    .replace(/^\||\|$/g, "")
+    .split("|")
+    .map((cell) => cell.trim());
 }
 
 /** Marks, longest first, with what they make of the text up to the same mark. @type {[string, string][]} */
-const MARKS = [["**", "strong"], ["__", "strong"], ["~~", "del"], ["*", "em"], ["_", "em"]];
+const MARKS = [
+  ["**", "strong"],
+  ["__", "strong"],
+  ["~~", "del"],
+  ["*", "em"],
+  ["_", "em"],
+];
 const SPECIAL = /[`*_~[\\\n<h]/g;
 const ADDRESS = /(?:https?:\/\/)[^\s<>"`]*[^\s<>"`.,;:!?)\]*_~']/y;
 const LINK = /\[([^[\]\n]{1,1000})\]\(<?(https?:\/\/[^\s<>]{1,2000}?)>?(?: "[^"\n]{0,200}")?\)/y;
@@ -171,7 +212,14 @@ function inline(text, depth = 0) {
   return found;
 }
 
-/** What begins here, if it is more than a character. @param {string} text @param {number} at @param {number} depth @returns {Block | null} */
+/**
+ * What begins here, if it is more than a character.
+ *
+ * @param {string} text
+ * @param {number} at
+ * @param {number} depth
+ * @returns {Block | null}
+ */
 function spanAt(text, at, depth) {
   switch (text[at]) {
     case "\\":
@@ -196,14 +244,28 @@ function code(text, at) {
   const end = text.indexOf(ticks, at + ticks.length);
   if (end < 0) return null;
   const inside = text.slice(at + ticks.length, end).replaceAll("\n", " ");
-  return { part: { tag: "code", children: [/^ .* $/.test(inside) ? inside.slice(1, -1) : inside] }, next: end + ticks.length };
+  return {
+    part: { tag: "code", children: [/^ .* $/.test(inside) ? inside.slice(1, -1) : inside] },
+    next: end + ticks.length,
+  };
 }
 
-/** A link, to the web only: `[text](https://…)`, `<https://…>`, `https://…`. @param {string} text @param {number} at @param {number} depth @returns {Block | null} */
+/**
+ * A link, to the web only: `[text](https://…)`, `<https://…>`, `https://…`.
+ *
+ * @param {string} text
+ * @param {number} at
+ * @param {number} depth
+ * @returns {Block | null}
+ */
 function link(text, at, depth) {
   LINK.lastIndex = at;
   const named = text[at] === "[" && LINK.exec(text);
-  if (named) return { part: { tag: "a", href: named[2], children: depth < DEEPEST ? inline(named[1], DEEPEST) : [named[1]] }, next: LINK.lastIndex };
+  if (named)
+    return {
+      part: { tag: "a", href: named[2], children: depth < DEEPEST ? inline(named[1], DEEPEST) : [named[1]] },
+      next: LINK.lastIndex,
+    };
   const angle = text[at] === "<" ? 1 : 0;
   ADDRESS.lastIndex = at + angle;
   const bare = text[at] !== "[" && ADDRESS.exec(text);
@@ -218,7 +280,11 @@ function marked(text, at, depth) {
     if (!text.startsWith(mark, at)) continue;
     const word = mark.includes("_") && /\w/.test(text[at - 1] ?? "");
     const end = /\s/.test(text[at + mark.length] ?? " ") || word ? -1 : closing(text, mark, at + mark.length);
-    if (end > 0) return { part: { tag, children: inline(text.slice(at + mark.length, end), depth + 1) }, next: end + mark.length };
+    if (end > 0)
+      return {
+        part: { tag, children: inline(text.slice(at + mark.length, end), depth + 1) },
+        next: end + mark.length,
+      };
   }
   return null;
 }
@@ -226,7 +292,7 @@ function marked(text, at, depth) {
 /** Where a mark that was opened is closed. @param {string} text @param {string} mark @param {number} from */
 function closing(text, mark, from) {
   // What is emphasised is short: without this bound a text of nothing but marks takes quadratic time.
-  const most = Math.min(text.length, from + 2000);
+  const most = Math.min(text.length, from + 1000);
   for (let end = text.indexOf(mark, from + 1); end > 0 && end < most; end = text.indexOf(mark, end + 1)) {
     const double = mark.length === 1 && (text[end + 1] === mark || text[end - 1] === mark);
     const inWord = mark.includes("_") && /\w/.test(text[end + mark.length] ?? "");

@@ -20,7 +20,9 @@ export function parseMetrics(text, prefix) {
     const match = line.startsWith(prefix) && LINE.exec(line);
     if (!match) continue;
     const [, name, inside, number] = match;
-    const labels = Object.fromEntries([...(inside ?? "").matchAll(LABEL)].map(([, label, value]) => [label, value]));
+    const labels = Object.fromEntries(
+      [...(inside ?? "").matchAll(LABEL)].map(([, label, value]) => [label, value]),
+    );
     found.push({ name, labels, value: number === "+Inf" ? Infinity : Number(number) });
   }
   return found;
@@ -77,7 +79,13 @@ function quantileOf(grown, rank) {
   return below.bound + ((bound - below.bound) * (rank - below.count)) / (count - below.count || 1);
 }
 
-/** Cumulative counts by upper bound. @param {Sample[]} samples @param {string} name @param {Record<string, string>} labels */
+/**
+ * Cumulative counts by upper bound.
+ *
+ * @param {Sample[]} samples
+ * @param {string} name
+ * @param {Record<string, string>} labels
+ */
 function buckets(samples, name, labels) {
   /** @type {Map<number, number>} */
   const found = new Map();

@@ -8,6 +8,7 @@ import { markdown } from "./markdown.js";
 const MARKDOWN_UP_TO = 50_000;
 /** Characters that are shown of a long text until somebody wants all of it. */
 const BEGINNING = 8_000;
+const ASIDE = 600;
 /** Characters a block. Browsers lay out only those blocks of a long text that are on screen. */
 const BLOCK = 8_000;
 
@@ -22,23 +23,37 @@ export function prose(text) {
 }
 
 /**
+ * What a model said beside its tool calls: it may be long, and is not what one came for.
+ *
+ * @param {string} text
+ */
+export const aside = (text) => (text.length > ASIDE * 2 ? cut(text, ASIDE, () => [prose(text)]) : prose(text));
+
+/**
  * A text as it is; of a long one the beginning, and a button for the rest.
  *
  * @param {string} text
- * @returns {HTMLElement}
  */
 export function plain(text) {
   if (text.length <= BEGINNING * 1.25) return h("pre", { class: "plain", dir: "auto" }, text);
-  const shown = h("div", { class: "plain-blocks" }, h("pre", { class: "plain", dir: "auto" }, text.slice(0, BEGINNING)));
-  const all = () => {
-    const blocks = [];
-    for (let at = 0; at < text.length; at += BLOCK) {
-      blocks.push(h("pre", { class: "plain block", dir: "auto" }, text.slice(at, at + BLOCK)));
-    }
-    shown.replaceChildren(...blocks);
-  };
-  shown.append(h("button", { type: "button", class: "quiet", onclick: all }, `Show all ${count(text.length)} characters`));
-  return shown;
+  return cut(text, BEGINNING, () => {
+    const starts = Array.from({ length: Math.ceil(text.length / BLOCK) }, (_, n) => n * BLOCK);
+    return starts.map((at) => h("pre", { class: "plain block", dir: "auto" }, text.slice(at, at + BLOCK)));
+  });
+}
+
+/** @param {string} text @param {number} length of what is shown first @param {() => Node[]} whole */
+function cut(text, length, whole) {
+  const box = h(
+    "div",
+    { class: "plain-blocks", tabindex: "0" },
+    h("pre", { class: "plain", dir: "auto" }, `${text.slice(0, length)}…`),
+  );
+  const all = () => box.replaceChildren(...whole());
+  box.append(
+    h("button", { type: "button", class: "quiet", onclick: all }, `Show all ${count(text.length)} characters`),
+  );
+  return box;
 }
 
 /** A value as JSON. @param {unknown} value */
@@ -82,7 +97,11 @@ function toDom(part) {
     case "a":
       return h("a", { href: part.href, target: "_blank", rel: "noopener noreferrer" }, children);
     case "table":
-      return h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", null, children));
+      return h(
+        "div",
+        { class: "wide", tabindex: "0", role: "group", "aria-label": "Table" },
+        h("table", null, children),
+      );
     case "pre":
       return h("pre", { tabindex: "0" }, h("code", null, children));
     default:

@@ -17,14 +17,23 @@ export function rawEvents(events, say) {
   const text = h("pre", { class: "plain", tabindex: "0", "aria-label": "Events as JSON" });
   const number = h("span", { class: "about" });
   const lines = (/** @type {object[]} */ some) => some.map((event) => JSON.stringify(event)).join("\n");
-  const element = h("details", { class: "card raw" }, h("summary", null, "Events ", number), copyButton("Copy all events", () => lines(events()), say), text);
+  const element = h(
+    "details",
+    { class: "card raw" },
+    h("summary", null, "Events ", number),
+    copyButton("Copy all events", () => lines(events()), say),
+    text,
+  );
   let shown = 0;
   const draw = () => {
     const all = events();
     write(number, count(all.length));
     if (!element.open || all.length === shown) return;
     shown = all.length;
-    const clipped = all.slice(-MOST).map((event) => JSON.stringify(event)).map((line) => (line.length > 2000 ? `${line.slice(0, 2000)}…` : line));
+    const clipped = all
+      .slice(-MOST)
+      .map((event) => JSON.stringify(event))
+      .map((line) => (line.length > 2000 ? `${line.slice(0, 2000)}…` : line));
     text.textContent = (all.length > MOST ? `… ${count(all.length - MOST)} earlier\n` : "") + clipped.join("\n");
   };
   element.addEventListener("toggle", draw);

@@ -43,7 +43,8 @@ export class SessionView {
     this.#stream = new EventStream({
       path: `${sessionPath(this.#parts.id)}/events`,
       onEvent: ({ event_type }) => {
-        if (TERMINAL.has(event_type) || event_type === "task_created" || event_type === "task_started") this.#soon();
+        if (TERMINAL.has(event_type) || event_type === "task_created" || event_type === "task_started")
+          this.#soon();
       },
       onState: (state) => (state === "deleted" ? this.#gone() : this.#parts.onLost(state === "reconnecting")),
       isOver: async () => ((await this.#read()) ? null : "deleted"),
@@ -93,8 +94,15 @@ export class SessionView {
     this.#parts.onLost(false);
     this.#parts.say("The session is deleted.");
     this.#parts.setTitle("No such session");
-    this.#parts.host.replaceChildren(h("div", { class: "empty" }, h("h1", null, "This session is not there"),
-      h("p", null, "It was deleted, or there never was one of this ID."), h("p", null, h("code", null, oneLine(this.#parts.id)))));
+    this.#parts.host.replaceChildren(
+      h(
+        "div",
+        { class: "empty" },
+        h("h1", null, "This session is not there"),
+        h("p", null, "It was deleted, or there never was one of this ID."),
+        h("p", null, h("code", null, oneLine(this.#parts.id))),
+      ),
+    );
   }
 
   /** @param {SessionDetail} session */
@@ -106,17 +114,33 @@ export class SessionView {
     const erase = async () => {
       if (confirm("Delete this session, with all of its tasks and files?")) await api.deleteSession(session.id);
     };
-    return h("article", { class: "session" },
-      h("header", null,
+    return h(
+      "article",
+      { class: "session" },
+      h(
+        "header",
+        null,
         this.#about,
         h("h1", null, h("bdi", null, session.id)),
-        h("div", { class: "state" },
-          h("button", { type: "button", class: "primary", onclick: () => continueIn(session.id) }, "New task in this session"),
+        h(
+          "div",
+          { class: "state" },
+          h(
+            "button",
+            { type: "button", class: "primary", onclick: () => continueIn(session.id) },
+            "New task in this session",
+          ),
           h("button", { type: "button", class: "quiet", onclick: () => this.#attempt(fork) }, "Fork"),
           h("span", { class: "spacer" }),
-          h("button", { type: "button", class: "danger", onclick: () => this.#attempt(erase) }, "Delete")),
-        this.#fault),
-      this.#before, this.#earlier, this.#turns);
+          h("button", { type: "button", class: "danger", onclick: () => this.#attempt(erase) }, "Delete"),
+        ),
+        this.#fault,
+      ),
+      h("h2", { class: "unseen" }, "Conversation"),
+      this.#before,
+      this.#earlier,
+      this.#turns,
+    );
   }
 
   /** @param {() => Promise<void>} what */
@@ -137,11 +161,26 @@ export class SessionView {
       h("a", { href: "#/", class: "narrow-only" }, "← Tasks"),
       h("span", null, plural(own.length, "task"), children ? ` and ${plural(children, "sub-agent")}` : ""),
       h("span", null, `since ${moment(session.created_at)}`),
-      ...(session.forked_from ? [h("span", null, "forked from ", h("a", { href: `#/sessions/${session.forked_from}` }, h("bdi", null, session.forked_from)))] : []),
+      ...(session.forked_from
+        ? [
+            h(
+              "span",
+              null,
+              "forked from ",
+              h("a", { href: `#/sessions/${session.forked_from}` }, h("bdi", null, session.forked_from)),
+            ),
+          ]
+        : []),
     );
     if (session.forked_from && !this.#before.childElementCount) {
       const inherited = session.messages.slice(0, session.messages.length - answered(own));
-      this.#before.append(...inherited.slice(-MOST).map(({ role, content }) => h("div", { class: `bubble ${role}` }, role === "user" ? plain(content) : prose(content))));
+      this.#before.append(
+        ...inherited
+          .slice(-MOST)
+          .map(({ role, content }) =>
+            h("div", { class: `bubble ${role}` }, role === "user" ? plain(content) : prose(content)),
+          ),
+      );
     }
     this.#earlier.hidden = own.length <= MOST;
     write(this.#earlier, `… ${plural(own.length - MOST, "earlier task")}: the list has them all`);
@@ -159,13 +198,19 @@ function exchange(first) {
   const answer = h("div", { class: "bubble assistant" });
   let shown = "";
   return {
-    element: h("li", null,
+    element: h(
+      "li",
+      null,
       h("div", { class: "bubble user" }, plain(first.task)),
       answer,
-      h("p", { class: "below" }, status, about)),
+      h("p", { class: "below" }, status, about),
+    ),
     /** @param {Task} task */
     update(task) {
-      const took = task.started_at && task.completed_at ? ` · ${span(Date.parse(task.completed_at) - Date.parse(task.started_at))}` : "";
+      const took =
+        task.started_at && task.completed_at
+          ? ` · ${span(Date.parse(task.completed_at) - Date.parse(task.started_at))}`
+          : "";
       write(about, `${age(task.created_at, Date.now())}${took}`);
       if (task.status === shown) return;
       shown = task.status;
@@ -174,6 +219,7 @@ function exchange(first) {
       attribute(status, "aria-label", `Open the task, ${task.status}: ${oneLine(task.task, 80)}`);
       const text = task.result?.answer ?? task.error;
       answer.hidden = !text;
+      answer.classList.toggle("error", !task.result);
       if (text) answer.replaceChildren(task.result ? prose(text) : plain(text));
     },
   };

@@ -2,7 +2,7 @@
 
 import { attribute, h, keyedList, write } from "./dom.js";
 import { count, oneLine, plural, span } from "./format.js";
-import { json, plain, prose } from "./prose.js";
+import { aside, json, plain } from "./prose.js";
 
 /** @typedef {import("./task-state.js").Call} Call */
 /** @typedef {import("./task-state.js").Turn} Turn */
@@ -16,11 +16,22 @@ const SAYS = {
   stopped: "stopped",
 };
 
+/** Turns that are shown: the last ones of a long task. */
+const MOST = 100;
+
 /** Makes the list of turns. @returns {{element: HTMLElement, show: (turns: Turn[]) => void}} */
 export function stepList() {
-  const element = h("ol", { class: "steps" });
-  const update = keyedList(element, turnRow);
-  return { element, show: (turns) => update(turns, (turn) => String(turn.number)) };
+  const list = h("ol", { class: "steps" });
+  const earlier = h("p", { class: "hint", hidden: true });
+  const update = keyedList(list, turnRow);
+  return {
+    element: h("div", null, earlier, list),
+    show(turns) {
+      update(turns.slice(-MOST), (turn) => String(turn.number));
+      earlier.hidden = turns.length <= MOST;
+      write(earlier, `… ${plural(turns.length - MOST, "earlier turn")} not shown`);
+    },
+  };
 }
 
 /** @param {Turn} first */
@@ -29,7 +40,14 @@ function turnRow(first) {
   const said = h("div", { class: "said" });
   const calls = h("ul", { class: "calls" });
   const notes = h("ul", { class: "notes" });
-  const element = h("li", null, h("h3", null, first.number ? `Turn ${first.number}` : "Before the first turn", " ", about), said, calls, notes);
+  const element = h(
+    "li",
+    null,
+    h("h3", null, first.number ? `Turn ${first.number}` : "Before the first turn", " ", about),
+    said,
+    calls,
+    notes,
+  );
   const updateCalls = keyedList(calls, callRow);
   let shown = "";
   return {
@@ -37,12 +55,12 @@ function turnRow(first) {
     /** @param {Turn} turn */
     update(turn) {
       updateCalls(turn.calls, (call) => call.id);
-      const now = `${turn.complete} ${turn.text.length} ${turn.toolCalls} ${turn.notes.length}`;
+      const now = `${turn.complete} ${turn.duration} ${turn.text.length} ${turn.toolCalls} ${turn.notes.length}`;
       if (now === shown) return;
       shown = now;
       write(about, aboutTurn(turn));
       // Text beside tool calls belongs here; other text is, or becomes, the answer.
-      said.replaceChildren(...(turn.toolCalls && turn.text ? [prose(turn.text)] : []));
+      said.replaceChildren(...(turn.toolCalls && turn.text ? [aside(turn.text)] : []));
       notes.replaceChildren(...turn.notes.map((text) => h("li", { dir: "auto" }, oneLine(text, 1000))));
     },
   };
@@ -50,9 +68,11 @@ function turnRow(first) {
 
 /** @param {Turn} turn */
 function aboutTurn({ complete, duration, tokens, text, toolCalls }) {
-  if (!complete) return text ? `writing, ${count(text.length)} characters` : "";
-  const said = toolCalls ? plural(toolCalls, "tool call") : "answered";
-  return [said, duration === null ? "" : span(duration), tokens === null ? "" : plural(tokens, "token")].filter(Boolean).join(" · ");
+  if (!complete && text) return `writing, ${count(text.length)} characters`;
+  const said = toolCalls ? plural(toolCalls, "tool call") : complete ? "answered" : "";
+  return [said, duration === null ? "" : span(duration), tokens === null ? "" : plural(tokens, "token")]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 /** @param {Call} first */
@@ -61,7 +81,12 @@ function callRow(first) {
   const brief = h("bdi", { class: "brief" });
   const state = h("span", { class: "about" });
   const body = h("div", { class: "body" });
-  const details = h("details", { class: "call" }, h("summary", null, h("span", { class: "dot", "aria-hidden": "true" }), name, brief, state), body);
+  const details = h(
+    "details",
+    { class: "call" },
+    h("summary", null, h("span", { class: "dot", "aria-hidden": "true" }), name, brief, state),
+    body,
+  );
   /** @type {Call} */
   let latest = first;
   let drawn = -1;
@@ -92,7 +117,12 @@ function callRow(first) {
 /** The values of a call's arguments, on a line. @param {unknown} args */
 function briefly(args) {
   if (args === null || typeof args !== "object") return "";
-  return oneLine(Object.values(args).map((one) => (typeof one === "string" ? one : JSON.stringify(one))).join(", "), 120);
+  return oneLine(
+    Object.values(args)
+      .map((one) => (typeof one === "string" ? one : JSON.stringify(one)))
+      .join(", "),
+    120,
+  );
 }
 
 /** @param {Call} call */

@@ -9,9 +9,24 @@
 
 /** An `EventSource` gives an event only to who listens for its very type. */
 export const TYPES = [
-  "task_created", "task_started", "task_resumed", "task_analysis", "iteration_start", "thinking", "assistant_delta",
-  "think_complete", "tool_call_start", "tool_call_stream", "tool_call_complete", "approval_requested",
-  "approval_resolved", "context_compressed", "iteration_complete", "error", "task_completed", "task_failed",
+  "task_created",
+  "task_started",
+  "task_resumed",
+  "task_analysis",
+  "iteration_start",
+  "thinking",
+  "assistant_delta",
+  "think_complete",
+  "tool_call_start",
+  "tool_call_stream",
+  "tool_call_complete",
+  "approval_requested",
+  "approval_resolved",
+  "context_compressed",
+  "iteration_complete",
+  "error",
+  "task_completed",
+  "task_failed",
   "task_cancelled",
 ];
 
@@ -21,7 +36,10 @@ export const TERMINAL = new Set(["task_completed", "task_failed", "task_cancelle
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 8000;
 
-/** Follows one stream. At most one is open at a time in a tab: a browser allows six connections to a server in all. */
+/**
+ * Follows one stream. At most one is open at a time in a tab: a browser allows six connections to a server in
+ * all.
+ */
 export class EventStream {
   #path;
   #onEvent;

@@ -21,7 +21,10 @@ export class Strip {
   #health = h("a", { class: "health", href: "health", target: "_blank", rel: "noopener" });
   #work = h("span", { class: "figure" });
   #done = plot("tasks/s", "Tasks that ended a second, over the last two minutes");
-  #latency = plot("submit p50 / p95", "How long a submit took: median and 95th percentile, over the last two minutes");
+  #latency = plot(
+    "submit p50 / p95",
+    "How long a submit took: median and 95th percentile, over the last two minutes",
+  );
   /** @type {Scrape[]} */
   #scrapes = [];
   /** @type {(number | null)[]} */
@@ -45,24 +48,34 @@ export class Strip {
     const health = await this.#api.health();
     const bad = Object.entries(health.components ?? {}).filter(([, { status }]) => status !== "ok");
     this.#health.hidden = false;
-    attribute(this.#health, "data-health", bad.length ? health.status === "ok" ? "degraded" : "down" : "ok");
+    attribute(this.#health, "data-health", bad.length ? (health.status === "ok" ? "degraded" : "down") : "ok");
     write(this.#health, bad.length ? bad.map(([name, { status }]) => `${name} ${status}`).join(", ") : "healthy");
-    attribute(this.#health, "title", bad.map(([name, { detail }]) => `${name}: ${detail ?? "?"}`).join("\n") || `version ${health.version}`);
+    attribute(
+      this.#health,
+      "title",
+      bad.map(([name, { detail }]) => `${name}: ${detail ?? "?"}`).join("\n") || `version ${health.version}`,
+    );
   }
 
   async #askMetrics() {
     /** @type {Scrape} */
     const now = { at: performance.now(), samples: parseMetrics(await this.#metrics(), "alex_") };
-    const before = this.#scrapes.at(-WINDOW);
-    this.#scrapes = [...this.#scrapes.slice(1 - WINDOW), now];
+    this.#scrapes = [...this.#scrapes.slice(-WINDOW), now];
+    const [before] = this.#scrapes;
     const running = total(now.samples, "alex_tasks", { status: "running" });
     const waiting = total(now.samples, "alex_tasks", { status: "pending" });
     this.#work.hidden = running === null;
     write(this.#work, `${count(running ?? 0)} running · ${count(waiting ?? 0)} waiting`);
-    if (!before) return;
-    this.#rates = [...this.#rates.slice(1 - LOOKS), rate(this.#scrapes.at(-2) ?? before, now, "alex_tasks_ended_total")];
+    if (before === now) return;
+    this.#rates = [
+      ...this.#rates.slice(1 - LOOKS),
+      rate(this.#scrapes.at(-2) ?? before, now, "alex_tasks_ended_total"),
+    ];
     const submits = { method: "POST", route: "/api/tasks" };
-    this.#quantiles = [...this.#quantiles.slice(1 - LOOKS), quantilesBetween(before, now, "alex_http_request_seconds", [0.5, 0.95], submits)];
+    this.#quantiles = [
+      ...this.#quantiles.slice(1 - LOOKS),
+      quantilesBetween(before, now, "alex_http_request_seconds", [0.5, 0.95], submits),
+    ];
     this.#draw(before, now);
   }
 
@@ -82,7 +95,11 @@ export class Strip {
     this.#done.show(perSecond === null ? "" : perSecond.toFixed(perSecond < 10 ? 1 : 0), [this.#rates]);
     const last = this.#quantiles.findLast((one) => one !== null);
     this.#latency.element.hidden = !last;
-    if (last) this.#latency.show(last.map((seconds) => span(seconds * 1000)).join(" / "), [0, 1].map((n) => this.#quantiles.map((one) => one?.[n] ?? null)));
+    if (last)
+      this.#latency.show(
+        last.map((seconds) => span(seconds * 1000)).join(" / "),
+        [0, 1].map((n) => this.#quantiles.map((one) => one?.[n] ?? null)),
+      );
   }
 }
 
@@ -90,7 +107,11 @@ export class Strip {
 function plot(label, title) {
   const value = h("b");
   const lines = [svg("path", { class: "line" }), svg("path", { class: "line second" })];
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" }, lines);
+  const drawing = svg(
+    "svg",
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" },
+    lines,
+  );
   return {
     element: h("span", { class: "figure plot", title }, drawing, h("span", null, value, ` ${label}`)),
     /** @param {string} text @param {(number | null)[][]} series */
@@ -102,7 +123,12 @@ function plot(label, title) {
   };
 }
 
-/** A line through points, the newest at the right; a gap where there is none. @param {(number | null)[]} points @param {number} most */
+/**
+ * A line through points, the newest at the right; a gap where there is none.
+ *
+ * @param {(number | null)[]} points
+ * @param {number} most
+ */
 function line(points, most) {
   let draws = "";
   let pen = "M";

@@ -15,7 +15,9 @@ export class SubmitForm {
   /** The submit that may have been lost: repeated with its key, it is the same task. */
   #unanswered = { key: "", body: "" };
 
-  /** @param {{api: import("./api.js").Api, onTask: (task: Task) => void}} parts `onTask` is told of what was submitted */
+  /**
+   * @param {{api: import("./api.js").Api, onTask: (task: Task) => void}} parts `onTask` is told of what was submitted
+   */
   constructor({ api, onTask }) {
     this.#api = api;
     this.#onTask = onTask;
@@ -101,7 +103,8 @@ export class SubmitForm {
   #failed(error) {
     if (error instanceof Problem && error.fields.size) return this.#showFaults(error.fields);
     const why = error instanceof Error ? error.message : String(error);
-    const more = error instanceof Unreachable ? " Submit again: it will be one task, even if this one has arrived." : "";
+    const more =
+      error instanceof Unreachable ? " Submit again: it will be one task, even if this one has arrived." : "";
     this.#showFaults(new Map([["", why + more]]));
   }
 
@@ -111,7 +114,9 @@ export class SubmitForm {
     let first = null;
     for (const place of /** @type {NodeListOf<HTMLElement>} */ (this.#form.querySelectorAll("p.fault"))) {
       const name = place.dataset.for ?? "";
-      const reason = name ? rest.get(name) : [...rest].map(([field, why]) => (field ? `${field} ${why}` : why)).join("; ");
+      const reason = name
+        ? rest.get(name)
+        : [...rest].map(([field, why]) => (field ? `${field} ${why}` : why)).join("; ");
       rest.delete(name);
       write(place, reason ? sentence(reason) : "");
       if (name) this.#mark(name, place, Boolean(reason));
@@ -141,7 +146,9 @@ export class SubmitForm {
 
   /** The box is as high as its text, within bounds. */
   #grow() {
-    const lines = this.#task.value.slice(0, 2000).split("\n").length + Math.floor(Math.min(this.#task.value.length, 2000) / 48);
+    const lines =
+      this.#task.value.slice(0, 2000).split("\n").length +
+      Math.floor(Math.min(this.#task.value.length, 2000) / 48);
     this.#task.rows = Math.min(12, Math.max(3, lines));
   }
 }
@@ -151,6 +158,7 @@ const sentence = (reason) => `${reason[0].toUpperCase()}${reason.slice(1)}${/[.!
 
 /** `crypto.randomUUID` is not there for pages of other machines by http. */
 function randomKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
 }
-

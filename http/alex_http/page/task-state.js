@@ -26,7 +26,8 @@ import { TERMINAL } from "./stream.js";
  * @property {number} number
  * @property {string} text what the model says
  * @property {boolean} complete whether that is all of it
- * @property {number | null} duration of the model's call, in milliseconds
+ * @property {string | null} beganAt
+ * @property {number | null} duration milliseconds, of the model's call; of a turn without one, its own
  * @property {number | null} tokens of the model's call
  * @property {number} toolCalls how many the model asked for
  * @property {Call[]} calls
@@ -54,8 +55,22 @@ import { TERMINAL } from "./stream.js";
 
 /** @returns {TaskState} of a task of which nothing is known */
 export const unknownTask = () => ({
-  status: "pending", task: "", events: [], iteration: 0, limit: 0, tokens: 0, cost: 0, createdAt: null, startedAt: null,
-  duration: null, reason: null, answer: null, error: null, turns: [], calls: new Map(), askedAt: null,
+  status: "pending",
+  task: "",
+  events: [],
+  iteration: 0,
+  limit: 0,
+  tokens: 0,
+  cost: 0,
+  createdAt: null,
+  startedAt: null,
+  duration: null,
+  reason: null,
+  answer: null,
+  error: null,
+  turns: [],
+  calls: new Map(),
+  askedAt: null,
 });
 
 /** @type {Record<string, (state: TaskState, event: TaskEvent) => void>} */
@@ -78,10 +93,10 @@ const STEPS = {
   task_analysis(state, { goal }) {
     if (goal !== state.task) note(turnOf(state, state.iteration), goal);
   },
-  iteration_start(state, { iteration, total_iters }) {
+  iteration_start(state, { iteration, total_iters, timestamp }) {
     state.iteration = Math.max(state.iteration, iteration);
     state.limit = total_iters;
-    turnOf(state, iteration);
+    turnOf(state, iteration).beganAt = timestamp;
   },
   thinking(state, { iteration, timestamp }) {
     state.askedAt = timestamp;
@@ -95,7 +110,12 @@ const STEPS = {
   think_complete(state, { iteration, content, tool_call_count, usage, duration, timestamp }) {
     const turn = turnOf(state, iteration);
     const sinceAsked = state.askedAt ? Date.parse(timestamp) - Date.parse(state.askedAt) : null;
-    Object.assign(turn, { text: content, complete: true, toolCalls: tool_call_count, duration: duration ?? sinceAsked });
+    Object.assign(turn, {
+      text: content,
+      complete: true,
+      toolCalls: tool_call_count,
+      duration: duration ?? sinceAsked,
+    });
     turn.tokens = usage ? usage.input_tokens + usage.output_tokens : null;
     spend(state, usage);
   },
@@ -121,9 +141,14 @@ const STEPS = {
     Object.assign(call, { status: approved ? "running" : "denied", reason, args: args ?? call.args });
   },
   context_compressed(state, { original_count, compressed_count }) {
-    note(turnOf(state, state.iteration), `The conversation was shortened from ${original_count} to ${compressed_count} messages.`);
+    note(
+      turnOf(state, state.iteration),
+      `The conversation was shortened from ${original_count} to ${compressed_count} messages.`,
+    );
   },
-  iteration_complete(state, { tokens_used, cost_usd }) {
+  iteration_complete(state, { iteration, tokens_used, cost_usd, timestamp }) {
+    const turn = turnOf(state, iteration);
+    turn.duration ??= turn.beganAt ? Date.parse(timestamp) - Date.parse(turn.beganAt) : null;
     state.tokens = tokens_used;
     state.cost = cost_usd ?? state.cost;
   },
@@ -186,7 +211,17 @@ export function spoken(state) {
 function turnOf(state, number) {
   let turn = state.turns.findLast((one) => one.number === number);
   if (!turn) {
-    turn = { number, text: "", complete: false, duration: null, tokens: null, toolCalls: 0, calls: [], notes: [] };
+    turn = {
+      number,
+      text: "",
+      complete: false,
+      beganAt: null,
+      duration: null,
+      tokens: null,
+      toolCalls: 0,
+      calls: [],
+      notes: [],
+    };
     state.turns.push(turn);
   }
   return turn;
@@ -197,8 +232,17 @@ function callOf(state, iteration, id) {
   let call = state.calls.get(id);
   if (!call) {
     call = {
-      id, name: "", args: null, output: "", status: "running", result: null, error: null, duration: null,
-      expiresAt: null, reason: null, changes: 0,
+      id,
+      name: "",
+      args: null,
+      output: "",
+      status: "running",
+      result: null,
+      error: null,
+      duration: null,
+      expiresAt: null,
+      reason: null,
+      changes: 0,
     };
     state.calls.set(id, call);
     turnOf(state, iteration).calls.push(call);
@@ -218,7 +262,10 @@ function note(turn, text) {
   turn?.notes.push(text);
 }
 
-/** @param {TaskState} state @param {{input_tokens: number, output_tokens: number, cost_usd: number | null} | undefined} usage */
+/**
+ * @param {TaskState} state
+ * @param {{input_tokens: number, output_tokens: number, cost_usd: number | null} | undefined} usage
+ */
 function spend(state, usage) {
   if (!usage) return;
   state.tokens += usage.input_tokens + usage.output_tokens;

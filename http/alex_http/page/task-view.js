@@ -41,18 +41,33 @@ export class TaskView {
   #diagram = new Diagram();
   #diagramView = new DiagramView(this.#diagram);
   #steps = stepList();
-  #raw = rawEvents(() => this.#state.events, (text) => this.#parts.say(text));
-  #questions = questions({ decide: (callId, decision) => this.#parts.api.decide(this.#parts.id, callId, decision) });
-  #live = h("pre", { class: "plain live", dir: "auto" });
+  #raw = rawEvents(
+    () => this.#state.events,
+    (text) => this.#parts.say(text),
+  );
+  #questions = questions({
+    decide: (callId, decision) => this.#parts.api.decide(this.#parts.id, callId, decision),
+  });
+  #live = h("pre", { class: "plain live", dir: "auto", tabindex: "0" });
   #answer = h("div");
-  #answerBox = h("section", { class: "card answer", "aria-label": "Answer", hidden: true }, h("h2", null, "Answer"), this.#answer);
+  #answerBox = h(
+    "section",
+    { class: "card answer", "aria-label": "Answer", hidden: true },
+    h("h2", null, "Answer"),
+    this.#answer,
+  );
   #pill = h("span", { class: "pill" });
   #bar = h("progress", { "aria-label": "Turns of the limit" });
   #figures = { Turns: h("dd"), Tokens: h("dd"), Cost: h("dd"), Time: h("dd") };
   #fault = h("p", { class: "fault", role: "alert" });
   #cancel = h("button", { type: "button", class: "danger", onclick: () => this.#askCancel() }, "Cancel task");
   #children = h("ul", { class: "rows" });
-  #childrenBox = h("section", { class: "card", "aria-label": "Sub-agents", hidden: true }, h("h2", null, "Sub-agents"), this.#children);
+  #childrenBox = h(
+    "section",
+    { class: "card", "aria-label": "Sub-agents", hidden: true },
+    h("h2", null, "Sub-agents"),
+    this.#children,
+  );
   #showChildren = keyedList(this.#children, taskRow);
   #draw = beforePaint(() => this.#show());
   /** @type {Task | null} */
@@ -131,7 +146,12 @@ export class TaskView {
   }
 
   async #readChildren() {
-    if (!this.#task || this.#task.parent_task_id || ![...this.#state.calls.values()].some(({ name }) => name === "delegate")) return;
+    if (
+      !this.#task ||
+      this.#task.parent_task_id ||
+      ![...this.#state.calls.values()].some(({ name }) => name === "delegate")
+    )
+      return;
     const { tasks } = await this.#parts.api.tasks({ session_id: this.#task.session_id, limit: 200 });
     const children = tasks.filter(({ parent_task_id }) => parent_task_id === this.#parts.id).reverse();
     this.#childrenBox.hidden = children.length === 0;
@@ -152,8 +172,15 @@ export class TaskView {
     this.close();
     this.#parts.onLost(false);
     this.#parts.setTitle("No such task");
-    this.#parts.host.replaceChildren(h("div", { class: "empty" }, h("h1", null, "This task is not there"),
-      h("p", null, "It was deleted with its session, or there never was one of this ID."), h("p", null, h("code", null, oneLine(this.#parts.id)))));
+    this.#parts.host.replaceChildren(
+      h(
+        "div",
+        { class: "empty" },
+        h("h1", null, "This task is not there"),
+        h("p", null, "It was deleted with its session, or there never was one of this ID."),
+        h("p", null, h("code", null, oneLine(this.#parts.id))),
+      ),
+    );
   }
 
   async #askCancel() {
@@ -171,26 +198,70 @@ export class TaskView {
   #page(task) {
     const { say } = this.#parts;
     const whole = oneLine(task.task, 160);
-    const link = () => location.href;
+    const copyLink = copyButton("Copy link", () => location.href, say);
+    copyLink.classList.add("wide-only"); // there is little room elsewhere, and the address bar has it
     const curl = () => `curl -s ${shellQuoted(`${location.origin}${taskPath(task.task_id)}`)}`;
-    return h("article", { class: "task" },
-      h("header", null,
-        h("p", { class: "crumbs" }, h("a", { href: "#/", class: "narrow-only" }, "← Tasks"),
+    return h(
+      "article",
+      { class: "task" },
+      h(
+        "header",
+        null,
+        h(
+          "p",
+          { class: "crumbs" },
+          h("a", { href: "#/", class: "narrow-only" }, "← Tasks"),
           task.parent_task_id ? h("a", { href: `#/tasks/${task.parent_task_id}` }, "↑ its task") : null,
-          h("span", null, "Session ", h("a", { href: `#/sessions/${task.session_id}` }, h("bdi", null, task.session_id))),
-          h("span", null, `${task.agent_preset} · ${task.tool_preset} tools · ${task.model}`), h("time", { datetime: task.created_at }, age(task.created_at, Date.now()))),
+          h(
+            "span",
+            null,
+            "Session ",
+            h("a", { href: `#/sessions/${task.session_id}` }, h("bdi", null, task.session_id)),
+          ),
+          h("span", null, `${task.agent_preset} · ${task.tool_preset} tools · ${task.model}`),
+          h("time", { datetime: task.created_at }, age(task.created_at, Date.now())),
+        ),
         h("h1", { dir: "auto" }, whole),
-        whole === task.task.trim() ? null : h("details", { class: "whole-task" }, h("summary", null, "The whole task"), plain(task.task)),
-        h("div", { class: "state" }, this.#pill, this.#cancel,
-          h("span", { class: "spacer" }), copyButton("Copy link", link, say), copyButton("Copy curl", curl, say)),
-        this.#fault),
-      h("section", { class: "progress", "aria-label": "Progress" }, this.#bar,
-        h("dl", null, Object.entries(this.#figures).map(([name, dd]) => h("div", null, h("dt", null, name), dd)))),
-      this.#questions.element, this.#answerBox, this.#childrenBox,
-      h("div", { class: "two" },
+        whole === task.task.trim()
+          ? null
+          : h("details", { class: "whole-task" }, h("summary", null, "The whole task"), plain(task.task)),
+        h(
+          "div",
+          { class: "state" },
+          this.#pill,
+          this.#cancel,
+          h("span", { class: "spacer" }),
+          copyLink,
+          copyButton("Copy curl", curl, say),
+        ),
+        this.#fault,
+      ),
+      h(
+        "section",
+        { class: "progress", "aria-label": "Progress" },
+        this.#bar,
+        h(
+          "dl",
+          null,
+          Object.entries(this.#figures).map(([name, dd]) => h("div", null, h("dt", null, name), dd)),
+        ),
+      ),
+      this.#questions.element,
+      this.#answerBox,
+      this.#childrenBox,
+      h(
+        "div",
+        { class: "two" },
         h("section", { class: "card", "aria-label": "Steps" }, h("h2", null, "Steps"), this.#steps.element),
-        h("section", { class: "card sequence", "aria-label": "Sequence" }, h("h2", null, "Sequence"), this.#diagramView.element)),
-      this.#raw.element);
+        h(
+          "section",
+          { class: "card sequence", "aria-label": "Sequence" },
+          h("h2", null, "Sequence"),
+          this.#diagramView.element,
+        ),
+      ),
+      this.#raw.element,
+    );
   }
 
   #show() {
@@ -228,10 +299,13 @@ export class TaskView {
   #showAnswer() {
     const { answer, error } = this.#state;
     const ended = hasEnded(this.#state);
-    const text = ended ? answer ?? error ?? "" : spoken(this.#state);
+    const text = ended ? (answer ?? error ?? "") : spoken(this.#state);
     this.#answerBox.hidden = text === "";
     attribute(this.#answerBox, "data-kind", ended ? (answer === null ? "error" : "answer") : "live");
-    write(/** @type {HTMLElement} */ (this.#answerBox.firstElementChild), ended ? (answer === null ? "No answer" : "Answer") : "Answer, as it is written");
+    write(
+      /** @type {HTMLElement} */ (this.#answerBox.firstElementChild),
+      ended ? (answer === null ? "No answer" : "Answer") : "Answer, as it is written",
+    );
     if (ended) {
       if (this.#shownAnswer === `ended ${text.length}`) return;
       this.#shownAnswer = `ended ${text.length}`;

@@ -46,8 +46,8 @@ class Bottom:
         if not self._drawn:
             return ""
         rows = sum(max(1, -(-width // self.console.width)) for width in self._drawn)
-        up = f"\x1b[{rows - 1}A" if rows > 1 else ""
-        return f"\r{up}\x1b[J"
+        # Row by row: what is erased at once from the first row of the screen on, tmux puts into its scrollback.
+        return "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (rows - 1)
 
     def _write(self, text: str) -> None:
         if text:

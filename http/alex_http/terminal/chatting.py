@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from alex_http.client import ApiError
+from alex_http.client import ApiError, UnknownSession
 from alex_http.terminal.completing import complete_session
 from alex_http.terminal.connection import Connection, connected, connects
 from alex_http.terminal.exits import Exit, Failed, failure
@@ -20,8 +20,6 @@ from alex_http.terminal.watcher import watch_command
 from alex_http.terminal.watching import watch_task
 
 PROMPT = "> "
-HISTORY = 1000
-"""Lines that are kept for the arrow keys, from one chat to the next."""
 
 
 @click.command()
@@ -74,18 +72,25 @@ class Chat:
 
     def by_hand(self) -> Exit:
         """Ask for lines until Ctrl-D."""
-        if self._session is not None:
-            click.echo(f"Session {one_line(self._session)}", err=True)
         click.echo("Ctrl-D ends the chat.", err=True)
-        for line in _typed_lines():
+        for line in _typed_lines(self._said_before()):
             try:
                 if self._turn(line) is Exit.DETACHED:
                     return Exit.DETACHED
             except ApiError as error:  # such as a text that is too long: the next one may not be
                 failure(error, self._connection.url).show()
         if self._session is not None:
-            click.echo(f"To come back: {self._come_back()}", err=True)
+            click.echo(f"Come back: {self._come_back()}", err=True)
         return Exit.DONE
+
+    def _said_before(self) -> Sequence[str]:
+        """Return the session's tasks, for the arrow keys: no chat is kept in a file of this machine."""
+        if self._session is None:
+            return ()
+        try:
+            return [one_line(task.task) for task in self._connection.client.session(self._session).tasks]
+        except UnknownSession:
+            return ()  # it is made with the first turn
 
     def from_pipe(self) -> Exit:
         """Take each line of standard input for a turn."""
@@ -101,24 +106,24 @@ class Chat:
     def _turn(self, line: str) -> Exit:
         task = self._connection.client.submit(line, session_id=self._session, **self._choices)
         self._session = task.session_id
-        return watch_task(self._connection, task, as_json=self._as_json, come_back=self._come_back())
+        return watch_task(self._connection, task, as_json=self._as_json, shows="turn", come_back=self._come_back())
 
     def _come_back(self) -> str:
         return watch_command("chat", "--session", harmless(self._session or ""))
 
 
-def _typed_lines() -> Iterator[str]:
+def _typed_lines(before: Sequence[str]) -> Iterator[str]:
     """Yield what a person types, with the line editing and the history of readline where Python has it."""
     try:
         import readline
     except ImportError:
         pass
     else:
-        readline.set_history_length(HISTORY)
-        readline.set_auto_history(True)
+        for said in before:
+            readline.add_history(said)
     while True:
         try:
-            line = input(PROMPT)
+            line = _typed_line()
         except EOFError:
             click.echo(err=True)
             return
@@ -127,3 +132,11 @@ def _typed_lines() -> Iterator[str]:
             continue
         if line.strip():
             yield line.strip()
+
+
+def _typed_line() -> str:
+    """Ask for a line; with standard output in a file, at standard error."""
+    if is_terminal(sys.stdout):
+        return input(PROMPT)
+    click.echo(PROMPT, err=True, nl=False)
+    return input()

@@ -15,7 +15,7 @@ from alex_http.client import Event, Task
 from alex_http.terminal.bottom import Bottom
 from alex_http.terminal.harmless import harmless, one_line
 from alex_http.terminal.progress import Call, Progress, Tasks
-from alex_http.terminal.views import Answers
+from alex_http.terminal.views import Answers, Shows
 from alex_http.terminal.words import LONGEST_FACT, arguments, duration, figures, summary
 
 _SIGNS = {"task": "●", "done": "✓", "failed": "✗", "stopped": "■", "ask": "?", "trouble": "!", "says": "│"}
@@ -29,16 +29,17 @@ MOST_TASKS = 5
 
 
 class LiveView:
-    """Shows one task, or those of a session, on a terminal. ``now`` is for the clock of a running task."""
+    """Shows tasks on a terminal. ``known`` is the task, if it is one; ``now`` for the clock of one that runs."""
 
     def __init__(
-        self, *, console: Console, answers: Answers, several: bool, known: Task | None = None,
+        self, *, console: Console, answers: Answers, shows: Shows, known: Task | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC), monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._console = console
         self._bottom = Bottom(console)
         self._answers = answers
-        self._several = several
+        self._several = shows == "session"
+        self._brief = shows == "turn"
         self._known = known
         self._now = now
         self._monotonic = monotonic
@@ -47,13 +48,32 @@ class LiveView:
         self._spinner = _SPINNER if utf else _PLAIN_SPINNER
         self._above: list[Text] = []
         self._after_blank = False
+        self._speaking: str | None = None
 
     # What stays.
 
     def event(self, event: Event, progress: Progress, call: Call | None) -> None:
         """Take what stays of an event; it is written with the next `tick`."""
+        if progress.has_ended:
+            self._end(progress)
+            return
+        before = len(self._above)
+        self._take(event, call)
+        if len(self._above) > before:
+            self._above[before:before] = self._speaker(progress, told=event.event_type == "task_created")
+
+    def _speaker(self, progress: Progress, *, told: bool = False) -> Sequence[Text]:
+        """Return a line that says of which task of a session the next ones are, unless that is ``told``."""
+        if not self._several or progress.task_id == self._speaking:
+            return ()
+        self._speaking = progress.task_id
+        return () if told else (Text(f"{self._signs['task']} {one_line(progress.text, 60)}", "bold dim"),)
+
+    def _take(self, event: Event, call: Call | None) -> None:
         data = event.data
         match event.event_type:
+            case "task_created" if self._brief:
+                self._add(Text(""))
             case "task_created":
                 self._head(event)
             case "task_resumed":
@@ -70,8 +90,6 @@ class LiveView:
                 self._add(Text(f"  {self._signs['trouble']} {text}{goes_on}", "yellow"))
             case "context_compressed":
                 self._add(Text(f"  conversation shortened to {data['compressed_count']} messages", "dim"))
-            case _ if progress.has_ended:
-                self._end(progress)
 
     def notice(self, text: str) -> None:
         """Show something of the connection, or of the person who watches."""
@@ -147,6 +165,7 @@ class LiveView:
             )
 
     def _end(self, progress: Progress) -> None:
+        self._add(*self._speaker(progress))
         self._flush(())
         if progress.answer is not None:
             if not self._after_blank:

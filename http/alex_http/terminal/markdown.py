@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import ClassVar
@@ -19,6 +20,8 @@ WIDEST = 120
 """Columns of an answer at most: longer lines are hard to read."""
 LONGEST = 100_000
 """Characters of an answer that is laid out; a longer one is shown as it is, which takes no time."""
+_TRAILING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
+"""Blanks up to the edge of the terminal, which would be copied along, and wrapped where it is made narrower."""
 
 
 class _Heading(Heading):
@@ -79,7 +82,7 @@ class MarkdownAnswers:
             with suppress(Exception):  # whatever the layout trips over, the answer is shown
                 with self._console.capture() as captured:
                     self._console.print(HarmlessMarkdown(answer), width=width)
-                return captured.get()
+                return _TRAILING.sub(r"\1", captured.get())
         with self._console.capture() as captured:
             self._console.print(Text(harmless(answer)), overflow="fold")
         return captured.get()

@@ -34,17 +34,13 @@ CANNOT_READ = (OSError, EOFError, zlib.error)
 """What reading raises; the last two if a compressed file is damaged."""
 
 
-class Moment(click.ParamType[datetime]):
-    """``10m`` ago, or a time in ISO 8601."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the moment, in UTC."""
-        try:
-            return value if isinstance(value, datetime) else moment(str(value), now=datetime.now(UTC))
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is neither a time ago (30s, 10m, 2h, 1d) nor as 2026-11-22T20:00Z.", param, ctx)
+def _moment(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """Return the moment that is meant, in UTC. Raises click.BadParameter."""
+    try:
+        return None if value is None else moment(value, now=datetime.now(UTC))
+    except (ValueError, OverflowError) as error:
+        text = f"{value!r} is neither a time ago (30s, 10m, 2h, 1d) nor as 2026-11-22T20:00Z."
+        raise click.BadParameter(text, ctx=context, param=parameter) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +67,13 @@ class Wanted:
     "--event", "events", multiple=True, metavar="EVENT", help="task.ended, say, or 'task.*'. Repeatable."
 )
 @click.option("--level", type=click.Choice(list(LEVELS)), help="Lines of this level and above.")
-@click.option("--since", type=Moment(), help="Lines since then: 30s, 10m, 2h, 1d ago, or 2026-11-22T20:00Z.")
-@click.option("--until", type=Moment(), help="Lines until then.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=_moment,
+    help="Lines since then: 30s, 10m, 2h, 1d ago, or 2026-11-22T20:00Z.",
+)
+@click.option("--until", metavar="TIME", callback=_moment, help="Lines until then.")
 @click.option("--json", "as_json", is_flag=True, help="Pass the lines on as they are.")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
 @click.option("--utc", is_flag=True, help="Show times in UTC, not in this machine's zone.")

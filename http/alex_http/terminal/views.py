@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Protocol, TextIO
+from typing import Literal, Protocol, TextIO, TypeAlias
 
 import click
 import msgspec
@@ -12,6 +12,9 @@ from alex_http.client import Event
 from alex_http.terminal.harmless import harmless, harmless_json, one_line
 from alex_http.terminal.progress import Call, Progress, Tasks
 from alex_http.terminal.words import fact
+
+Shows: TypeAlias = Literal["task", "session", "turn"]
+"""One task; all of a session; one turn of a chat, whose text the person has just typed."""
 
 
 class View(Protocol):
@@ -48,9 +51,9 @@ class PlainAnswers:
 class PlainView:
     """One line for each fact, at standard error; answers apart. With the task's ID if there may be several."""
 
-    def __init__(self, *, answers: Answers, several: bool) -> None:
+    def __init__(self, *, answers: Answers, shows: Shows) -> None:
         self._answers = answers
-        self._several = several
+        self._several = shows == "session"
 
     def event(self, event: Event, progress: Progress, call: Call | None) -> None:
         """Write a line, and the answer at the end."""
@@ -76,7 +79,7 @@ class JsonView(PlainView):
     """Events as lines of JSON, as the server's streams have them; notices at standard error."""
 
     def __init__(self) -> None:
-        super().__init__(answers=PlainAnswers(), several=True)
+        super().__init__(answers=PlainAnswers(), shows="session")
 
     def event(self, event: Event, progress: Progress, call: Call | None) -> None:  # noqa: ARG002 - as all views
         """Write an event."""

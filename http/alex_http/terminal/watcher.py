@@ -121,7 +121,7 @@ class Watcher:
                 return True
             case AlexError():
                 failed = failure(news, self._connection.url)
-                raise Failed(f"{failed.message} To come back: {self._come_back}", failed.code) from news
+                raise Failed(f"{failed.message} Come back: {self._come_back}", failed.code) from news
             case Exception():
                 raise news
         return False
@@ -141,12 +141,12 @@ class Watcher:
         """Detach, after Ctrl-C; return False if it came twice, and the task is cancelled."""
         self._view.close()
         if cancels is None:
-            self._view.notice(f"Detached. To come back: {self._come_back}")
+            self._view.notice(f"Detached. Come back: {self._come_back}")
             self._view.close()
             return True
         self._view.notice(
             f"Detached: the task goes on. Ctrl-C again within {SECOND_PRESS:g} seconds cancels it.\n"
-            f"To come back: {self._come_back}"
+            f"Come back: {self._come_back}"
         )
         self._view.close()
         if not self._interrupts.pressed(within=SECOND_PRESS):

@@ -15,7 +15,7 @@ from alex_http.terminal.completing import complete_session, complete_task
 from alex_http.terminal.connection import Connection, connected, connects, task_id_of
 from alex_http.terminal.exits import Exit
 from alex_http.terminal.interrupts import Interrupts, keys
-from alex_http.terminal.views import Answers, JsonView, PlainAnswers, PlainView, View, is_terminal
+from alex_http.terminal.views import Answers, JsonView, PlainAnswers, PlainView, Shows, View, is_terminal
 from alex_http.terminal.watcher import Watcher, watch_command
 
 
@@ -33,34 +33,36 @@ def answers() -> Answers:
     return PlainAnswers()
 
 
-def view_of(*, as_json: bool, several: bool, known: Task | None) -> View:
-    """Return the view that fits where it is shown. ``several``: tasks, not one."""
+def view_of(shows: Shows, *, as_json: bool, known: Task | None) -> View:
+    """Return the view that fits where it is shown."""
     if as_json:
         return JsonView()
     if is_terminal(sys.stderr) and not (console := console_of(stderr=True)).is_dumb_terminal:
         from alex_http.terminal.live_view import LiveView  # as above
 
-        return LiveView(console=console, answers=answers(), several=several, known=known)
-    return PlainView(answers=answers(), several=several)
+        return LiveView(console=console, answers=answers(), shows=shows, known=known)
+    return PlainView(answers=answers(), shows=shows)
 
 
 @contextmanager
 def watcher_of(
-    connection: Connection, come_back: str, *, as_json: bool, several: bool = False, known: Task | None = None
+    connection: Connection, come_back: str, shows: Shows, *, as_json: bool, known: Task | None = None
 ) -> Iterator[Watcher]:
     """Return a watcher, which has Ctrl-C and the keys for as long as it is entered."""
     interrupts = Interrupts()
-    view = view_of(as_json=as_json, several=several, known=known)
+    view = view_of(shows, as_json=as_json, known=known)
     with ExitStack() as stack:
         stack.enter_context(interrupts.taken())
         pressed = None if isinstance(view, PlainView) else stack.enter_context(keys())
         yield Watcher(connection, view, interrupts=interrupts, keys=pressed, come_back=come_back)
 
 
-def watch_task(connection: Connection, task: Task, *, as_json: bool, come_back: str | None = None) -> Exit:
-    """Watch a task until its end."""
+def watch_task(
+    connection: Connection, task: Task, *, as_json: bool, shows: Shows = "task", come_back: str | None = None
+) -> Exit:
+    """Watch a task until its end. ``come_back``: the command that is told to who leaves."""
     back = come_back or watch_command("watch", task.task_id)
-    with watcher_of(connection, back, as_json=as_json, known=task) as watcher:
+    with watcher_of(connection, back, shows, as_json=as_json, known=task) as watcher:
         return watcher.task(task.task_id)
 
 
@@ -90,5 +92,5 @@ def watch(
             context.exit(watch_task(connection, known, as_json=as_json))
         known_session = connection.client.session(session or "").id
         back = watch_command("watch", "--session", known_session)
-        with watcher_of(connection, back, as_json=as_json, several=True) as watcher:
+        with watcher_of(connection, back, "session", as_json=as_json) as watcher:
             context.exit(watcher.session(known_session))

@@ -1,0 +1,89 @@
+"""The web page when it is reloaded, and when its server ends and is started again: nothing on screen is lost."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import RestartedServer
+from tests.browser.tabs import Tabs
+from tests.browser.task_page import TaskPage
+
+LONG = "Simulate 1000 steps of 20 ms"
+WHILE_IT_IS_AWAY = "ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|status of 503"
+
+
+def test_a_reload_in_the_middle_loses_nothing(shown: RestartedServer, tabs: Tabs) -> None:
+    at = TaskPage(tabs.open())
+    task_id = at.submit(LONG, most_turns=1000)
+    at.wait_for_turn(20)
+
+    at.page.reload()
+    at.wait_for_turn(40)
+    shown.client.cancel(task_id)
+
+    at.wait_for_status("cancelled")
+    assert at.events() == shown.client.events(task_id)
+    assert at.task_id() == task_id
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_that_is_started_again_goes_on_where_the_page_is(
+    shown: RestartedServer, tabs: Tabs, number: signal.Signals
+) -> None:
+    tabs.allow(WHILE_IT_IS_AWAY)
+    at = TaskPage(tabs.open())
+    task_id = at.submit(LONG, most_turns=1000, session=f"restarted-{number}")
+    at.wait_for_turn(20)
+    at.task_box.fill("What I am about to submit")
+
+    shown.stop(number)
+    expect(at.banner).to_contain_text(re.compile("Reconnecting|does not answer"))
+    seen = at.turns()
+    shown.start()
+    at.wait_for_turn(seen + 10)
+    shown.client.cancel(task_id)
+
+    at.wait_for_status("cancelled")
+    expect(at.banner).to_be_empty()
+    expect(at.task_box).to_have_value("What I am about to submit")
+    events = at.events()
+    assert events == shown.client.events(task_id)
+    assert [event["event_type"] for event in events].count("task_resumed") == 1
+    numbers = at.turn_numbers()
+    assert numbers == sorted(set(numbers)) != []
+    expect(at.tasks.get_by_role("link", name=LONG).first).to_have_accessible_name(re.compile("cancelled"))
+
+
+def test_a_submit_that_meets_no_server_is_sent_again_as_the_same_task(shown: RestartedServer, tabs: Tabs) -> None:
+    tabs.allow(WHILE_IT_IS_AWAY)
+    at = TaskPage(tabs.open())
+    shown.stop(signal.SIGKILL)
+    at.task_box.fill("Echo late")
+    at.form.get_by_role("button", name="Submit").click()
+    expect(at.form.get_by_role("alert")).to_contain_text("Submit again")
+    shown.start()
+
+    at.form.get_by_role("button", name="Submit").click()
+
+    at.wait_for_status("completed")
+    assert [task["task"] for task in shown.client.tasks(limit=1000)["tasks"]].count("Echo late") == 1
+
+
+def test_a_session_that_is_deleted_is_said_to_be_gone_and_so_are_its_tasks(
+    shown: RestartedServer, tabs: Tabs
+) -> None:
+    tabs.allow("status of 404")
+    task = shown.client.answered("Echo this", session_id="gone")
+    at = TaskPage(tabs.open("/#/sessions/gone"))
+    expect(at.main).to_contain_text("Echo this")
+
+    shown.client.http.delete("/api/sessions/gone").raise_for_status()
+
+    expect(at.heading).to_have_text("This session is not there")
+    at.page.goto(f"{shown.url}/#/tasks/{task['task_id']}")
+    expect(at.heading).to_have_text("This task is not there")
+    expect(at.banner).to_be_empty()

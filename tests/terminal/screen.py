@@ -1,0 +1,144 @@
+"""A real terminal: tmux, in which a command runs as a person has it, and what is on its screen."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.live.process import SOON, environment, until
+
+ALEX = "from alex_http.command_line import main; main(prog_name='alex')"
+
+
+def alex_command(*arguments: str) -> list[str]:
+    """Return a command line of ``alex`` that imports only what the installed script does."""
+    return [sys.executable, "-c", ALEX, *arguments]
+
+
+def piped(
+    *arguments: str, url: str, text: str | None = None, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of ``alex`` with its inputs and outputs in pipes."""
+    return subprocess.run(
+        alex_command(*arguments),
+        env=environment({"SERVER_URL": url}) | dict(variables or {}),
+        input=text,
+        stdin=subprocess.DEVNULL if text is None else None,
+        capture_output=True,
+        text=True,
+        timeout=SOON,
+        check=False,
+    )
+
+
+def find_tmux() -> str:
+    """Return the path of tmux. Without it a test is skipped, but in CI nothing may be missing."""
+    found = shutil.which("tmux")
+    if found is None and os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail("no tmux")
+    return found or pytest.skip("no tmux")
+
+
+class Screen:
+    """One terminal. Commands are typed into its shell, whose prompt is ``$``."""
+
+    def __init__(self, socket: Path, *, columns: int, rows: int, variables: Mapping[str, str]) -> None:
+        self._tmux = [find_tmux(), "-u", "-f", "/dev/null", "-S", str(socket)]
+        alex = " ".join(map(shlex.quote, alex_command()))
+        shell = f"alex() {{ {alex} \"$@\"; }}; PS1='$ '"
+        rc = socket.with_name("rc")
+        rc.write_text(shell)
+        self._run(
+            "new-session", "-d", "-x", str(columns), "-y", str(rows),
+            "bash", "--noprofile", "--rcfile", str(rc), "-i", variables=variables,
+        )  # fmt: skip
+        self._run("set-option", "-g", "status", "off")
+        self._run("set-option", "-g", "set-titles", "off")
+        self.wait("$")
+
+    def _run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
+        done = subprocess.run(
+            [*self._tmux, *arguments], env=dict(variables or os.environ), capture_output=True, text=True,
+            timeout=SOON, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    def type(self, text: str) -> None:
+        """Type a line, and press Enter."""
+        self._run("send-keys", "-l", text)
+        self._run("send-keys", "Enter")
+
+    def press(self, *keys: str) -> None:
+        """Press keys, by tmux' names: ``C-c``."""
+        self._run("send-keys", *keys)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Make it wider or narrower, as one does with a window."""
+        self._run("resize-window", "-x", str(columns), "-y", str(rows))
+
+    @property
+    def visible(self) -> str:
+        """What is on the screen, without the blanks at the ends of its lines."""
+        return self._run("capture-pane", "-p").rstrip()
+
+    @property
+    def text(self) -> str:
+        """What was written since the start: the scrollback and the screen. Rows that a line took are joined."""
+        return self._run("capture-pane", "-p", "-J", "-S", "-").rstrip()
+
+    @property
+    def coloured(self) -> str:
+        """The same, with the sequences of its colours."""
+        return self._run("capture-pane", "-p", "-e", "-J", "-S", "-").rstrip()
+
+    @property
+    def title(self) -> str:
+        """The title that a program may set."""
+        return self._run("display-message", "-p", "#{pane_title}").strip()
+
+    def wait(self, text: str) -> str:
+        """Wait until a text is there; return all that is."""
+        try:
+            return until(lambda: found if text in (found := self.text) else None, text)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there is:\n{self.text}") from error
+
+    def ended(self, text: str) -> str:
+        """Run a command that is typed, and return all that is there when it has ended, its exit code last."""
+        self.type(f"{text}; echo exit $?.")
+        return self.wait_for_end()
+
+    def wait_for_end(self) -> str:
+        """Wait for the exit code of a command that was typed with ``; echo exit $?.``."""
+        return until(lambda: found if "\nexit " in (found := self.text) else None, "its end")
+
+    def close(self) -> None:
+        """End it, and what runs in it."""
+        self._run("kill-server")
+
+
+@contextmanager
+def screen(
+    url: str, *, columns: int = 80, rows: int = 24, variables: Mapping[str, str] | None = None
+) -> Iterator[Screen]:
+    """A terminal whose ``alex`` uses the server at ``url``."""
+    with tempfile.TemporaryDirectory(prefix="alex") as directory:  # short: a socket's path has 107 bytes at most
+        given = environment({"SERVER_URL": url}) | {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "HOME": directory}
+        for name in ("NO_COLOR", "TMUX", "COLUMNS", "LINES"):
+            given.pop(name, None)
+        terminal = Screen(
+            Path(directory) / "s", columns=columns, rows=rows, variables=given | dict(variables or {})
+        )
+        try:
+            yield terminal
+        finally:
+            terminal.close()
