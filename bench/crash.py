@@ -6,8 +6,9 @@ Clients submit tasks with every strategy into sessions that they share, cancel, 
 keys, read, and follow streams. At a random moment the server gets SIGKILL; it is started again on the same data,
 and what the clients were told is compared with what is there: tasks, cancels, deletions, keys, and every event
 that anybody has seen. One kill in five comes while it starts. In the end every task has to have ended, once, and
-none that waits in its session's line to have overlapped another. Prints a table; exits with 1 if anything was
-wrong. The seed decides what the clients do and when the kills come, not how far the server gets until then.
+none that waits in its session's line to have overlapped another; and the log of all its runs is checked, as
+``alex trace --check`` does. Prints a table; exits with 1 if anything was wrong. The seed decides what the clients
+do and when the kills come, not how far the server gets until then.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.checked_log import check_log
 from bench.crash_checks import Checks, Told
 from bench.crash_load import Load
 from bench.machine import Noise
@@ -144,6 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="alex-crash-") as directory:
         crashes = Crashes(Path(directory), kills=options.kills, seed=options.seed)
         asyncio.run(crashes.run())
+        crashes.told.wrong += check_log(Path(directory) / "data", tasks=len(crashes.told.submitted))
         print(report(crashes, kills=options.kills, seed=options.seed))
     print(f"{time.monotonic() - began:.0f} s. {noise}")
     sys.exit(1 if crashes.told.wrong else 0)

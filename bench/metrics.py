@@ -35,10 +35,10 @@ from alex_actors.store.staging import live_task
 from alex_actors.tasks import Task
 from alex_actors.values import SessionId, TaskId, timestamp
 from alex_http.request_tally import RequestTally, StreamTally
+from bench import machine
 from bench.event_streams import Frames, Stream, watch
 from bench.load import generate, percentile, post
-from bench.machine import Noise
-from bench.servers import alex
+from bench.servers import ServerProcess, alex
 
 ROUNDS = 20_000
 SCRAPES = 30
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--streams", type=int, default=10_000)
     arguments = parser.parse_args()
-    noise = Noise()
+    noise = machine.Noise()
     task, request, event = counting()
     print(
         f"counting: {task:.2f} µs a task of ten events, {request:.2f} a request, {event:.2f} an event to a reader"
@@ -120,37 +120,44 @@ def _microseconds(call: Callable[[], None], rounds: int) -> float:
 
 def scraping(tasks: int, streams: int) -> None:
     """Measure a scrape of a server with so many running tasks and open streams, and submits beside it."""
-    long = json.dumps({"task": "Simulate 2 steps of 3600000 ms"}).encode()
+    long = json.dumps({"task": "Simulate 1000 steps of 60000 ms"}).encode()
     settings = {
         "limits__max_unfinished_tasks": 2 * tasks + 10_000, "limits__max_running_tasks": 2 * tasks + 10_000,
         "limits__max_streams": streams + 100, "limits__max_streams_per_client": A_SOURCE + 100,
-        "limits__max_connections_per_client": A_SOURCE + 100,
+        "limits__max_connections_per_client": A_SOURCE + 100, "timeouts__ask_seconds": 60,
     }  # fmt: skip
     with alex(**settings) as server:
         connection = http.client.HTTPConnection(*server.address, timeout=60)
         task_id = json.loads(_asked(connection, "POST", "/api/tasks", long))["task_id"]
-        print(f"at rest:    {_scrapes(connection)}; a submit {_submits(connection)}")
+        print(f"at rest:    {_scrapes(server, connection)}; a submit {_submits(connection)}")
         generate(server.address, itertools.repeat(post("/api/tasks", long), tasks), connections=64, status=b"201")
         frames, path = Frames(), f"/api/tasks/{task_id}/events"
         readers = [
             Stream(server.address, watch(path), source=f"127.0.0.{1 + number // A_SOURCE}", frames=frames)
             for number in range(streams)
         ]
+        wanted = (f'\nalex_tasks{{status="running"}} {1.0 + tasks}\n', f"\nalex_streams {float(streams)}\n")
+        while not all(line in _asked(connection, "GET", "/metrics").decode() for line in wanted):
+            time.sleep(0.1)
         print(f"{tasks} tasks run, {streams} streams are open:")
-        print(f"            {_scrapes(connection)}; a submit {_submits(connection)}")
+        print(f"            {_scrapes(server, connection)}; a submit {_submits(connection)}")
         scrapes = http.client.HTTPConnection(*server.address, timeout=60)
         print(f"a submit right after a scrape began: {_submits(connection, beside=scrapes)}")
         for reader in readers:
             reader.socket.close()
 
 
-def _scrapes(connection: http.client.HTTPConnection) -> str:
-    times, size = [], 0
+def _scrapes(server: ServerProcess, connection: http.client.HTTPConnection) -> str:
+    times, size, before = [], 0, machine.Usage.of(server.process.pid).cpu
     for _ in range(SCRAPES):
         began = time.perf_counter()
         size = len(_asked(connection, "GET", "/metrics"))
         times.append(time.perf_counter() - began)
-    return f"a scrape {_told(times)}, {size / 1024:.0f} KiB"
+    spent, began = machine.Usage.of(server.process.pid).cpu, time.perf_counter()
+    time.sleep(sum(times))  # what the server takes anyhow
+    idle = machine.Usage.of(server.process.pid).cpu - spent
+    cpu = (spent - before - idle * sum(times) / (time.perf_counter() - began)) / SCRAPES * 1000
+    return f"a scrape {_told(times)}, {cpu:.1f} ms of CPU, {size / 1024:.0f} KiB"
 
 
 def _submits(connection: http.client.HTTPConnection, *, beside: http.client.HTTPConnection | None = None) -> str:

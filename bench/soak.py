@@ -5,8 +5,9 @@
 
 Readers reconnect, resume, start again, stop reading and reset their connections; tasks are submitted, waited for
 and cancelled all the while. The server's memory, descriptors and threads are sampled every few seconds, and have
-to be the same at the end as after the first minute; what each reader received has to be what is recorded. Exits
-with 1 otherwise. The seed decides what each reader does, not when exactly. Runs on Linux only.
+to be the same at the end as after the first minute; what each reader received has to be what is recorded, and the
+log has to be as ``alex trace --check`` wants it. Exits with 1 otherwise. The seed decides what each reader does,
+not when exactly. Runs on Linux only.
 
 With ``--tasks`` so many short tasks run instead, without streams, and what the server takes is compared after the
 first tenth of them and at the end: ``soak_tasks.py``.
@@ -28,6 +29,7 @@ from typing import Any
 import httpx
 
 from bench import soak_tasks
+from bench.checked_log import check_log
 from bench.event_streams import Frames
 from bench.machine import Noise, Usage
 from bench.readers import allow_descriptors
@@ -285,6 +287,7 @@ def run_streams(streams: int, *, seconds: float, seed: int) -> list[str]:
     allow_descriptors(streams + 1000)
     with alex(server__threads=8, server__max_connections=streams + 1000) as server:
         wrong = asyncio.run(Soak(server, streams=streams, seconds=seconds, seed=seed).run())
+        wrong += check_log(server.data)
     print(f"memory may differ by {MEMORY_TOLERANCE:.0%}, descriptors by {DESCRIPTOR_TOLERANCE:.0%} of the streams")
     return wrong
 

@@ -1,7 +1,8 @@
 """Many short tasks through one server: what it takes at rest after the first tenth of them, and after all.
 
 ``python -m bench.soak --tasks 100000`` runs it. The server is looked at when everything that was submitted has
-ended, so that what differs from row to row is what tasks leave behind.
+ended, so that what differs from row to row is what tasks leave behind. Then its log is checked, as ``alex trace
+--check`` does.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from bench.checked_log import check_log
 from bench.load import generate, get, post
 from bench.machine import Usage
 from bench.servers import ServerProcess
@@ -84,7 +86,8 @@ def soak(server: ServerProcess, tasks: int) -> list[str]:
     looks = looks_at(server, tasks)
     completed = _total(server, "completed")
     missing = [] if completed == tasks else [f"{completed:,} tasks completed of {tasks:,}"]
-    return missing + grown([looks[COMPARED], looks[-1]]) + server.errors()
+    wrong = missing + grown([looks[COMPARED], looks[-1]]) + server.errors()
+    return wrong + check_log(server.data, tasks=tasks)
 
 
 def looks_at(server: ServerProcess, tasks: int, *, settle: float = SETTLE) -> list[Look]:

@@ -184,7 +184,11 @@ class AsyncioRun:
             check_request(request)
             if self._decisions.is_new(request):
                 self._take(self._decisions.request(request))
-        decisions = await self._decisions.of([request.call_id for request in asked.requests])
+        self._executor.asking[self] = None
+        try:
+            decisions = await self._decisions.of([request.call_id for request in asked.requests])
+        finally:
+            del self._executor.asking[self]
         await self._until_committed(self._produced)
         asked.decisions.update(decisions)
 
@@ -255,6 +259,8 @@ class AsyncioExecutor:
         self.redactor = redactor
         self.stopping = False
         self._runs: dict[AsyncioRun, None] = {}  # in order of start: a set's order differs from process to process
+        self.asking: dict[AsyncioRun, None] = {}
+        """The runs that wait for a person's word."""
         self._calls: deque[Callable[[], None]] = deque()
         self._calls_scheduled = False
         self._when_stopped: Callable[[], None] | None = None
@@ -285,7 +291,7 @@ class AsyncioExecutor:
     @property
     def approvals_waiting(self) -> int:
         """How many calls of all agents at work wait for a person's word."""
-        return sum(run.approvals_waiting for run in tuple(self._runs))
+        return sum(run.approvals_waiting for run in tuple(self.asking))
 
     def stop(self, *, then: Callable[[], None]) -> None:
         """Interrupt all agents without a word to their actors; no other starts any more.

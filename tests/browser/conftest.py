@@ -73,9 +73,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestartedServer
         server.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestartedServer]:
-    """A server whose pages a module's tests open. It has agents of its own, and asks before it writes a file."""
+    """A server whose pages all tests open. It has agents of its own, and asks before it writes a file."""
     directory = tmp_path_factory.mktemp("shown")
     shutil.copy(HERE / "page_agents.py", directory)
     (directory / "alex.toml").write_text(AGENTS)

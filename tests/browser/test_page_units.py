@@ -1,16 +1,19 @@
-"""The page's modules that need no page, in Node.js: Markdown, metrics, what events make of a task, the diagram, streams."""
+"""The page's modules that need no page, in Node.js: Markdown, metrics, what a task's events mean, streams."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+from alex_actors.events import EVENT_TYPES
 from tests.peers.node import MissingPeer, node, skip_without
 
 HERE = Path(__file__).parent
-PAGE = Path(__file__).parents[2] / "http" / "alex_http" / "page"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "http" / "alex_http" / "page"
 LONGEST = 60.0
 
 
@@ -34,3 +37,24 @@ def test_the_modules_of_the_page_do_what_they_say(tmp_path: Path) -> None:
 
     assert ran.returncode == 0, ran.stdout
     assert "fail 0" in ran.stdout
+
+
+def test_the_page_listens_for_every_type_of_event() -> None:
+    listed = re.search(r"export const TYPES = \[(.*?)\];", (PAGE / "stream.js").read_text(), re.DOTALL)
+
+    assert listed is not None
+    assert sorted(re.findall(r'"(\w+)"', listed[1])) == sorted(EVENT_TYPES.values())
+
+
+def test_the_documentation_names_every_file_of_the_page() -> None:
+    named = set(re.findall(r"`([\w-]+\.\w+)`", (ROOT / "docs" / "page.md").read_text()))
+
+    assert {file.name for file in PAGE.iterdir()} <= named
+
+
+def test_files_and_lines_of_the_page_are_short() -> None:
+    for file in PAGE.iterdir():
+        lines = file.read_text().splitlines()
+
+        assert len(lines) < 400, file.name
+        assert [line for line in lines if len(line) > 115 and "<path" not in line] == [], file.name

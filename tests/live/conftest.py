@@ -9,6 +9,8 @@ from typing import IO, Protocol
 
 import pytest
 
+from alex_actors.data_directory import log_file_of
+from alex_actors.tracing.checking import check_files
 from tests.live.client import Client
 from tests.live.model_server import ModelServer, models_of, settings_of
 from tests.live.process import ServerProcess
@@ -30,6 +32,14 @@ class Start(Protocol):
         """Return the server, which listens already."""
 
 
+def broken_rules(server: ServerProcess) -> list[str]:
+    """Return what of the server's log breaks a rule, as ``alex trace --check`` finds it: of every test's tasks."""
+    log = log_file_of(server.data_dir)
+    return (
+        [f"{one.task_id} {one.rule}: {one.what}" for one in check_files([log]).violations] if log.exists() else []
+    )
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that tests share: each has sessions of its own there. Logs all that it can."""
@@ -39,6 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield server
         assert server.stop() == 0
         assert server.troubles() == []
+        assert broken_rules(server) == []
     finally:
         server.kill()
 
@@ -72,6 +83,7 @@ def modelled(tmp_path_factory: pytest.TempPathFactory, model_server: ModelServer
         yield server
         assert server.stop() == 0
         assert server.troubles() == []
+        assert broken_rules(server) == []
     finally:
         server.kill()
 
@@ -86,6 +98,7 @@ def model_client(modelled: ServerProcess) -> Iterator[Client]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """A function that starts servers, which end with the test at the latest."""
+    broken: list[str] = []
     with ExitStack() as stops:
 
         def start_one(
@@ -104,8 +117,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 shell=shell,
                 forked=forked,
             )
+            stops.callback(lambda: broken.extend(broken_rules(server)))
             stops.callback(server.kill)
             server.wait_until_listening()
             return server
 
         yield start_one
+    assert broken == []

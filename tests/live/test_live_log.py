@@ -66,7 +66,7 @@ def test_a_fact_is_logged_before_what_follows_from_it(server: ServerProcess, cli
     for earlier, later in [
         ("session.confirmed", "Create"),
         ("task.created", "Start"),
-        ("TurnGranted", "agent.started"),
+        ("agent.started", "Record"),
         ("task.started", "Recorded"),
     ]:
         assert said.index(earlier) < said.index(later)

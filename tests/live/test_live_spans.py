@@ -46,7 +46,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A server at level debug; one for all tests here, since none changes anything."""
     with taken() as receiver:
         server = ServerProcess(tmp_path_factory.mktemp("spans"), "--log-level", "debug")
@@ -58,7 +58,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             assert server.stop() == 0
         finally:
             server.kill()
-    yield Run(server, task_id, of_trace(receiver), set(receiver.names()), b"".join(receiver.bodies))
+    return Run(server, task_id, of_trace(receiver), set(receiver.names()), b"".join(receiver.bodies))
 
 
 def of_trace(receiver: Receiver) -> dict[str, Received]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from click.testing import CliRunner
 
 from alex_actors.tracing.check import check_lines
+from alex_http.terminal.trace_command import trace
 from tests.live.client import Client
 from tests.live.conftest import Start
 from tests.live.process import Json, ServerProcess, run_alex, until
@@ -123,6 +125,12 @@ def behind_nobody(log: Log, traced: Traced) -> Log:
     return log
 
 
+def place_given_twice(log: Log, traced: Traced) -> Log:
+    first, second = (log[at(log, "session.confirmed", one)] for one in (traced.first, traced.second))
+    second["place"] = first["place"]
+    return log
+
+
 def session_deleted_early(log: Log, traced: Traced) -> Log:
     place = next(
         i for i, line in enumerate(log) if line["event"] == "session.deleted" and line["session_id"] == DELETED
@@ -161,7 +169,7 @@ BROKEN: dict[str, tuple[Callable[[Log, Traced], Log], str, str]] = {
     "resumed and not recovered": (say("agent.started", event="agent.resumed"), "first", "goes-on"),
     "not its turn": (move("agent.started", "task.ended", of="second"), "second", "in-line"),
     "a line that was lost": (behind_nobody, "second", "in-line"),
-    "a place that was given before": (say("session.confirmed", place=-1), "first", "in-line"),
+    "a place that was given before": (place_given_twice, "second", "in-line"),
     "deleted before its end": (session_deleted_early, "last", "ended-before-deleted"),
     "stopped and forgotten": (restarted_and_forgotten, "first", "goes-on"),
 }
@@ -187,13 +195,12 @@ def test_the_check_tells_who_broke_what_where(traced: Traced, tmp_path: Path) ->
     file = tmp_path / "alex.jsonl"
     file.write_text("".join(f"{json.dumps(line)}\n" for line in log))
 
-    done = run_alex("trace", "--check", str(file), directory=tmp_path)
-    as_json = run_alex("trace", "--check", "--json", str(file), directory=tmp_path)
+    done, as_json = (CliRunner().invoke(trace, ["--check", str(file), *more]) for more in ([], ["--json"]))
 
-    assert done.returncode == as_json.returncode == 1
+    assert done.exit_code == as_json.exit_code == 1
     assert f"{traced.first} of {SESSION} broke one-end:" in done.stdout
-    assert f"{file}:{first_end}: {{" in done.stdout
-    assert f"{file}:{len(log)}: {{" in done.stdout
+    assert f"{file}:{first_end}: {log[first_end - 1]['ts']} task.ended session_id={SESSION} " in done.stdout
+    assert f"{file}:{len(log)}: " in done.stdout
     assert done.stdout.endswith("1 violation, of 1 task.\n")
     told = json.loads(as_json.stdout)
     assert (told["clean"], told["broken"], told["lines"]) == (False, 1, len(log))

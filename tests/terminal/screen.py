@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from alex_http.command_line import main
 from tests.live.process import SOON, environment, until
 
 ALEX = "from alex_http.command_line import main; main(prog_name='alex')"
@@ -24,20 +26,10 @@ def alex_command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", ALEX, *arguments]
 
 
-def piped(
-    *arguments: str, url: str, text: str | None = None, variables: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a command of ``alex`` with its inputs and outputs in pipes."""
-    return subprocess.run(
-        alex_command(*arguments),
-        env=environment({"SERVER_URL": url}) | dict(variables or {}),
-        input=text,
-        stdin=subprocess.DEVNULL if text is None else None,
-        capture_output=True,
-        text=True,
-        timeout=SOON,
-        check=False,
-    )
+def run(*arguments: str, url: str, text: str | None = None, variables: Mapping[str, str] | None = None) -> Result:
+    """Run a command of ``alex`` as with its inputs and outputs in pipes, in this process: that takes no start."""
+    given = {"ALEX_SERVER_URL": url, "ALEX_TOKEN": None} | dict(variables or {})
+    return CliRunner().invoke(main, arguments, input=text, env=given, prog_name="alex")
 
 
 def find_tmux() -> str:

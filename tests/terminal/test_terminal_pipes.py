@@ -10,15 +10,18 @@ import time
 from pathlib import Path
 
 from alex_http.client import Client, Event
-from tests.live.process import ServerProcess, environment, until
-from tests.terminal.screen import alex_command, piped
+from tests.live.process import SOON, ServerProcess, environment, until
+from tests.terminal.screen import alex_command, run
 
 SUM = "What is 2 + 2?"
 CONTROL = re.compile(r"[^\n -~·→…]")
 
 
 def test_the_answer_alone_is_on_standard_output_and_facts_are_lines(server: ServerProcess) -> None:
-    done = piped("submit", SUM, "--watch", url=server.url)
+    done = subprocess.run(
+        alex_command("submit", SUM, "--watch"), env=environment({"SERVER_URL": server.url}), timeout=SOON,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
     lines = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (0, "2 + 2 = 4\n")
@@ -29,11 +32,12 @@ def test_the_answer_alone_is_on_standard_output_and_facts_are_lines(server: Serv
 
 
 def test_a_submit_prints_the_id_or_the_task(server: ServerProcess, client: Client) -> None:
-    plain = piped(
-        "submit", "-", "--session", "scripts", "--metadata", "a=b=c", "--idempotency-key", "k1",
-        "--max-iterations", "7", "--timeout", "60", "--agent", "researcher", "--tools", "read-only", url=server.url, text="Say hello\n",
+    plain = run(
+        *("submit", "-", "--session", "scripts", "--metadata", "a=b=c", "--idempotency-key", "k1"),
+        *("--max-iterations", "7", "--timeout", "60", "--agent", "researcher", "--tools", "read-only"),
+        url=server.url, text="Say hello\n",
     )  # fmt: skip
-    as_json = piped("submit", "Say hello", "--session", "scripts", "--json", url=server.url)
+    as_json = run("submit", "Say hello", "--session", "scripts", "--json", url=server.url)
 
     task = client.task(plain.stdout.strip())
     assert (task.task, task.session_id, task.metadata) == ("Say hello", "scripts", {"a": "b=c"})
@@ -46,7 +50,7 @@ def test_events_pass_as_the_server_tells_them(server: ServerProcess, client: Cli
     task = client.submit(SUM)
     client.wait(task.task_id)
 
-    done = piped("watch", task.task_id, "--json", url=server.url)
+    done = run("watch", task.task_id, "--json", url=server.url)
 
     recorded = client.recorded_events(task.task_id).events
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -62,7 +66,7 @@ def shown(event: Event) -> dict[str, object]:
 def test_json_has_no_character_that_steers_a_terminal_and_says_the_same(server: ServerProcess) -> None:
     hostile = "Say \x1b[31m \x9b2J \u202e \u2028 \x7f 日本語"
 
-    done = piped("submit", hostile, "--json", url=server.url)
+    done = run("submit", hostile, "--json", url=server.url)
 
     assert json.loads(done.stdout)["task"] == hostile
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", done.stdout)
@@ -73,18 +77,18 @@ def test_the_exit_code_says_how_it_went(server: ServerProcess, client: Client) -
     url = server.url
     running = client.submit("Count from 1 to 1000").task_id
     codes = {
-        "failed": piped("submit", "Simulate 1 steps of 1 ms then fail", "--watch", url=url),
-        "cancelled": piped("cancel", running, url=url),
-        "cancelled again": piped("cancel", running, url=url),
-        "watched": piped("watch", running, url=url),
-        "no such task": piped("watch", "task-none", url=url),
-        "no such session": piped("watch", "--session", "none", url=url),
-        "nothing waits": piped("approve", running, "call-1", url=url),
-        "blank": piped("submit", " ", url=url),
-        "neither": piped("watch", url=url),
+        "failed": run("submit", "Simulate 1 steps of 1 ms then fail", "--watch", url=url),
+        "cancelled": run("cancel", running, url=url),
+        "cancelled again": run("cancel", running, url=url),
+        "watched": run("watch", running, url=url),
+        "no such task": run("watch", "task-none", url=url),
+        "no such session": run("watch", "--session", "none", url=url),
+        "nothing waits": run("approve", running, "call-1", url=url),
+        "blank": run("submit", " ", url=url),
+        "neither": run("watch", url=url),
     }
 
-    assert {name: done.returncode for name, done in codes.items()} == {
+    assert {name: done.exit_code for name, done in codes.items()} == {
         "failed": 1, "cancelled": 0, "cancelled again": 7, "watched": 3, "no such task": 6, "no such session": 6,
         "nothing waits": 7, "blank": 2, "neither": 2,
     }  # fmt: skip
@@ -99,7 +103,7 @@ def test_a_server_that_is_not_there_is_said_at_once_with_what_to_do(server: Serv
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         begun = time.monotonic()
-        nobody = piped("tasks", url=url)
+        nobody = run("tasks", url=url)
         took = time.monotonic() - begun
     other = subprocess.Popen(
         [*alex_command()[:1], "-m", "http.server", "0", "--bind", "127.0.0.1"], cwd=tmp_path, text=True,
@@ -108,14 +112,14 @@ def test_a_server_that_is_not_there_is_said_at_once_with_what_to_do(server: Serv
     with other:
         assert other.stdout is not None
         there = f"http://127.0.0.1:{other.stdout.readline().split('port ')[1].split()[0]}"
-        stranger = piped("tasks", url=there)
+        stranger = run("tasks", url=there)
         other.kill()
 
     hint = "start one with `alex serve`, or say where it is with --server."
-    assert (nobody.returncode, nobody.stderr) == (4, f"alex: No server at {url}: {hint}\n")
+    assert (nobody.exit_code, nobody.stderr) == (4, f"alex: No server at {url}: {hint}\n")
     assert took < 5, "it is not waited for"
     expected = f"alex: What answers at {there} is no Alex Runtime: say where it is with --server.\n"
-    assert (stranger.returncode, stranger.stderr) == (4, expected)
+    assert (stranger.exit_code, stranger.stderr) == (4, expected)
 
 
 def test_a_script_approves_with_other_arguments(server: ServerProcess, client: Client) -> None:
@@ -128,10 +132,10 @@ def test_a_script_approves_with_other_arguments(server: ServerProcess, client: C
 
     call_id = until(call, "a question")
     changed = json.dumps({"path": "d.txt", "content": "Bye"})
-    done = piped("approve", task_id, call_id, "--arguments", changed, "--reason", "Better.", url=server.url)
-    watched = piped("watch", task_id, url=server.url)
+    done = run("approve", task_id, call_id, "--arguments", changed, "--reason", "Better.", url=server.url)
+    watched = run("watch", task_id, url=server.url)
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"{call_id} is approved.\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"{call_id} is approved.\n")
     assert "d.txt" in watched.stdout
     assert f"waits for your word: alex approve {task_id} {call_id} [--deny]\n" in watched.stderr
     assert "file_write approved: Better.\n" in watched.stderr
@@ -140,22 +144,22 @@ def test_a_script_approves_with_other_arguments(server: ServerProcess, client: C
 def test_a_chat_takes_each_line_of_a_pipe_for_a_turn(server: ServerProcess) -> None:
     lines = f"{SUM}\n\nSimulate 1 steps of 1 ms then fail\nSay hello\n"
 
-    done = piped("chat", "--session", "piped", url=server.url, text=lines)
-    listed = piped("tasks", "--session", "piped", "--json", "--limit", "2", url=server.url)
-    everything = piped("tasks", "--session", "piped", "--all", url=server.url)
+    done = run("chat", "--session", "piped", url=server.url, text=lines)
+    listed = run("tasks", "--session", "piped", "--json", "--limit", "2", url=server.url)
+    everything = run("tasks", "--session", "piped", "--all", url=server.url)
 
-    assert (done.returncode, done.stdout) == (1, "2 + 2 = 4\nhello\n")
+    assert (done.exit_code, done.stdout) == (1, "2 + 2 = 4\nhello\n")
     assert [task["task"] for task in json.loads(listed.stdout)["tasks"]] == ["Say hello", lines.splitlines()[2]]
     assert len(everything.stdout.splitlines()) == 4
 
 
 def test_completion_offers_tasks_and_sessions_of_the_server_and_nothing_without(server: ServerProcess) -> None:
-    task_id = piped("submit", "Say hello", "--session", "offered", url=server.url).stdout.strip()
+    task_id = run("submit", "Say hello", "--session", "offered", url=server.url).stdout.strip()
 
     def offered(words: str, url: str) -> list[str]:
         asks = {"_ALEX_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-        done = piped(url=url, variables=asks)
-        assert (done.returncode, done.stderr) == (0, "")
+        done = run(url=url, variables=asks)
+        assert (done.exit_code, done.stderr) == (0, "")
         return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 
     assert offered(f"alex watch {task_id[:-1]}", server.url) == [task_id]

@@ -92,6 +92,23 @@ def test_a_question_shows_the_whole_call_and_a_key_answers_it(server: ServerProc
     assert "\nexit 0." in text
 
 
+def test_a_key_that_was_pressed_before_the_question_is_no_answer(server: ServerProcess, client: Client) -> None:
+    text = "Simulate 5 steps of 100 ms. Then create a file called e.txt with content: Hello"
+    with screen(server.url) as terminal:
+        terminal.type(f'alex submit "{text}" --tools careful --session hasty --watch; echo exit $?.')
+        terminal.wait("Ctrl-C detaches")
+        terminal.press("y", "y", "y")
+        terminal.wait("? Run file_write? y: yes, n: no")
+        asked = client.tasks(session_id="hasty").tasks[0]
+        until(lambda: "waiting for your word · iteration" in terminal.visible, "that it still waits")
+        still = client.task(asked.task_id).status
+        terminal.press("n")
+        ended = terminal.wait_for_end()
+
+    assert still == "running"
+    assert "was denied" in ended
+
+
 def test_what_is_denied_is_not_run(server: ServerProcess) -> None:
     with screen(server.url) as terminal:
         terminal.type(
@@ -164,7 +181,7 @@ def test_a_terminal_that_is_made_narrower_and_wider_keeps_each_line_once(server:
     assert [line for line in text.splitlines() if re.fullmatch(r"  │ \d+", line)] == [
         f"  │ {n}" for n in range(1, 15)
     ]
-    assert "Ctrl-C detaches" not in text
+    assert not re.search(r"iteration \d", text), "what changed is gone"
 
 
 def test_nothing_that_a_stranger_wrote_steers_the_terminal(server: ServerProcess, client: Client) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,49 @@ def test_a_line_that_was_torn_at_the_end_of_an_old_file_is_told(log: Followed) -
     log.path.write_bytes(b"one\n")
 
     assert log.new() == [b"torn", b"one"]
+
+
+def test_a_file_that_has_two_names_for_a_moment_is_told_once(log: Followed) -> None:
+    log.path.unlink()
+    log.path.write_bytes(b"one\n")
+    log.numbered(1).hardlink_to(log.path)
+
+    assert log.new() == [b"one"]
+    assert log.new() == []
+
+
+class Watched(FileIO):
+    """A file at each look at which something happens."""
+
+    def __init__(self, path: Path, looked_at: Callable[[], None]) -> None:
+        super().__init__(path, "r")
+        self._looked_at = looked_at
+
+    def fileno(self) -> int:
+        self._looked_at()
+        return super().fileno()
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_thread_that_goes_on_in_the_new_file_is_told_in_order_whenever_that_happens(
+    tmp_path: Path, moment: int
+) -> None:
+    path, old = tmp_path / "alex.jsonl", tmp_path / "alex.jsonl.1"
+    looks = itertools.count()
+
+    def write() -> None:
+        if next(looks) == moment:
+            old.write_bytes(b"one\n")
+            path.write_bytes(b"two\n")
+
+    for file in (path, old):
+        file.touch()
+    follower = Follower(path, [(Watched(old, write), 0), (Watched(path, write), 0)])
+
+    told = [line for _ in range(4) for line in follower.new_lines()]
+    follower.close()
+
+    assert told == [b"one", b"two"]
 
 
 def test_files_that_are_gone_are_let_go(log: Followed) -> None:

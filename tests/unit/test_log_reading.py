@@ -179,6 +179,16 @@ def in_time(lines: list[bytes], since: datetime | None, until: datetime | None) 
     return lines[first:end]
 
 
+def test_garbage_in_which_a_time_is_looked_for_is_not_read_over_and_over() -> None:
+    file = Counting(line_at(0) + b"\n" + b"garbage\n" * 50_000 + line_at(9) + b"\n")
+    part = Part(file, 0, len(file.getvalue()))
+
+    start = first_from(part, START + timedelta(seconds=5))
+
+    assert next(forwards(Part(file, start, part.end)))[1] in (b"garbage", line_at(9))
+    assert file.count < 4 * part.end
+
+
 garbage = st.sampled_from([b"", b"what?", b"\x00" * 9, b"{", b'{"ts":"then"}', b"z" * 9000])
 jitters = st.integers(0, int(DISORDER.total_seconds() * 1000) - 1)
 moments = st.none() | st.integers(-3000, 60_000).map(lambda ms: START + timedelta(milliseconds=ms))

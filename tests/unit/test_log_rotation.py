@@ -39,7 +39,7 @@ class Rotated:
         self.path = directory / "alex.jsonl"
         self.seconds = Seconds()
         self.meanwhile: Callable[[], None] = lambda: None
-        self.refusal: OSError | None = None
+        self.failure: OSError | None = None
         self.writer = FileWriter(
             LogFile(self.path),
             lost_line=lost_line,
@@ -49,10 +49,10 @@ class Rotated:
         )
 
     def _rename(self, old: Path, new: Path) -> None:
-        if self.refusal:
-            raise self.refusal
         if old.exists():
             self.meanwhile()
+        if self.failure and old.exists():
+            raise self.failure
         os.replace(old, new)  # noqa: PTH105 - with the very function that the server uses
 
     def write(self, *lines: str) -> None:
@@ -167,7 +167,7 @@ def test_without_a_size_nothing_is_rotated(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_rotated_goes_on_in_the_same_file_and_says_so_once(log: Rotated) -> None:
-    log.refusal = OSError(errno.EACCES, "Permission denied")
+    log.failure = OSError(errno.EACCES, "Permission denied")
 
     for second in range(5):
         log.seconds.now = second
@@ -177,14 +177,26 @@ def test_a_log_that_cannot_be_rotated_goes_on_in_the_same_file_and_says_so_once(
     assert log.writer.lost == 0
 
 
+def test_a_rotation_that_fails_is_tried_again_each_second_and_not_with_each_line(log: Rotated) -> None:
+    attempts: list[None] = []
+    log.meanwhile = lambda: attempts.append(None)
+    log.failure = OSError(errno.EACCES, "Permission denied")
+
+    for second in (0.0, 0.5, 1.0, 1.9, 2.0):
+        log.seconds.now = second
+        log.write(*["a" * 19] * 10)
+
+    assert len(attempts) == 3
+
+
 def test_a_log_that_could_not_be_rotated_is_as_soon_as_it_can(log: Rotated) -> None:
-    log.refusal = OSError(errno.EACCES, "Permission denied")
+    log.failure = OSError(errno.EACCES, "Permission denied")
     log.write("a" * 19)
 
-    log.refusal = None
+    log.failure = None
     log.seconds.now = 1.0
     log.write("b", "c")
-    log.refusal = OSError(errno.EROFS, "Read-only file system")
+    log.failure = OSError(errno.EROFS, "Read-only file system")
     log.write("d" * 19)
 
     assert log.lines() == ["a" * 19, "not rotated: Permission denied", "b", "c", "d" * 19, (

@@ -104,6 +104,7 @@ def test_the_shipped_defaults_are_those_that_the_documents_promise(sources: Sour
     assert (settings.agents.max_iterations, settings.agents.cancel_grace_seconds) == (50, 5.0)
     assert (settings.store.synchronous, settings.tools.preset, settings.log.level) == ("FULL", "safe", "info")
     assert settings.store.keep_ended_days == 0
+    assert (settings.log.max_file_bytes, settings.log.keep_files) == (100 * 1024 * 1024, 9)
 
 
 def test_the_file_beats_the_default_the_environment_the_file_and_the_command_line_all(sources: Sources) -> None:

@@ -56,16 +56,17 @@ def escaped(text: str) -> str:
 def _rows(diagram: Diagram, names: dict[str, str], across: str) -> Iterator[str]:
     at = duration(0)
     for row in diagram.rows:
-        if duration(row.at) != at:
+        if duration(row.at) != at and not diagram.real_time:
             at = duration(row.at)
             yield f"    Note over {across}: {escaped(f'at {at}')}"
-        yield f"    {_statement(row, names, across)}"
+        time = f"{duration(row.at)} " if diagram.real_time else ""
+        yield f"    {_statement(row, names, across, time)}"
 
 
-def _statement(row: Row, names: dict[str, str], across: str) -> str:
+def _statement(row: Row, names: dict[str, str], across: str, time: str) -> str:
     if row.shape == "left out":
         return f"Note over {across}: {escaped(row.label(ROOM))}"
-    text = escaped(f"{row.step}. {row.label(ROOM)}")
+    text = escaped(f"{row.step}. {time}{row.label(ROOM)}")
     if row.shape in ARROWS:
         return f"{names[row.source]}{LINES[row.shape]}{names[row.target or row.source]}: {text}"
     return f"Note over {names[row.source]}: {text}"

@@ -87,8 +87,8 @@ class _Picture:
 
     def names(self) -> str:
         boxes = (
-            f'<g><title>{escape(name)}</title><rect x="{x - 80}" y="8" width="160" height="28" rx="6"/>'
-            f'<text x="{x}" y="27" text-anchor="middle">{escape(cut(name, NAME))}</text></g>'
+            f'<g><title>{escape(plain(name))}</title><rect x="{x - 80}" y="8" width="160" height="28" rx="6"/>'
+            f'<text x="{x}" y="27" text-anchor="middle">{escape(cut(plain(name), NAME))}</text></g>'
             for name, x in self._x.items()
         )
         return self._drawing("names", HEADER, boxes)

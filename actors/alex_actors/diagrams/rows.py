@@ -59,10 +59,10 @@ class Row(Value, frozen=True):
 
     def title(self) -> str:
         """Return all that there is to say of it, of any length."""
-        arrow = f" -> {self.target}" if self.target else ""
+        arrow = f" -> {plain(self.target)}" if self.target else ""
         where = f"step {self.step}, {duration(self.at)}"
         if self.source:
-            where += f", {self.source}{arrow}"
+            where += f", {plain(self.source)}{arrow}"
         return f"{where}: {self.words}{plain(describe(self.what))}"
 
 
@@ -77,6 +77,7 @@ class Diagram:
     def __init__(self, trace: Trace, shown: Collection[int] | None = None) -> None:
         self._trace = trace
         self.least_label = trace.least_label
+        self.real_time = trace.real_time
         self._ends = _ends_of_messages(trace)
         self._entries = _chosen(trace, shown, self._ends)
         self._present = {entry.index for entry in self._entries}
@@ -121,7 +122,7 @@ class Diagram:
             row = entry.index
             if end is not None and end.index in self._present:
                 parties = (entry.peer,) if entry.who == TIMERS else (entry.who, entry.peer)
-                late = abs(end.at - entry.at) > self._trace.on_the_way
+                late = entry.at != end.at and not self.real_time
                 if late or any(first_row.get(name, end.index) < end.index for name in parties):
                     split.append(entry.index)
                 else:

@@ -115,12 +115,13 @@ def _list(diagram: Diagram, *, margin: int, width: int) -> list[str]:
 
 def parties_of(row: Row) -> str:
     """Return who sends to whom, or who it is about, as text with an arrow."""
+    source, target = plain(row.source), plain(row.target)
     if row.shape not in ARROWS:
-        return f"{row.source} {MARKS[row.shape]}" if row.shape in MARKS else ""
-    if row.source == row.target:
-        return f"{row.source} ↻"
+        return f"{source} {MARKS[row.shape]}" if row.shape in MARKS else ""
+    if source == target:
+        return f"{source} ↻"
     line = "╌╌" if row.shape in ("answer", "gave up") else "──"
-    return f"{row.source} {line}{HEADS.get(row.shape, '✗')[0]} {row.target}"
+    return f"{source} {line}{HEADS.get(row.shape, '✗')[0]} {target}"
 
 
 def _margins(rows: Sequence[Row], width: int) -> Iterator[str]:

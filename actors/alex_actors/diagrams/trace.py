@@ -79,8 +79,9 @@ class Entry(Value, frozen=True):
 class Trace:
     """The entries of one run."""
 
-    on_the_way = 0.0
-    """Seconds for which a message may be on its way and still be drawn as one arrow, if the order allows it."""
+    real_time = False
+    """Whether everything takes time: then a message is one arrow though it was on its way, if the order allows it,
+    and each row has a time of its own."""
     least_label = 46
     """Characters that a drawing leaves for what an arrow carries: the name of a message and an ID or two."""
 

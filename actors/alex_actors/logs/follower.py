@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +19,7 @@ _BLOCK = 1 << 20
 class _Followed:
     """A file, and how far it was read. As long as it is open, no other file can be taken for it."""
 
-    file: IO[bytes]
+    file: IO[bytes] | FileIO
     position: int
     half: bytearray = field(default_factory=bytearray)
     """The beginning of a line whose end is not there yet."""
@@ -36,7 +37,7 @@ class Follower:
     or is removed, is not seen.
     """
 
-    def __init__(self, path: Path, files: Iterable[tuple[IO[bytes], int]]) -> None:
+    def __init__(self, path: Path, files: Iterable[tuple[IO[bytes] | FileIO, int]]) -> None:
         """``files``: what was read already, and how far, the oldest first; they are closed by the follower."""
         self._path = path
         self._files = [_Followed(file, position) for file, position in files]

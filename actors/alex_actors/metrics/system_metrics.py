@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import active_count
@@ -59,13 +60,16 @@ class SystemMetrics(Collector):
         yield gauge("alex_mcp_server_up", "Whether an MCP server is connected.", ("server",), by_name(connected))
 
     def _actors(self) -> Iterator[Metric]:
-        there = dict.fromkeys((*ACTORS.values(), "AgentActor"), 0)
+        there = Counter(dict.fromkeys((*ACTORS.values(), "AgentActor"), 0))
         waiting = there.copy()
         handled: dict[str, Handled] = {}
         for dispatcher in self._dispatchers:
-            for mailbox in map(mailbox_of, dispatcher.supervision.refs()):
-                there[mailbox.name] = there.get(mailbox.name, 0) + 1
-                waiting[mailbox.name] = waiting.get(mailbox.name, 0) + len(mailbox)
+            mailboxes = list(map(mailbox_of, dispatcher.supervision.refs()))
+            names = [mailbox.name for mailbox in mailboxes]
+            there.update(names)
+            for name, messages in zip(names, map(len, mailboxes), strict=True):
+                if messages:  # of ten thousand, few have any
+                    waiting[name] += messages
             handled |= dispatcher.handled_so_far()  # no class of actors is run by two of them
         yield gauge("alex_actors", "Actors that live.", ("actor",), by_name(there))
         yield gauge(

@@ -8,18 +8,22 @@ no fact comes before the message in whose handling it was told.
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from alex_actors.diagrams.rows import duration
+from alex_actors.diagrams.rows import cut, duration, plain
 from alex_actors.diagrams.trace import Entry, Trace
 from alex_actors.tracing.lines import seconds_of
 from alex_actors.tracing.task_log import LogEntry
 from alex_actors.tracing.told import told
 
+MOMENT = 1e-8
+"""Seconds between two things of which one is only known to come first."""
+LONGEST_NAME = 40
+"""Characters of an actor's name: ours have sixteen."""
 SKEW = 0.02
 """Seconds by which a time that is worked out may be late: a few turns of the threads (`sys.getswitchinterval`)."""
 
@@ -38,7 +42,7 @@ Named: TypeAlias = Callable[[str, object], str]
 class LogTrace(Trace):
     """What a log tells of a task. Its messages are texts, as are its facts."""
 
-    on_the_way = math.inf  # in a server everything takes time
+    real_time = True
     least_label = 32
 
     def left_out(self, entries: Sequence[Entry]) -> str:
@@ -83,15 +87,18 @@ def trace_of(entries: Sequence[LogEntry], *, main: str) -> LogTrace:
     several = len({entry["task_id"] for entry in entries if entry.get("task_id")}) > 1
 
     def named(who: str, task_id: object) -> str:
-        return f"{AGENT}({_end_of(task_id)})" if who == AGENT and several and task_id != main else who
+        whose = f"({_end_of(task_id)})" if who == AGENT and several and task_id != main else ""
+        return cut(plain(who), LONGEST_NAME) + whose
 
+    times = [seconds_of(str(entry.get("ts"))) for entry in entries]
+    begin = min((time for time in times if time is not None), default=0.0)
     messages: list[_Message] = []
     facts: list[_Item] = []
     since: dict[str, float] = {}  # the first fact that each told since it last handled a message
-    for entry in entries:
-        at = seconds_of(str(entry.get("ts")))
-        if at is None:
+    for entry, time in zip(entries, times, strict=True):
+        if time is None:
             continue
+        at = round(time - begin, 6)
         message = _message(entry, at, named)
         if message is None:
             who = named(teller(entry), entry.get("task_id"))
@@ -100,8 +107,8 @@ def trace_of(entries: Sequence[LogEntry], *, main: str) -> LogTrace:
             continue
         fact_at = since.pop(message.receiver, None)
         if fact_at is not None and message.began - SKEW <= fact_at < message.began:
-            message.began = fact_at
-            message.sent = min(message.sent, fact_at)
+            message.began = fact_at - MOMENT
+            message.sent = min(message.sent, message.began - MOMENT)
         messages.append(message)
     _put_right(messages)
     return _trace(messages, facts, times=not messages)
@@ -126,14 +133,20 @@ def _message(entry: LogEntry, at: float, named: Named) -> _Message | None:
 
 def _put_right(messages: Sequence[_Message]) -> None:
     """Have each message sent while its sender handles something, if that is a moment later than worked out."""
-    handling: dict[str, list[_Message]] = {}
+    handling: dict[str, list[tuple[float, float]]] = {}  # from when to when, one after the other
     for message in messages:
-        handling.setdefault(message.receiver, []).append(message)
+        handling.setdefault(message.receiver, []).append((message.began, message.ended))
+    for of_one in handling.values():
+        of_one.sort()
     for message in messages:
-        later = [one.began for one in handling.get(message.sender, ()) if one.began > message.sent]
-        within = any(one.began <= message.sent <= one.ended for one in handling.get(message.sender, ()))
-        if later and not within and min(later) - message.sent < SKEW and min(later) <= message.began:
-            message.sent = min(later)
+        of_sender = handling.get(message.sender, [])
+        following = bisect_left(of_sender, (message.sent, 0.0))
+        if following == len(of_sender) or (following and message.sent <= of_sender[following - 1][1]):
+            continue
+        later = of_sender[following][0]
+        if later - message.sent < SKEW and later < message.began:
+            message.sent = later + MOMENT
+            message.began = max(message.began, message.sent + MOMENT)
 
 
 def _trace(messages: Sequence[_Message], facts: Sequence[_Item], *, times: bool) -> LogTrace:
@@ -146,9 +159,8 @@ def _trace(messages: Sequence[_Message], facts: Sequence[_Item], *, times: bool)
             _Item(one.began, "handled", one.receiver, one.sender, one.text, number),
         )
     ]
-    ranks = {"handled": 0, "logged": 1, "sent": 2}
+    ranks = {"sent": 0, "handled": 1, "logged": 2}
     ordered = sorted((*items, *facts), key=lambda item: (item.at, ranks[item.moment]))
-    ordered = _sent_first(ordered)
     trace, sent = LogTrace(), dict[int, int]()
     before = begin = ordered[0].at if ordered else 0.0
     who = ""
@@ -166,23 +178,6 @@ def _trace(messages: Sequence[_Message], facts: Sequence[_Item], *, times: bool)
         if item.moment == "sent":
             sent[item.message] = index
     return trace
-
-
-def _sent_first(items: list[_Item]) -> list[_Item]:
-    """Have no message handled before it was sent, where both are of the same moment."""
-    seen: set[int] = set()
-    waiting: dict[int, _Item] = {}
-    ordered: list[_Item] = []
-    for item in items:
-        if item.moment == "handled" and item.message not in seen:
-            waiting[item.message] = item
-            continue
-        ordered.append(item)
-        if item.moment == "sent":
-            seen.add(item.message)
-            if (handled := waiting.pop(item.message, None)) is not None:
-                ordered.append(handled)
-    return ordered
 
 
 def teller(entry: LogEntry) -> str:

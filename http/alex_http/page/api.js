@@ -34,7 +34,10 @@
 /** @typedef {{agents: string[], tools: string[], models: string[], defaults: Record<string, string>}} Choices */
 /** @typedef {{approved: boolean, reason?: string, arguments?: object}} Decision */
 /**
- * @typedef {{status: string, version: string, components: Record<string, {status: string, detail?: string}>}} Health
+ * @typedef {object} Health
+ * @property {string} status
+ * @property {string} version
+ * @property {Record<string, {status: string, detail?: string}>} components
  */
 
 /** Milliseconds after which a call has failed. A cancel or a delete may take ten seconds. */
@@ -59,8 +62,8 @@ export class Unreachable extends Error {
 }
 
 /**
- * A server's API. Tells of three things as DOM events: `reached` and `unreachable` (whether the last call had a reply), and
- * `locked` (a token is needed, or the one that was sent is no good; `detail` says which).
+ * A server's API. It tells of three things as DOM events: `reached` and `unreachable` (whether the last call had a
+ * reply), and `locked` (a token is needed, or the one that was sent is no good; `detail` says why it is no good).
  */
 export class Api extends EventTarget {
   #fetch;
@@ -182,9 +185,9 @@ export class Api extends EventTarget {
     const reply = await this.#send(method, path, more);
     if (reply.ok) return reply;
     const problem = new Problem(reply.status, await reply.json().catch(() => ({})));
-    // Whoever may read nothing has no token, or one that is no good. A 403 to a POST may be one that may only read.
+    // Who may not even read has no good token. That of a POST that is refused may be one to read with.
     if (path !== "/api/login" && (reply.status === 401 || (reply.status === 403 && method === "GET"))) {
-      this.#tell("locked", problem.message);
+      this.#tell("locked", reply.status === 401 ? "" : problem.message);
     }
     throw problem;
   }

@@ -34,60 +34,47 @@ export function questions({ decide }) {
 
 /** @param {Call} call @param {(callId: string, decision: Decision) => Promise<unknown>} decide */
 function question(call, decide) {
+  const name = oneLine(call.name, 80);
   const original = pretty(call.args);
-  const args = h("textarea", {
-    name: "arguments",
-    class: "code",
-    rows: Math.min(12, original.split("\n").length),
-    spellcheck: "false",
-    dir: "auto",
-  });
+  const rows = Math.min(12, original.split("\n").length);
+  const args = h("textarea", { class: "code", rows, spellcheck: "false", dir: "auto" });
   args.value = original;
-  const reason = h("input", {
-    name: "reason",
-    maxlength: "2000",
-    dir: "auto",
-    placeholder: "for the model, and for the record",
-  });
+  const reason = h("input", { maxlength: "2000", dir: "auto", placeholder: "for the model, and for the record" });
   const fault = h("p", { class: "fault", role: "alert" });
   const left = h("span", { class: "about" });
-  const buttons = [
-    h("button", { type: "button", class: "primary", onclick: () => answer(true) }, "Approve"),
-    h("button", { type: "button", class: "danger", onclick: () => answer(false) }, "Deny"),
-  ];
 
   /** @param {boolean} approved */
   async function answer(approved) {
-    /** @type {Decision} */
-    const decision = { approved };
-    if (reason.value.trim()) decision.reason = reason.value.trim();
     try {
-      if (approved && args.value !== original) decision.arguments = anObject(args.value);
+      const changed = approved && args.value !== original;
       for (const button of buttons) button.disabled = true;
       write(fault, "");
-      await decide(call.id, decision);
+      await decide(call.id, {
+        approved,
+        ...(reason.value.trim() && { reason: reason.value.trim() }),
+        ...(changed && { arguments: anObject(args.value) }),
+      });
     } catch (error) {
       write(fault, error instanceof Error ? error.message : String(error));
       for (const button of buttons) button.disabled = false;
     }
   }
 
-  return {
-    element: h(
-      "article",
-      { "aria-label": `Run ${oneLine(call.name, 80)}?` },
-      h("h3", null, "Run ", h("code", null, oneLine(call.name, 80)), "? ", left),
-      h("label", null, "Arguments", args),
-      h("label", null, "Reason", reason),
-      fault,
-      h("div", { class: "send" }, buttons),
-    ),
-    update: () =>
-      write(
-        left,
-        call.expiresAt ? `denied by itself in ${span(Math.max(0, Date.parse(call.expiresAt) - Date.now()))}` : "",
-      ),
-  };
+  const buttons = [
+    h("button", { type: "button", class: "primary", onclick: () => answer(true) }, "Approve"),
+    h("button", { type: "button", class: "danger", onclick: () => answer(false) }, "Deny"),
+  ];
+  const element = h(
+    "article",
+    { "aria-label": `Run ${name}?` },
+    h("h3", null, "Run ", h("code", null, name), "? ", left),
+    h("label", null, "Arguments", args),
+    h("label", null, "Reason", reason),
+    fault,
+    h("div", { class: "send" }, buttons),
+  );
+  const until = call.expiresAt ? Date.parse(call.expiresAt) : null;
+  return { element, update: () => write(left, until ? `denied by itself in ${span(until - Date.now())}` : "") };
 }
 
 /** @param {string} text @returns {object} */
@@ -98,7 +85,6 @@ function anObject(text) {
   } catch (error) {
     throw new Error(`The arguments are no JSON: ${error instanceof Error ? error.message : error}`);
   }
-  if (value === null || typeof value !== "object" || Array.isArray(value))
-    throw new Error("The arguments must be a JSON object.");
-  return value;
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) return value;
+  throw new Error("The arguments must be a JSON object.");
 }

@@ -203,10 +203,8 @@ function sessionRow(first) {
     /** @param {Session} session */
     update(session) {
       write(text, session.last_task === null ? session.id : oneLine(session.last_task));
-      write(
-        more,
-        `${session.id.slice(0, 40)} · ${plural(session.task_count, "task")} · ${age(session.updated_at, Date.now())}`,
-      );
+      const used = age(session.updated_at, Date.now());
+      write(more, `${session.id.slice(0, 40)} · ${plural(session.task_count, "task")} · ${used}`);
     },
   };
 }

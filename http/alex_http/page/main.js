@@ -34,7 +34,12 @@ const form = new SubmitForm({
     location.hash = `#/tasks/${task.task_id}`;
   },
 });
-const login = new Login({ api, store: storage(), onLogin: route, onLogout: () => location.reload() });
+const login = new Login({
+  api,
+  store: storage(),
+  onLogin: () => Promise.all([route(), refresh()]),
+  onLogout: () => location.reload(),
+});
 
 /** What is shown. @type {TaskView | SessionView | null} */
 let view = null;
@@ -80,7 +85,8 @@ function showWelcome() {
       h(
         "p",
         null,
-        "Submit a task, or choose one of the list. You see it here as it runs: each turn of its agent, each tool, what it says, and what is recorded.",
+        "Submit a task, or choose one of the list. Here you see it run: each turn of its agent, each tool,",
+        " what it says, and who tells whom.",
       ),
       h("ul", { class: "examples", "aria-label": "Examples" }, EXAMPLES.map(suggest)),
     ),
@@ -139,11 +145,14 @@ function decoded(id) {
 }
 
 /** Ask for all that changes without events. */
+async function refresh() {
+  if (!hasChoices) await quietly(form.loadChoices().then(() => (hasChoices = true)));
+  if (!login.isOpen) await Promise.all([quietly(lists.refresh()), quietly(strip.refresh())]);
+}
+
+/** Look at the server again and again, as long as somebody looks at the page. */
 async function look() {
-  if (!document.hidden && !login.isOpen) {
-    if (!hasChoices) await quietly(form.loadChoices().then(() => (hasChoices = true)));
-    await Promise.all([quietly(lists.refresh()), quietly(strip.refresh())]);
-  }
+  if (!document.hidden && !login.isOpen) await refresh();
   setTimeout(look, LOOK);
 }
 

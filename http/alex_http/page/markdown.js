@@ -1,7 +1,8 @@
 // Markdown, the part of it that models write, as a tree of elements. What is HTML in it stays text.
 
 /**
- * @typedef {{tag: string, href?: string, start?: number, children: Part[]}} Element a `start` is an ordered list's first number
+ * @typedef {{tag: string, href?: string, start?: number, children: Part[]}} Element `start` is where an ordered
+ *   list begins to count
  */
 /** @typedef {Element | string} Part */
 
@@ -20,8 +21,8 @@ const BLANK = /^\s*$/;
  * Read a text.
  *
  * @param {string} text
- * @returns {Part[]} elements `p`, `h3` to `h6`, `pre`, `blockquote`, `ul`, `ol`, `li`, `table`, `tr`, `th`, `td`, `hr`,
- *   `br`, `code`, `strong`, `em`, `del` and `a`
+ * @returns {Part[]} elements `p`, `h3` to `h6`, `pre`, `blockquote`, `ul`, `ol`, `li`, `table`, `tr`, `th`, `td`,
+ *   `hr`, `br`, `code`, `strong`, `em`, `del` and `a`
  */
 export function markdown(text) {
   return blocks(text.replaceAll("\t", "    ").split(/\r\n?|\n/), 0);
@@ -192,6 +193,8 @@ const LINK = /\[([^[\]\n]{1,1000})\]\(<?(https?:\/\/[^\s<>]{1,2000}?)>?(?: "[^"\
 function inline(text, depth = 0) {
   /** @type {Part[]} */
   const found = [];
+  /** Up to where no mark of a kind is closed: not to look there again and again. @type {Map<string, number>} */
+  const unclosed = new Map();
   let plain = 0;
   let at = 0;
   while (at < text.length) {
@@ -199,7 +202,7 @@ function inline(text, depth = 0) {
     const special = SPECIAL.exec(text);
     if (!special) break;
     at = special.index;
-    const span = spanAt(text, at, depth);
+    const span = spanAt(text, at, depth, unclosed);
     if (span) {
       if (at > plain) found.push(text.slice(plain, at));
       found.push(span.part);
@@ -218,9 +221,10 @@ function inline(text, depth = 0) {
  * @param {string} text
  * @param {number} at
  * @param {number} depth
+ * @param {Map<string, number>} unclosed
  * @returns {Block | null}
  */
-function spanAt(text, at, depth) {
+function spanAt(text, at, depth, unclosed) {
   switch (text[at]) {
     case "\\":
       return /[!-/:-@[-`{-~]/.test(text[at + 1] ?? "") ? { part: text[at + 1], next: at + 2 } : null;
@@ -234,7 +238,7 @@ function spanAt(text, at, depth) {
     case "h":
       return link(text, at, depth);
     default:
-      return depth < DEEPEST ? marked(text, at, depth) : null;
+      return depth < DEEPEST ? marked(text, at, depth, unclosed) : null;
   }
 }
 
@@ -274,29 +278,41 @@ function link(text, at, depth) {
   return { part: { tag: "a", href: bare[0], children: [bare[0]] }, next: ADDRESS.lastIndex + closed };
 }
 
-/** @param {string} text @param {number} at @param {number} depth @returns {Block | null} */
-function marked(text, at, depth) {
+/**
+ * @param {string} text
+ * @param {number} at
+ * @param {number} depth
+ * @param {Map<string, number>} unclosed
+ * @returns {Block | null}
+ */
+function marked(text, at, depth, unclosed) {
   for (const [mark, tag] of MARKS) {
-    if (!text.startsWith(mark, at)) continue;
-    const word = mark.includes("_") && /\w/.test(text[at - 1] ?? "");
-    const end = /\s/.test(text[at + mark.length] ?? " ") || word ? -1 : closing(text, mark, at + mark.length);
-    if (end > 0)
-      return {
-        part: { tag, children: inline(text.slice(at + mark.length, end), depth + 1) },
-        next: end + mark.length,
-      };
+    const from = at + mark.length;
+    if (!text.startsWith(mark, at) || /\s/.test(text[from] ?? " ")) continue;
+    if (mark.includes("_") && /\w/.test(text[at - 1] ?? "")) continue;
+    const end = closing(text, mark, from, unclosed);
+    if (end < 0) continue;
+    return { part: { tag, children: inline(text.slice(from, end), depth + 1) }, next: end + mark.length };
   }
   return null;
 }
 
-/** Where a mark that was opened is closed. @param {string} text @param {string} mark @param {number} from */
-function closing(text, mark, from) {
-  // What is emphasised is short: without this bound a text of nothing but marks takes quadratic time.
+/**
+ * Where a mark that was opened is closed; -1 if it is not, or not soon: what is emphasised is short.
+ *
+ * @param {string} text
+ * @param {string} mark
+ * @param {number} from
+ * @param {Map<string, number>} unclosed
+ */
+function closing(text, mark, from, unclosed) {
   const most = Math.min(text.length, from + 1000);
-  for (let end = text.indexOf(mark, from + 1); end > 0 && end < most; end = text.indexOf(mark, end + 1)) {
+  const start = Math.max(from + 1, unclosed.get(mark) ?? 0);
+  for (let end = text.indexOf(mark, start); end > 0 && end < most; end = text.indexOf(mark, end + 1)) {
     const double = mark.length === 1 && (text[end + 1] === mark || text[end - 1] === mark);
     const inWord = mark.includes("_") && /\w/.test(text[end + mark.length] ?? "");
     if (!/\s/.test(text[end - 1]) && !double && !inWord) return end;
   }
+  unclosed.set(mark, Math.max(start, most));
   return -1;
 }

@@ -1,4 +1,4 @@
-// Prometheus' text format, as far as the page reads it, and what two looks at a server tell about the time between.
+// Prometheus' text format, as far as the page reads it, and what two scrapes tell about the time between them.
 
 /** @typedef {{name: string, labels: Record<string, string>, value: number}} Sample */
 /** @typedef {{at: number, samples: Sample[]}} Scrape `at` in milliseconds */
@@ -39,8 +39,8 @@ export function total(samples, name, labels = {}) {
 }
 
 /**
- * How much a counter grew a second between two scrapes. Of one that was set back, since the server was started again,
- * what it has counted since.
+ * How much a counter grew a second between two scrapes. Of one that was set back, since the server was started
+ * again, what it has counted since.
  *
  * @param {Scrape} before @param {Scrape} now @param {string} name @param {Record<string, string>} [labels]
  */

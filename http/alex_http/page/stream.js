@@ -3,7 +3,7 @@
 /**
  * An event of a task. `event_id`s grow over the whole server, so that one is a position in every stream.
  *
- * @typedef {{event_id: number, event_type: string, task_id: string, timestamp: string, [field: string]: any}} TaskEvent
+ * @typedef {{event_id: number, event_type: string, timestamp: string, [field: string]: any}} TaskEvent
  */
 /** @typedef {"open" | "reconnecting" | "deleted" | "ended"} StreamState */
 

@@ -16,7 +16,7 @@ export class SubmitForm {
   #unanswered = { key: "", body: "" };
 
   /**
-   * @param {{api: import("./api.js").Api, onTask: (task: Task) => void}} parts `onTask` is told of what was submitted
+   * @param {{api: import("./api.js").Api, onTask: (task: Task) => void}} parts `onTask` is told what was submitted
    */
   constructor({ api, onTask }) {
     this.#api = api;

@@ -1,4 +1,4 @@
-// What a task is by its events alone: one event after the other is applied to it, and views show what it has become.
+// What a task is by its events alone: one after the other is applied to it, and views show what it has become.
 
 import { TERMINAL } from "./stream.js";
 
@@ -11,7 +11,7 @@ import { TERMINAL } from "./stream.js";
  * @property {string} name
  * @property {unknown} args
  * @property {string} output what it has said while it runs
- * @property {"waiting" | "denied" | "running" | "done" | "failed" | "stopped"} status `waiting` is for a person's word
+ * @property {"waiting" | "denied" | "running" | "done" | "failed" | "stopped"} status `waiting`: for a word
  * @property {string | null} result
  * @property {string | null} error
  * @property {number | null} duration milliseconds
@@ -198,7 +198,7 @@ export const hasEnded = ({ status }) => status !== "pending" && status !== "runn
 export const waitingCalls = (state) => [...state.calls.values()].filter(({ status }) => status === "waiting");
 
 /**
- * What the model is saying, if that may become the answer: text that it wrote beside tool calls is part of the turn.
+ * What the model is saying, if that may become the answer: text beside tool calls is part of its turn.
  *
  * @param {TaskState} state
  */

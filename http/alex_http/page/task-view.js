@@ -196,71 +196,36 @@ export class TaskView {
 
   /** What is there from the beginning. @param {Task} task */
   #page(task) {
-    const { say } = this.#parts;
-    const whole = oneLine(task.task, 160);
-    const copyLink = copyButton("Copy link", () => location.href, say);
-    copyLink.classList.add("wide-only"); // there is little room elsewhere, and the address bar has it
-    const curl = () => `curl -s ${shellQuoted(`${location.origin}${taskPath(task.task_id)}`)}`;
+    const figures = Object.entries(this.#figures).map(([name, dd]) => h("div", null, h("dt", null, name), dd));
     return h(
       "article",
       { class: "task" },
-      h(
-        "header",
-        null,
-        h(
-          "p",
-          { class: "crumbs" },
-          h("a", { href: "#/", class: "narrow-only" }, "← Tasks"),
-          task.parent_task_id ? h("a", { href: `#/tasks/${task.parent_task_id}` }, "↑ its task") : null,
-          h(
-            "span",
-            null,
-            "Session ",
-            h("a", { href: `#/sessions/${task.session_id}` }, h("bdi", null, task.session_id)),
-          ),
-          h("span", null, `${task.agent_preset} · ${task.tool_preset} tools · ${task.model}`),
-          h("time", { datetime: task.created_at }, age(task.created_at, Date.now())),
-        ),
-        h("h1", { dir: "auto" }, whole),
-        whole === task.task.trim()
-          ? null
-          : h("details", { class: "whole-task" }, h("summary", null, "The whole task"), plain(task.task)),
-        h(
-          "div",
-          { class: "state" },
-          this.#pill,
-          this.#cancel,
-          h("span", { class: "spacer" }),
-          copyLink,
-          copyButton("Copy curl", curl, say),
-        ),
-        this.#fault,
-      ),
-      h(
-        "section",
-        { class: "progress", "aria-label": "Progress" },
-        this.#bar,
-        h(
-          "dl",
-          null,
-          Object.entries(this.#figures).map(([name, dd]) => h("div", null, h("dt", null, name), dd)),
-        ),
-      ),
+      this.#header(task),
+      h("section", { class: "progress", "aria-label": "Progress" }, this.#bar, h("dl", null, figures)),
       this.#questions.element,
       this.#answerBox,
       this.#childrenBox,
-      h(
-        "div",
-        { class: "two" },
-        h("section", { class: "card", "aria-label": "Steps" }, h("h2", null, "Steps"), this.#steps.element),
-        h(
-          "section",
-          { class: "card sequence", "aria-label": "Sequence" },
-          h("h2", null, "Sequence"),
-          this.#diagramView.element,
-        ),
-      ),
+      h("div", { class: "two" }, card("Steps", this.#steps.element), card("Sequence", this.#diagramView.element)),
       this.#raw.element,
+    );
+  }
+
+  /** @param {Task} task */
+  #header(task) {
+    const { say } = this.#parts;
+    const title = oneLine(task.task, 160);
+    const curl = () => `curl -s ${shellQuoted(`${location.origin}${taskPath(task.task_id)}`)}`;
+    const copyLink = copyButton("Copy link", () => location.href, say);
+    copyLink.classList.add("wide-only"); // there is little room elsewhere, and the address bar has it
+    const space = h("span", { class: "spacer" });
+    return h(
+      "header",
+      null,
+      crumbs(task),
+      h("h1", { dir: "auto" }, title),
+      title !== task.task.trim() && h("details", null, h("summary", null, "The whole task"), plain(task.task)),
+      h("div", { class: "state" }, this.#pill, this.#cancel, space, copyLink, copyButton("Copy curl", curl, say)),
+      this.#fault,
     );
   }
 
@@ -336,4 +301,22 @@ export class TaskView {
     this.#said = says;
     this.#parts.setTitle(`${says}: ${oneLine(this.#task?.task ?? "", 60)}`);
   }
+}
+
+/** @param {string} title @param {HTMLElement} content */
+const card = (title, content) =>
+  h("section", { class: "card", "aria-label": title }, h("h2", null, title), content);
+
+/** Where a task belongs, and what it was given. @param {Task} task */
+function crumbs(task) {
+  const session = h("a", { href: `#/sessions/${task.session_id}` }, h("bdi", null, task.session_id));
+  return h(
+    "p",
+    { class: "crumbs" },
+    h("a", { href: "#/", class: "narrow-only" }, "← Tasks"),
+    task.parent_task_id && h("a", { href: `#/tasks/${task.parent_task_id}` }, "↑ its task"),
+    h("span", null, "Session ", session),
+    h("span", null, `${task.agent_preset} · ${task.tool_preset} tools · ${task.model}`),
+    h("time", { datetime: task.created_at }, age(task.created_at, Date.now())),
+  );
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from alex_http.client import ApiError, UnknownSession
+from alex_http.client import AlexError, UnknownSession
 from alex_http.terminal.completing import complete_session
 from alex_http.terminal.connection import Connection, connected, connects
 from alex_http.terminal.exits import Exit, Failed, failure
@@ -77,8 +77,10 @@ class Chat:
             try:
                 if self._turn(line) is Exit.DETACHED:
                     return Exit.DETACHED
-            except ApiError as error:  # such as a text that is too long: the next one may not be
+            except AlexError as error:  # such as a text that is too long: the next one may not be
                 failure(error, self._connection.url).show()
+            except Failed as failed:  # the server went away, and may be back
+                failed.show()
         if self._session is not None:
             click.echo(f"Come back: {self._come_back()}", err=True)
         return Exit.DONE
@@ -95,7 +97,7 @@ class Chat:
     def from_pipe(self) -> Exit:
         """Take each line of standard input for a turn."""
         worst = Exit.DONE
-        for line in sys.stdin:
+        for line in sys.stdin or ():  # None: it was closed before the start
             if line.strip():
                 code = self._turn(line.strip())
                 if code is Exit.DETACHED:

@@ -53,6 +53,12 @@ class Exit(IntEnum):
     """Ctrl-C: the task that was followed goes on. 128 + SIGINT, as shells have it."""
 
 
+_WANTS_ACCESS = (
+    "The server asks for a token: put one into ALEX_TOKEN, or name a file of one with --token-file. Where the "
+    "server runs, `alex token create` makes one."
+)
+
+
 class Failed(click.ClickException):
     """A command ends, and says why."""
 
@@ -103,8 +109,7 @@ def failure(error: AlexError, url: str) -> Failed:
 def _refusal(error: ApiError, url: str) -> Failed:
     match error:
         case Unauthorized():
-            hint = "Put a token into ALEX_TOKEN, or name a file of one with --token-file."
-            return Failed(f"{error.detail} {hint}", Exit.REFUSED)
+            return Failed(_WANTS_ACCESS, Exit.REFUSED)
         case Forbidden():
             return Failed(error.detail, Exit.REFUSED)
         case UnknownTask():
@@ -116,8 +121,8 @@ def _refusal(error: ApiError, url: str) -> Failed:
                 f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER
             )
         case BadRequest():
-            bad = "".join(f"\n  {each.field}: {each.reason}" for each in error.errors)
-            return Failed(error.detail + bad, Exit.USAGE)
+            bad = [f"\n  {each.field}: {each.reason}" for each in error.errors]
+            return Failed(error.detail + "".join(bad if len(bad) > 1 else ()), Exit.USAGE)
         case Conflict() | KeyReused():
             return Failed(error.detail, Exit.CONFLICT)
         case TooManyRequests() | Unavailable() if error.retry_after is not None:

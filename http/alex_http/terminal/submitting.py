@@ -104,8 +104,12 @@ def submit(
 
 def _text(text: str) -> str:
     if text != "-":
+        if not text.isascii() and any(
+            "\ud800" <= sign <= "\udfff" for sign in text
+        ):  # as Python reads other bytes
+            raise Failed("TEXT is not UTF-8.", Exit.USAGE)
         return text
     try:
-        return sys.stdin.read().strip()
+        return sys.stdin.read().strip() if sys.stdin else ""  # None: it was closed before the start
     except UnicodeDecodeError as error:
         raise Failed("Standard input is not UTF-8.", Exit.USAGE) from error

@@ -131,7 +131,7 @@ def _show(path: Path, wanted: Wanted, output: Output, *, follow: bool) -> None:
             closing.enter_context(file)
         # The newest first: what is in an older file then is not read twice, nor missed, if it is rotated now.
         ends = [_end_of(file) for file in reversed(files)][::-1]
-        if follow:
+        if follow and not isinstance(files[-1], GzipFile):
             ends[-1] = _end_of_lines(Part(files[-1], 0, ends[-1]))
         for line in _lines(list(zip(files, ends, strict=True)), wanted, closing):
             output.show(line)
@@ -144,9 +144,8 @@ def _show(path: Path, wanted: Wanted, output: Output, *, follow: bool) -> None:
 def _lines(files: list[tuple[Opened, int]], wanted: Wanted, closing: ExitStack) -> Iterator[bytes]:
     """Yield the lines that are to be shown, the oldest first."""
     if wanted.count is None and not (wanted.since or wanted.until):
-        parts: Iterable[Part] = (
-            Part(file, 0, end) for file, end in files
-        )  # what is compressed is read as it comes
+        # Nothing has to be sought: what is compressed is read as it comes.
+        parts: Iterable[Part] = (Part(file, 0, end) for file, end in files)
     else:
         newest_first = (
             unpacked(file, closing=closing) if isinstance(file, GzipFile) else Part(file, 0, end)

@@ -125,7 +125,7 @@ def _not_there(wanted: str, path: Path, read: Callable[[], Iterator[bytes]]) -> 
     what = f"No task like {wanted!r} is in {_name_of(path)}: "
     if not there.lines:
         return f"{what}it is empty."
-    told = f"it has {there.tasks:,} tasks that were recorded from {there.first} to {there.last}"
+    told = f"it tells of {there.tasks:,} tasks, from {there.first} to {there.last}"
     latest = f", at last {', '.join(there.latest)}" if there.latest else ""
     return f"{what}{told}{latest}."
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from alex_actors.logs.reading import parse
 from alex_actors.tracing.facts import RULES
 from alex_actors.tracing.findings import Checked, Violation
 from alex_http.terminal.harmless import one_line
+
+LEFT_OUT = frozenset(("level", "task_id", "trace_id", "agent"))
+"""Fields that say nothing about a rule, or the same as all others of the task."""
 
 
 def told(checked: Checked, *, shown: int, longest: int) -> Iterator[str]:
@@ -38,9 +42,17 @@ def _told_of(violation: Violation, longest: int) -> Iterator[str]:
     yield f"  {RULES[violation.rule]}"
     yield f"  {one_line(violation.what)}"
     for place in violation.lines:
-        text = f": {one_line(place.text, longest)}" if place.text else ""
+        text = f": {one_line(_brief(place.text), longest)}" if place.text else ""
         yield f"  {one_line(place.file)}:{place.number}{text}"
     yield ""
+
+
+def _brief(line: str) -> str:
+    """Return what a line says of its task, without what stands above it, and without the rest of JSON."""
+    said = parse(line.encode()) or {}
+    head = f"{said.pop('ts', '')} {said.pop('event', '')}"
+    fields = (f"{name}={value}" for name, value in said.items() if name not in LEFT_OUT)
+    return " ".join((head, *fields))
 
 
 def _not_provable(checked: Checked) -> Iterator[str]:

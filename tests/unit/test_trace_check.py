@@ -1,0 +1,226 @@
+"""The check of a log: what a log does not prove is not held against a task."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from alex_actors.tracing.check import check_lines
+from alex_actors.tracing.checking import check_files
+from alex_actors.tracing.findings import Checked
+from tests.unit.written_logs import WrittenLog
+
+
+def rules(checked: Checked) -> list[str]:
+    return [one.rule for one in checked.violations]
+
+
+def test_a_log_that_begins_in_the_middle_accuses_no_task_whose_beginning_is_not_there() -> None:
+    log = WrittenLog()
+    task_id = log.new_task()
+    log.confirmed(task_id).fact("task.created", task_id).started(task_id)
+    log.say("http.request", method="GET", path="/health", status=200, duration=1.0)
+    log.ended(task_id).task()
+
+    for begin in range(len(log.lines)):
+        checked = check_lines(log.lines[begin:])
+
+        assert rules(checked) == [], f"from line {begin + 1} on"
+    assert check_lines(log.lines[4:]).begun_before == 1
+
+
+def test_what_is_missing_of_a_task_that_was_made_after_the_log_began_is_held_against_it() -> None:
+    log = WrittenLog(starts=False)
+    log.task()
+    task_id = log.new_task()
+    log.fact("task.created", task_id)
+
+    checked = check_lines(log.lines)
+
+    assert [(one.task_id, one.rule) for one in checked.violations] == [(task_id, "recorded-first")]
+
+
+def test_lines_that_were_lost_are_counted_and_held_against_nobody() -> None:
+    log = WrittenLog()
+    first, second, third = log.new_task(), log.new_task(), log.new_task()
+    log.confirmed(first).fact("task.created", first).fact("agent.started", first)
+    log.say("log.lost", level="warning", lines=3)  # among them the first's end
+    log.fact("task.created", second).started(third).ended(second, "failed").task()
+
+    checked = check_lines(log.lines)
+
+    assert rules(checked) == []
+    assert (checked.lost, checked.begun_before) == (3, 2)
+
+
+def test_a_line_that_was_cut_short_may_have_told_anything() -> None:
+    log = WrittenLog()
+    task_id = log.new_task()
+    log.confirmed(task_id)
+    cut = len(log.lines)
+    log.fact("task.created", task_id).fact("agent.started", task_id)
+    log.lines[cut] = log.lines[cut][:50] + b"\n"
+
+    checked = check_lines(log.lines)
+
+    assert (rules(checked), checked.unreadable) == ([], 1)
+
+
+def test_what_is_no_line_of_a_log_is_counted() -> None:
+    log = WrittenLog()
+    log.task()
+    log.lines[3:3] = [b"Traceback (most recent call last):\n", b"[1, 2]\n", b"\xff\n", b"\n", b'{"event": 3}\n']
+
+    checked = check_lines(log.lines)
+
+    assert (rules(checked), checked.unreadable, checked.tasks) == ([], 4, 1)
+
+
+def test_what_a_killed_server_left_is_not_held_against_it() -> None:
+    log = WrittenLog()
+    ended, resumed, unrecorded = log.new_task(), log.new_task(), log.new_task()
+    for ahead, task_id in enumerate((ended, resumed)):
+        log.confirmed(task_id, strategy="parallel", ahead=ahead).fact("task.created", task_id).started(task_id)
+    log.confirmed(unrecorded, ahead=2)
+    log.say("server.starting").fact("task.recovered", resumed).fact("agent.resumed", resumed)
+    log.say("server.listening").ended(resumed).task()
+
+    checked = check_lines(log.lines)
+
+    assert rules(checked) == []
+    assert (checked.runs, checked.killed, checked.left, checked.unfinished) == (2, 1, 2, 0)
+
+
+def test_a_kill_of_a_server_that_was_just_starting_is_told_apart_from_its_next_start() -> None:
+    log = WrittenLog()
+    task_id = log.new_task()
+    log.confirmed(task_id).fact("task.created", task_id).started(task_id)
+    for _ in range(2):
+        log.say("server.starting").fact("task.recovered", task_id).fact("agent.resumed", task_id)
+    log.say("server.listening").ended(task_id)
+
+    checked = check_lines(log.lines)
+
+    assert (rules(checked), checked.killed) == ([], 2)
+
+
+def test_two_owners_may_have_a_session_of_the_same_name() -> None:
+    log = WrittenLog()
+    first, second = log.new_task(), log.new_task()
+    log.confirmed(first).fact("task.created", first).started(first)
+    log.confirmed(second, owner="somebody").fact("task.created", second).started(second)
+    log.say("session.deleted", session_id="s", tasks=0, owner="nobody")
+    log.ended(first).ended(second)
+
+    assert rules(check_lines(log.lines)) == []
+
+
+def test_one_owner_may_not() -> None:
+    log = WrittenLog()
+    first, second = log.new_task(), log.new_task()
+    log.confirmed(first).fact("task.created", first).started(first)
+    log.confirmed(second, ahead=1).fact("task.created", second).started(second)
+
+    checked = check_lines(log.lines)
+
+    assert [(one.task_id, one.rule) for one in checked.violations] == [(second, "in-line")]
+
+
+def test_a_parallel_task_starts_beside_others() -> None:
+    log = WrittenLog()
+    first, second = log.new_task(), log.new_task()
+    log.confirmed(first).fact("task.created", first).started(first)
+    log.confirmed(second, strategy="parallel", ahead=1).fact("task.created", second).started(second)
+
+    assert rules(check_lines(log.lines)) == []
+
+
+def test_a_place_that_was_released_holds_up_nobody() -> None:
+    log = WrittenLog()
+    first, second = log.new_task(), log.new_task()
+    log.confirmed(first).confirmed(second, ahead=1).fact("task.created", second)
+    log.fact("session.released", first).started(second).ended(second)
+
+    assert rules(check_lines(log.lines)) == []
+
+
+def test_what_a_store_actor_tells_again_after_a_crash_is_no_second_end() -> None:
+    log = WrittenLog()
+    task_id = log.task()
+    end = log.lines[-1]
+    log.say("actor.restarted", level="warning", actor="TaskStoreActor", restarts=1)
+    log.lines.append(end)
+
+    checked = check_lines(log.lines)
+
+    assert (rules(checked), checked.told_again, checked.ended) == ([], 1, 1)
+    assert [(one.task_id, one.rule) for one in check_lines([*log.lines[:-2], end]).violations] == [
+        (task_id, "ids-grow"),
+        (task_id, "one-end"),
+    ]
+
+
+def test_a_confirmation_that_nobody_got_may_be_made_anew() -> None:
+    log = WrittenLog()
+    task_id = log.new_task()
+    log.confirmed(task_id, session="made-for-nobody")
+    log.say("actor.restarted", level="warning", actor="SessionActor", restarts=1)
+    log.confirmed(task_id).fact("task.created", task_id).started(task_id).ended(task_id)
+
+    assert rules(check_lines(log.lines)) == []
+
+
+def test_a_cancel_a_request_and_a_message_may_come_after_the_end() -> None:
+    log = WrittenLog()
+    task_id = log.task()
+    log.fact("task.cancel_requested", task_id).message("AgentActor", "SessionActor", "TurnEnded", task_id)
+    log.fact("http.request", task_id, method="GET", path="/", status=200)
+
+    assert rules(check_lines(log.lines)) == []
+
+
+def test_a_message_under_another_session_is_held_against_the_task() -> None:
+    log = WrittenLog()
+    task_id = log.new_task()
+    log.confirmed(task_id, session="another").message("AgentActor", "SessionActor", "RequestTurn", task_id)
+
+    assert rules(check_lines(log.lines)) == ["one-session"]
+
+
+def test_the_task_of_a_sub_agent_whose_parent_is_older_than_the_log_is_not_accused() -> None:
+    log = WrittenLog()
+    child = "task-5b159733-d0bc-54ae-a984-06403559b0ec"  # a UUID of version 5
+    log.lines[1:1] = [WrittenLog(starts=False).fact("task.recovered", child).lines[0]]
+    log.fact("agent.resumed", child).ended(child)
+
+    checked = check_lines(log.lines)
+
+    assert (rules(checked), checked.begun_before) == ([], 1)
+
+
+def test_rotated_files_are_one_log_whatever_their_order(tmp_path: Path) -> None:
+    log = WrittenLog()
+    task_id = log.task()
+    log.lines.append(WrittenLog().ended(task_id).lines[-1])
+    oldest, older, newest = (tmp_path / name for name in ("alex.jsonl.2.gz", "alex.jsonl.1", "alex.jsonl"))
+    oldest.write_bytes(gzip.compress(b"".join(log.lines[:4])))
+    older.write_bytes(b"".join(log.lines[4:6]))
+    newest.write_bytes(b"".join(log.lines[6:]) + b'{"ts":"2026-11-23T12:0')
+
+    for paths in ([newest], [newest, older, oldest]):
+        checked = check_files(paths)
+
+        assert (checked.lines, checked.unreadable) == (len(log.lines), 0)
+        assert checked.files == [str(oldest), str(older), str(newest)]
+        last = checked.violations[0].lines[-1]
+        assert (last.file, last.number) == (str(newest), 2)
+        assert task_id in (last.text or "")
+
+
+def test_a_log_of_another_program_with_fields_of_ours_is_read(tmp_path: Path) -> None:
+    log = WrittenLog()
+    log.say("custom", place="here", event_id="x", task_id=7, lines="many", status=[1]).task()
+
+    checked = check_lines(log.lines)
+
+    assert (rules(checked), checked.unreadable) == ([], 0)
