@@ -94,9 +94,11 @@ def record(terminal: Screen) -> list[Frame]:
             time.sleep(GLANCE)  # a terminal tells nobody when it changes
 
     terminal.type(f'alex submit --watch "{TASK}"')
-    watch(lambda text: QUESTION in text, least=PAUSE)
+    watch(lambda text: QUESTION in text)
+    watch(lambda _text: True, least=PAUSE)
     terminal.press("y")
-    watch(lambda text: text.endswith("\n$"), least=PAUSE)
+    watch(lambda text: text.endswith("\n$"))
+    watch(lambda _text: True, least=PAUSE)
     terminal.type("alex tasks")
     watch(lambda text: text.endswith("\n$") and text.count("\n$ ") == 1)
     return [*frames, (time.monotonic() - began, terminal.coloured)]
@@ -140,10 +142,8 @@ def export(frame: str, *, rows: int, name: str) -> tuple[str, str]:
 
 
 def photograph(server: RestartedServer, folder: Path) -> None:
-    """Take the pictures of the page: a task that has ended, among others."""
-    for number in range(1, 4):
-        server.client.answered(f"Calculate {number} * (4 + 5)", session_id="arithmetic")
-    shown = server.client.answered(TASK, session_id="demo")
+    """Take the pictures of the page: the task that was watched in the terminal, among others."""
+    (shown,) = (task for task in server.client.tasks()["tasks"] if task["task"] == TASK)
     with (
         sync_playwright() as playwright,
         closing(playwright.chromium.launch(executable_path=chromium())) as browser,
@@ -171,6 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as directory:
         server = RestartedServer(Path(directory), settings=SETTINGS)
         try:
+            for number in range(1, 4):
+                server.client.answered(f"Calculate {number} * (4 + 5)", session_id="arithmetic")
             with screen(server.url, columns=COLUMNS, rows=ROWS) as terminal:
                 frames = record(terminal)
             label = "A task is submitted and watched in a terminal, and listed with what it cost."

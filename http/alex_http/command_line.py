@@ -29,12 +29,12 @@ COMMANDS: Mapping[str, Entry] = {
     "sessions": Entry("alex_http.terminal.listing:sessions", "List sessions."),
     "cancel": Entry("alex_http.terminal.deciding:cancel", "Cancel a task."),
     "approve": Entry("alex_http.terminal.deciding:approve", "Have a tool call run that waits for your word."),
+    "tail": Entry("alex_http.terminal.tail_command:tail", "Show the log as lines for people."),
+    "trace": Entry("alex_http.terminal.trace_command:trace", "Draw what happened to a task; check a log."),
     "token": Entry("alex_http.token_commands:token", "Make, list and revoke tokens for clients."),
     "backup": Entry("alex_http.data_commands:backup", "Copy everything to a new directory."),
     "check": Entry("alex_http.data_commands:check_data", "Check that what is recorded is sound."),
     "completion": Entry("alex_http.terminal.completing:completion", "Print the script for a shell's completion."),
-    "trace": Entry("alex_http.terminal.trace_command:trace", "Draw what happened to a task; check a log."),
-    "tail": Entry("alex_http.terminal.tail_command:tail", "Show the log as lines for people."),
 }
 """By name, in the order in which ``alex --help`` shows them."""
 

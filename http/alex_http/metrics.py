@@ -19,7 +19,7 @@ from alex_http.request_tally import RequestTally, StreamTally
 class Metrics(Collector):
     """What HTTP does, beside what ``collectors`` yield, written out whenever somebody asks for it.
 
-    Nothing is kept from one time to the next. It takes no lock and asks no actor, so that nobody waits for it.
+    Nothing is kept from one time to the next. It asks no actor, and takes no lock that others need.
     """
 
     def __init__(self, *, version: str, collectors: Sequence[Collector] = ()) -> None:

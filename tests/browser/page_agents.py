@@ -35,6 +35,11 @@ BACKWARDS = "invoice\u202egpj.exe \u2066\u2067 مرحبا بالعالم"
 HUGE_WORD = "w" * 3000
 
 
+async def brief(task: Task, _history: Sequence[AnyEvent]) -> AsyncGenerator[AgentYield, None]:
+    """Answer at once."""
+    yield Answer(task.task)
+
+
 async def novel(_task: Task, _history: Sequence[AnyEvent]) -> AsyncGenerator[AgentYield, None]:
     """Say a megabyte, in pieces, and answer with it."""
     yield IterationStart(iteration=1, total_iters=1)

@@ -75,6 +75,7 @@ class TaskPage:
 
     def events(self) -> list[Json]:
         """Return the events that the page has, in its order: as it copies them."""
+        self.page.bring_to_front()  # a tab behind another one is seconds late to use the clipboard
         self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         raw = self.main.locator("details.raw")
         if raw.get_attribute("open") is None:

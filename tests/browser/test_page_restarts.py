@@ -6,7 +6,7 @@ import re
 import signal
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import RestartedServer
 from tests.browser.tabs import Tabs
@@ -58,19 +58,27 @@ def test_a_server_that_is_started_again_goes_on_where_the_page_is(
     expect(at.tasks.get_by_role("link", name=LONG).first).to_have_accessible_name(re.compile("cancelled"))
 
 
-def test_a_submit_that_meets_no_server_is_sent_again_as_the_same_task(shown: RestartedServer, tabs: Tabs) -> None:
-    tabs.allow(WHILE_IT_IS_AWAY)
+def test_a_submit_whose_reply_is_lost_is_sent_again_as_the_same_task(shown: RestartedServer, tabs: Tabs) -> None:
+    tabs.allow("net::ERR_FAILED")
     at = TaskPage(tabs.open())
-    shown.stop(signal.SIGKILL)
-    at.task_box.fill("Echo late")
+
+    def lose(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fetch()
+            at.page.unroute("**/api/tasks")
+            route.abort()
+        else:
+            route.continue_()
+
+    at.page.route("**/api/tasks", lose)
+    at.task_box.fill("Echo lost")
     at.form.get_by_role("button", name="Submit").click()
     expect(at.form.get_by_role("alert")).to_contain_text("Submit again")
-    shown.start()
 
     at.form.get_by_role("button", name="Submit").click()
 
     at.wait_for_status("completed")
-    assert [task["task"] for task in shown.client.tasks(limit=1000)["tasks"]].count("Echo late") == 1
+    assert [task["task"] for task in shown.client.tasks(limit=1000)["tasks"]].count("Echo lost") == 1
 
 
 def test_a_session_that_is_deleted_is_said_to_be_gone_and_so_are_its_tasks(

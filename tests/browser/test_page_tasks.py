@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.conftest import RestartedServer
-from tests.browser.tabs import Tabs
+from tests.browser.tabs import NARROW, Tabs
 from tests.browser.task_page import MODIFIER, TaskPage
 
 LONG = "Simulate 1000 steps of 20 ms"
@@ -43,7 +43,7 @@ def test_what_a_task_does_is_seen_while_it_does_it_and_it_is_cancelled(shown: Re
     at.wait_for_status("cancelled")
     assert shown.client.task(task_id)["status"] == "cancelled"
     expect(at.main.get_by_role("button", name="Cancel task")).to_be_hidden()
-    expect(at.tasks.get_by_role("link", name=re.compile(f"{LONG}.*cancelled"))).to_be_visible()
+    expect(at.tasks.get_by_role("link", name=re.compile(f"{LONG}.*cancelled")).first).to_be_visible()
 
 
 def test_a_double_click_submits_once(shown: RestartedServer, tabs: Tabs) -> None:
@@ -139,6 +139,20 @@ def test_a_shared_link_opens_the_same_view_and_going_back_works(shown: Restarted
     expect(at.answer).to_contain_text("the first")
 
 
+def test_where_it_is_narrow_the_list_and_the_task_are_two_views(shown: RestartedServer, tabs: Tabs) -> None:
+    at = TaskPage(tabs.open(width=NARROW))
+    expect(at.form).to_be_visible()
+
+    at.submit("Echo narrow")
+    at.wait_for_status("completed")
+    expect(at.form).to_be_hidden()
+    at.main.get_by_role("link", name="Tasks").click()
+
+    expect(at.form).to_be_visible()
+    at.wait_until_listed("Echo narrow").click()
+    expect(at.answer).to_contain_text("narrow")
+
+
 def test_a_task_that_is_not_there_is_said_not_to_be(tabs: Tabs) -> None:
     tabs.allow("status of 404")
 
@@ -164,7 +178,7 @@ def test_five_hundred_tasks_are_listed_and_a_new_one_changes_no_row_but_its_own(
     shown: RestartedServer, tabs: Tabs
 ) -> None:
     for number in range(500):
-        shown.client.submit(f"Echo {number}", session_id="many", multitask_strategy="parallel")
+        shown.client.submit(f"Say {number}", agent_preset="brief", session_id="many")
     at = TaskPage(tabs.open())
     at.page.get_by_label("Session of the tasks").fill("many")
     at.page.get_by_label("Session of the tasks").press("Enter")
@@ -177,9 +191,9 @@ def test_five_hundred_tasks_are_listed_and_a_new_one_changes_no_row_but_its_own(
     expect(more).to_be_hidden()
     at.page.evaluate("document.querySelectorAll('#tasks li').forEach((row, n) => { row.mark = n })")
 
-    shown.client.submit("Echo 500", session_id="many")
+    shown.client.submit("Say 500", agent_preset="brief", session_id="many")
 
-    at.wait_until_listed("Echo 500")
+    at.wait_until_listed("Say 500")
     expect(rows).to_have_count(501)
     marks = at.page.evaluate("[...document.querySelectorAll('#tasks li')].map((row) => row.mark ?? -1)")
     assert marks == [-1, *range(500)]

@@ -51,10 +51,10 @@ def test_it_says_where_it_listens_on_stderr_and_logs_json_on_stdout(start: Start
     logged = [json.loads(line) for line in server.stdout.splitlines()]
     assert logged == server.log()
     events = [line["event"] for line in logged]
-    begin, *rest = events
-    assert begin == "tools.sandbox"
+    first, second, *rest = events
+    assert (first, second) == ("server.starting", "tools.sandbox")
     assert rest == ["server.listening", "http.request", "http.request", "server.stopping", "server.stopped"]
-    assert logged[1] | {"url": server.url, "data_dir": str(server.data_dir)} == logged[1]
+    assert logged[2] | {"url": server.url, "data_dir": str(server.data_dir)} == logged[2]
     assert {path.name for path in server.data_dir.iterdir()} >= {"alex.sqlite3", "lock", "logs", "workspaces"}
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from alex_actors.events import EVENT_TYPES
 from alex_http.pages import is_page
 from tests.unit.guarded_server import Guarded
 
@@ -209,14 +208,6 @@ def test_a_page_says_also_that_it_differs_by_origin_where_other_origins_are_allo
 
     assert reply.headers["Vary"] == "Accept-Encoding, Origin"
     assert reply.headers["Access-Control-Allow-Origin"] == "https://app.example"
-
-
-def test_the_page_listens_for_every_type_of_event() -> None:
-    source = (PACKAGE / "page" / "stream.js").read_text()
-    types = re.search(r"TYPES = \[(.*?)\]", source, re.DOTALL)
-
-    assert types is not None
-    assert sorted(re.findall(r'"(\w+)"', types[1])) == sorted(EVENT_TYPES.values())
 
 
 def test_vendored_files_are_what_was_published() -> None:

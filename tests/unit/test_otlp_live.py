@@ -37,13 +37,15 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 class Live:
     """What a server would have, on the environment that a test makes."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, endpoint: str, **more: str) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, endpoint: str, *, pause: float = 0.01, **more: str
+    ) -> None:
         self.log = CapturedLog()
         self.environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **more}
         for name, value in self.environ.items():  # the exporter reads it itself
             monkeypatch.setenv(name, value)
         self.now = 0.0
-        self.spans = LiveSpans(self.environ, most_waiting=100, pause=0.01, now=lambda: self.now)
+        self.spans = LiveSpans(self.environ, most_waiting=100, pause=pause, now=lambda: self.now)
 
     def start(self, level: Any = "info") -> None:  # Any: a level
         models = {"big": AskedModel("gpt-5", "openai")}
@@ -77,6 +79,19 @@ def test_what_is_logged_comes_as_spans_and_the_rest_at_the_stop(
     assert live.log.events() == ["otel.sending"]
     assert live.log.lines[0]["endpoint"] == receiver.url
     assert "otel" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_stop_does_not_wait_until_it_is_time_to_send(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live(monkeypatch, receiver.url, pause=WAIT)
+    live.start()
+    live.take(submit(1.0, 1.0))
+    until(live.spans._queue.empty, "it has begun to wait for more")
+
+    live.stop(timeout=WAIT / 2)
+
+    assert receiver.names() == ["POST /api/tasks"]
 
 
 def test_an_endpoint_that_fails_is_said_once_and_costs_nobody_anything(
@@ -120,8 +135,10 @@ def test_while_an_endpoint_hangs_entries_are_dropped_and_a_stop_does_not_wait_fo
     until(lambda: receiver.paths, "it hangs")
 
     live.take(*(submit(2.0, 1.0, request_id=f"r-{number}") for number in range(150)))
+    waiting = live.spans._queue.qsize()
     live.stop(timeout=0.05)
 
+    assert waiting == 100
     receiver.go_on.set()
     until(lambda: "otel" not in {thread.name for thread in threading.enumerate()}, "its thread ends")
     (dropped,) = live.log.named("otel.dropped")
@@ -198,7 +215,7 @@ def test_without_the_packages_it_is_said_what_to_install(monkeypatch: pytest.Mon
 def test_what_cannot_work_is_said_at_the_start(
     monkeypatch: pytest.MonkeyPatch, more: dict[str, str], level: str, says: str
 ) -> None:
-    live = Live(monkeypatch, NOWHERE, **more)
+    live = Live(monkeypatch, NOWHERE, pause=0.01, **more)
 
     live.start(level)
     live.stop()
@@ -210,7 +227,7 @@ def test_what_cannot_work_is_said_at_the_start(
 
 def test_an_exporter_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
-    live = Live(monkeypatch, NOWHERE, **{name: "nobody"})
+    live = Live(monkeypatch, NOWHERE, pause=0.01, **{name: "nobody"})
 
     live.start()
     until(lambda: live.log.named("otel.not_sending"), "it is said")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from alex_actors.agents.turn_log import TurnLog
 from alex_actors.events import (
@@ -205,6 +206,18 @@ def test_an_answer_that_was_recorded_is_not_asked_for_again(tmp_path: Path) -> N
 
     assert resumed.yielded == [Answer("42")]
     assert model.seen == []
+
+
+def test_what_a_model_says_again_is_the_same_however_long_it_took() -> None:
+    said = ThinkComplete(iteration=1, content="", tool_call_count=1, duration=5.0)
+    turns = TurnLog([IterationStart(iteration=1, total_iters=3), said])
+    turn = turns.next_turn(3)
+    assert turn is not None
+
+    again = turns.note_thought(turn, structs.replace(said, duration=700.0))
+    more = turns.note_thought(turn, structs.replace(said, tool_call_count=2, duration=700.0))
+
+    assert (again, more) == (False, True)
 
 
 def test_a_model_that_says_something_else_when_asked_again_is_recorded_again(tmp_path: Path) -> None:

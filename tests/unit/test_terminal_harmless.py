@@ -166,3 +166,18 @@ def test_a_question_is_shown_in_full_or_says_that_it_is_not() -> None:
     text = OWN.sub("", written(shown))
     assert text.count("x\n") == 100
     assert "… and 50 more lines: alex watch task-1 --json" in text
+
+
+def test_a_task_of_a_hundred_thousand_characters_begins_with_a_few_rows() -> None:
+    shown = console()
+    view = LiveView(console=shown, answers=MarkdownAnswers(shown), shows="task")
+    tasks = Tasks()
+    created = event(1, "task_created", task="word " * 20_000)
+
+    view.event(created, *tasks.take(created))
+    view.close()
+
+    rows = OWN.sub("", written(shown)).splitlines()
+    assert rows[1].startswith("● word word ")
+    assert rows[5:7] == ["  …", "  task-1"]
+    assert all(len(row) <= 80 for row in rows)

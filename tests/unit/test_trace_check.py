@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
+from random import Random
 
 from alex_actors.tracing.check import check_lines
 from alex_actors.tracing.checking import check_files
 from alex_actors.tracing.findings import Checked
 from tests.unit.written_logs import WrittenLog
+
+FIELDS = ("task_id", "session_id", "event_id", "place", "ahead", "strategy", "status", "owner", "actor", "lines")
+"""What a line of a fact may have."""
 
 
 def rules(checked: Checked) -> list[str]:
@@ -198,6 +203,16 @@ def test_the_task_of_a_sub_agent_whose_parent_is_older_than_the_log_is_not_accus
     assert (rules(checked), checked.begun_before) == ([], 1)
 
 
+def test_a_line_that_stands_too_early_has_not_all_after_it_accused() -> None:
+    log = WrittenLog()
+    tasks = [log.task() for _ in range(20)]
+    log.lines.insert(6, log.lines.pop())
+
+    checked = check_lines(log.lines)
+
+    assert {one.task_id for one in checked.violations} == {tasks[0], tasks[-1]}
+
+
 def test_rotated_files_are_one_log_whatever_their_order(tmp_path: Path) -> None:
     log = WrittenLog()
     task_id = log.task()
@@ -215,6 +230,42 @@ def test_rotated_files_are_one_log_whatever_their_order(tmp_path: Path) -> None:
         last = checked.violations[0].lines[-1]
         assert (last.file, last.number) == (str(newest), 2)
         assert task_id in (last.text or "")
+
+
+def test_whatever_is_wrong_in_a_log_the_check_comes_to_its_end() -> None:
+    log = WrittenLog()
+    for session in ("s", "s", "t"):
+        task_id = log.new_task()
+        log.confirmed(task_id, session=session).fact("task.created", task_id).started(task_id).ended(task_id)
+        log.say("session.deleted", session_id=session).say("log.lost", lines=1).start()
+        log.say("actor.restarted", actor="SessionActor").fact("task.recovered", task_id)
+    values: list[object] = [
+        None,
+        "",
+        "s",
+        "t",
+        -1,
+        10**9,
+        1.5,
+        [],
+        {},
+        "task.ended",
+        "session.confirmed",
+        "task.created",
+    ]
+
+    for seed in range(300):
+        random = Random(seed)
+        lines = [json.loads(line) for line in log.lines]
+        for _ in range(random.randint(1, 20)):
+            random.choice(lines)[random.choice(["event", "ts", *FIELDS])] = random.choice(values)
+            lines.insert(random.randrange(len(lines)), dict(random.choice(lines)))
+        if seed % 2:
+            random.shuffle(lines)
+
+        checked = check_lines(json.dumps(line).encode() for line in lines)
+
+        assert checked.lines == len(lines)
 
 
 def test_a_log_of_another_program_with_fields_of_ours_is_read(tmp_path: Path) -> None:

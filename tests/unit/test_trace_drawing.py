@@ -195,6 +195,27 @@ def test_a_task_that_is_not_there_is_not_found(wanted: str) -> None:
         read(log, wanted)
 
 
+def test_an_id_that_only_stands_in_what_cannot_be_read_is_of_no_task() -> None:
+    log = WrittenLog()
+    log.lines.append(b'{"ts":"2026","task_id":"task-torn"')
+
+    with pytest.raises(NotInLog):
+        read(log, "task-torn")
+
+
+def test_lines_without_times_are_drawn_as_far_as_they_go() -> None:
+    log = WrittenLog()
+    log.lines.append(b'{"event":"task.created","task_id":"task-odd"}')
+    log.lines.append(
+        b'{"ts":"2026-01-01T00:00:00Z","event":"message","task_id":"task-odd","waited":1e300,"took":-1}'
+    )
+
+    drawn = drawing(log, "task-odd")
+
+    assert "Task task-odd" in drawn.text(80)
+    assert "Task task-odd" in drawn.html()
+
+
 def test_what_there_is_instead_is_told() -> None:
     log = WrittenLog()
     task_id = log.task()

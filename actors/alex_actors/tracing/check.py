@@ -207,10 +207,11 @@ class _Check:
         session_id, end = self._over.get(line.task_id, (line.session_id or "", 0))
         known = task or Unfinished(session_id=session_id, facts={ENDED: end} if end else {})
         self._notes.accuse(line.task_id, known, "ids-grow", what, self._found.lines)
+        self._last_event = event_id  # one line that stands too early must not have all after it accused
         return False
 
     def _first_seen(self, line: Line) -> Unfinished:
-        task = Unfinished(session_id=line.session_id or "", run=self._run)
+        task = Unfinished(session_id=line.session_id or "", owner=line.owner, run=self._run)
         self._live[line.task_id] = task
         self._found.tasks += 1
         if line.event != CONFIRMED:
@@ -239,7 +240,7 @@ class _Check:
     def _look_at_session(self, line: Line, task: Unfinished) -> None:
         if line.event == CONFIRMED and self._confirmed_anew(task):
             task.facts.clear()
-            task.session_id = line.session_id or ""
+            task.session_id, task.owner = line.session_id or "", line.owner
         what = None
         if not line.session_id:
             what = f"{line.event} has no session ID."
@@ -276,7 +277,7 @@ class _Check:
         """Have the task in its line, or out of it, as the fact says."""
         name, task_id, number = line.event, line.task_id, self._found.lines
         if name == CONFIRMED:
-            task.place, task.strategy, task.owner = line.place, line.strategy, line.owner
+            task.place, task.strategy = line.place, line.strategy
             self._sessions.confirmed(line, task, number, exact=not self._sessions_restarted)
         elif name == RECOVERED:
             self._sessions.enter(task_id, task)

@@ -97,9 +97,7 @@ def asked_models(specs: Mapping[str, ModelSpec]) -> dict[str, AskedModel]:
 
 def _secrets(environ: Mapping[str, str], endpoints: tuple[str, ...]) -> Iterator[str]:
     for name in _HEADERS:
-        headers = environ.get(name, "")
-        yield headers
-        for header in headers.split(","):
+        for header in environ.get(name, "").split(","):
             value = header.partition("=")[2].strip()
             yield header.strip()
             yield from (value, unquote(value))

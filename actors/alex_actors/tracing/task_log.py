@@ -79,6 +79,8 @@ def task_log(read: Read, wanted: str, *, children: bool) -> TaskLog:
             and entry.get("session_id") == session_id
         ):
             entries.append(entry)
+    if not entries:
+        raise NotInLog(wanted)  # its ID stands in a line that cannot be read, or in a text
     return TaskLog(task_id, entries, family)
 
 

@@ -95,6 +95,15 @@ export class Api extends EventTarget {
     return this.#json("GET", taskPath(id));
   }
 
+  /**
+   * A page of its events, those behind one.
+   *
+   * @param {string} id @param {number} after @returns {Promise<{events: import("./stream.js").TaskEvent[]}>}
+   */
+  events(id, after) {
+    return this.#json("GET", `${taskPath(id)}/events${search({ after, limit: 1000 })}`);
+  }
+
   /** @param {string} id @returns {Promise<unknown>} */
   cancel(id) {
     return this.#json("POST", `${taskPath(id)}/cancel`);

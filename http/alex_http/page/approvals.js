@@ -5,11 +5,13 @@ import { oneLine, pretty, span } from "./format.js";
 
 /** @typedef {import("./task-state.js").Call} Call */
 /** @typedef {import("./api.js").Decision} Decision */
+/** @typedef {{taskId: string, call: Call}} Question */
+/** @typedef {(taskId: string, callId: string, decision: Decision) => Promise<unknown>} Decide */
 
 /**
  * Makes the questions.
  *
- * @param {{decide: (callId: string, decision: Decision) => Promise<unknown>}} parts
+ * @param {{decide: Decide}} parts
  */
 export function questions({ decide }) {
   const list = h("div");
@@ -19,21 +21,21 @@ export function questions({ decide }) {
     h("h2", null, "Waits for your word"),
     list,
   );
-  const update = keyedList(list, (/** @type {Call} */ call) => question(call, decide));
+  const update = keyedList(list, (/** @type {Question} */ one) => question(one, decide));
   return {
     element,
-    /** @param {Call[]} calls that wait; also called each second, for the countdowns */
-    show(calls) {
+    /** @param {Question[]} waiting is also given when time has passed, for the countdowns */
+    show(waiting) {
       const hadFocus = element.contains(document.activeElement);
-      update(calls, (call) => call.id);
-      element.hidden = calls.length === 0;
+      update(waiting, ({ taskId, call }) => `${taskId} ${call.id}`);
+      element.hidden = waiting.length === 0;
       if (hadFocus && !element.contains(document.activeElement)) element.closest("main")?.focus();
     },
   };
 }
 
-/** @param {Call} call @param {(callId: string, decision: Decision) => Promise<unknown>} decide */
-function question(call, decide) {
+/** @param {Question} about @param {Decide} decide */
+function question({ taskId, call }, decide) {
   const name = oneLine(call.name, 80);
   const original = pretty(call.args);
   const rows = Math.min(12, original.split("\n").length);
@@ -49,7 +51,7 @@ function question(call, decide) {
       const changed = approved && args.value !== original;
       for (const button of buttons) button.disabled = true;
       write(fault, "");
-      await decide(call.id, {
+      await decide(taskId, call.id, {
         approved,
         ...(reason.value.trim() && { reason: reason.value.trim() }),
         ...(changed && { arguments: anObject(args.value) }),

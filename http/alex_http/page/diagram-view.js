@@ -1,7 +1,7 @@
 // The sequence diagram, drawn with SVG as its rows come.
 
 import { h, svg, write } from "./dom.js";
-import { plural, span } from "./format.js";
+import { clock, plural, span } from "./format.js";
 import { ACTORS } from "./diagram-model.js";
 
 /** @typedef {import("./diagram-model.js").Diagram} Diagram */
@@ -11,9 +11,9 @@ import { ACTORS } from "./diagram-model.js";
 const MOST = 200;
 const ROW = 28;
 /** Pixels at the left, for the times. */
-const MARGIN = 58;
+const MARGIN = 52;
 /** Pixels between two actors, at least: what does not fit can be scrolled to. */
-const LEAST = 50;
+const LEAST = 42;
 const BAR = 8;
 
 /** Shows a diagram that grows. */
@@ -135,7 +135,11 @@ export class DiagramView {
     const from = this.#xOf(row.from);
     const to = this.#xOf(row.to);
     const width = MARGIN + this.#x.size * (this.#x.size > 1 ? this.#step() : LEAST);
-    const time = svg("text", { class: "time", x: MARGIN - 8, y: y + 3, "text-anchor": "end" }, `+${span(row.at)}`);
+    const time = svg(
+      "text",
+      { class: "time", x: MARGIN - 8, y: y + 3, "text-anchor": "end" },
+      `+${clock(row.at)}`,
+    );
     const group = svg(
       "g",
       { class: `row ${row.kind}${row.bad ? " bad" : ""}` },

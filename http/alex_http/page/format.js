@@ -23,6 +23,14 @@ export function span(ms) {
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
 }
 
+/** The same for a narrow column: "3 ms", "1.25 s", "2:05", "3:10:00". @param {number} ms */
+export function clock(ms) {
+  if (ms < 59_950) return span(ms);
+  const [hours, minutes, seconds] = [ms / 3_600_000, (ms / 60_000) % 60, (ms / 1000) % 60].map(Math.floor);
+  const parts = hours ? [hours, minutes, seconds] : [minutes, seconds];
+  return parts.map((part, n) => (n ? String(part).padStart(2, "0") : part)).join(":");
+}
+
 /**
  * How long ago something was: "now", "12 s", "5 min", "3 h", then the day.
  *

@@ -4,13 +4,13 @@ import { Problem, taskPath } from "./api.js";
 import { questions } from "./approvals.js";
 import { Diagram } from "./diagram-model.js";
 import { DiagramView } from "./diagram-view.js";
-import { attribute, beforePaint, h, keyedList, write } from "./dom.js";
+import { attribute, beforePaint, h, write } from "./dom.js";
 import { age, count, money, oneLine, shellQuoted, span } from "./format.js";
-import { taskRow } from "./lists.js";
 import { copyButton, plain, prose } from "./prose.js";
 import { rawEvents } from "./raw.js";
 import { stepList } from "./steps.js";
 import { EventStream } from "./stream.js";
+import { SubAgents } from "./sub-agents.js";
 import { apply, hasEnded, spoken, unknownTask, waitingCalls } from "./task-state.js";
 
 /** @typedef {import("./api.js").Task} Task */
@@ -45,8 +45,9 @@ export class TaskView {
     () => this.#state.events,
     (text) => this.#parts.say(text),
   );
+  #subAgents;
   #questions = questions({
-    decide: (callId, decision) => this.#parts.api.decide(this.#parts.id, callId, decision),
+    decide: (taskId, callId, decision) => this.#parts.api.decide(taskId, callId, decision),
   });
   #live = h("pre", { class: "plain live", dir: "auto", tabindex: "0" });
   #answer = h("div");
@@ -61,14 +62,6 @@ export class TaskView {
   #figures = { Turns: h("dd"), Tokens: h("dd"), Cost: h("dd"), Time: h("dd") };
   #fault = h("p", { class: "fault", role: "alert" });
   #cancel = h("button", { type: "button", class: "danger", onclick: () => this.#askCancel() }, "Cancel task");
-  #children = h("ul", { class: "rows" });
-  #childrenBox = h(
-    "section",
-    { class: "card", "aria-label": "Sub-agents", hidden: true },
-    h("h2", null, "Sub-agents"),
-    this.#children,
-  );
-  #showChildren = keyedList(this.#children, taskRow);
   #draw = beforePaint(() => this.#show());
   /** @type {Task | null} */
   #task = null;
@@ -82,6 +75,7 @@ export class TaskView {
   /** @param {Parts} parts */
   constructor(parts) {
     this.#parts = parts;
+    this.#subAgents = new SubAgents({ api: parts.api });
   }
 
   /** Read the task, and follow its events. */
@@ -125,7 +119,7 @@ export class TaskView {
     this.#ticks += 1;
     if (this.#ticks % 5) return;
     // Without its events, the title of a tab that nobody sees tells the status all the same.
-    await (document.hidden ? this.#read() : this.#readChildren());
+    await (document.hidden ? this.#read() : this.#readSubAgents());
   }
 
   /** @param {import("./stream.js").TaskEvent} event */
@@ -136,7 +130,7 @@ export class TaskView {
     if (!TURNING_POINTS.has(event.event_type)) return;
     if (hasEnded(this.#state)) this.#stream?.close();
     if (!hasEnded(this.#task ?? this.#state)) this.#read();
-    this.#readChildren();
+    this.#readSubAgents();
   }
 
   async #read() {
@@ -145,17 +139,12 @@ export class TaskView {
     this.#draw();
   }
 
-  async #readChildren() {
-    if (
-      !this.#task ||
-      this.#task.parent_task_id ||
-      ![...this.#state.calls.values()].some(({ name }) => name === "delegate")
-    )
-      return;
-    const { tasks } = await this.#parts.api.tasks({ session_id: this.#task.session_id, limit: 200 });
-    const children = tasks.filter(({ parent_task_id }) => parent_task_id === this.#parts.id).reverse();
-    this.#childrenBox.hidden = children.length === 0;
-    this.#showChildren(children, ({ task_id }) => task_id);
+  /** A sub-agent has none of its own. */
+  async #readSubAgents() {
+    const delegates = [...this.#state.calls.values()].some(({ name }) => name === "delegate");
+    if (!this.#task || this.#task.parent_task_id || !delegates) return;
+    await this.#subAgents.refresh(this.#task);
+    this.#draw();
   }
 
   /** @returns {Promise<"deleted" | "ended" | null>} */
@@ -204,7 +193,7 @@ export class TaskView {
       h("section", { class: "progress", "aria-label": "Progress" }, this.#bar, h("dl", null, figures)),
       this.#questions.element,
       this.#answerBox,
-      this.#childrenBox,
+      this.#subAgents.element,
       h("div", { class: "two" }, card("Steps", this.#steps.element), card("Sequence", this.#diagramView.element)),
       this.#raw.element,
     );
@@ -229,6 +218,12 @@ export class TaskView {
     );
   }
 
+  /** What a person is asked for, here and by sub-agents. */
+  #waiting() {
+    const own = waitingCalls(this.#state).map((call) => ({ taskId: this.#parts.id, call }));
+    return hasEnded(this.#state) ? [] : [...own, ...this.#subAgents.questions()];
+  }
+
   #show() {
     if (this.#closed || !this.#task) return;
     const task = this.#task;
@@ -238,7 +233,7 @@ export class TaskView {
     if (hasEnded({ status }) && document.activeElement === this.#cancel) this.#parts.host.focus();
     this.#cancel.hidden = hasEnded({ status });
     this.#showFigures(task, status);
-    this.#questions.show(waitingCalls(this.#state));
+    this.#questions.show(this.#waiting());
     this.#steps.show(this.#state.turns);
     this.#diagramView.draw();
     this.#raw.draw();
@@ -294,7 +289,7 @@ export class TaskView {
 
   /** Tell of the status in the title, and to screen readers if it is another one. @param {string} status */
   #tell(status) {
-    const waits = waitingCalls(this.#state).length > 0;
+    const waits = this.#waiting().length > 0;
     const says = waits ? "waits for your word" : status;
     if (says === this.#said) return;
     if (this.#said) this.#parts.say(`The task ${waits ? "" : "is "}${says}.`);

@@ -65,25 +65,42 @@ class Keys:
 
     def pressed(self) -> str | None:
         """Return a key that was pressed, in lower case; None if there was none."""
-        if not select.select([self._descriptor], [], [], 0)[0]:
+        if not _in_foreground(self._descriptor) or not select.select([self._descriptor], [], [], 0)[0]:
             return None
         return os.read(self._descriptor, 1).decode("ascii", "replace").lower() or None
 
     def forget(self) -> None:
         """Forget what was pressed before: it was not meant for the question that comes now."""
-        termios.tcflush(self._descriptor, termios.TCIFLUSH)
+        if _in_foreground(self._descriptor):
+            termios.tcflush(self._descriptor, termios.TCIFLUSH)
 
 
 @contextmanager
 def keys() -> Iterator[Keys | None]:
-    """Take keys one by one; None if standard input is no terminal."""
-    if not is_terminal(sys.stdin):
+    """Take keys one by one; None if standard input is no terminal, or that of another command (``alex … &``)."""
+    if not is_terminal(sys.stdin) or not _in_foreground(sys.stdin.fileno()):
         yield None
         return
     descriptor = sys.stdin.fileno()
+
+    def take(_number: int = 0, _frame: FrameType | None = None) -> None:
+        if _in_foreground(descriptor):
+            tty.setcbreak(descriptor)
+
     before = termios.tcgetattr(descriptor)
-    tty.setcbreak(descriptor)
+    take()
+    continued = signal.signal(signal.SIGCONT, take)  # after Ctrl-Z the shell has given it its own modes
     try:
         yield Keys(descriptor)
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGCONT, continued)
+        if _in_foreground(descriptor):
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _in_foreground(descriptor: int) -> bool:
+    """Return whether the terminal is ours: who changes that of another command is stopped."""
+    try:
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:  # a terminal that controls no process stops none
+        return True

@@ -24,6 +24,8 @@ _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _STYLES = {"completed": ("done", "green"), "failed": ("failed", "red"), "cancelled": ("stopped", "yellow")}
 MOST_LINES_OF_A_QUESTION = 100
 """Of a call that waits for a person's word. Who decides should see all of it, or be told that it is not all."""
+LONGEST_HEAD, MOST_ROWS_OF_HEAD = 2000, 4
+"""Characters and rows of a task's text, with which it begins."""
 MOST_TASKS = 5
 """Of a session, which are shown at work."""
 
@@ -102,12 +104,13 @@ class LiveView:
         self._above += lines
 
     def _head(self, event: Event) -> None:
-        text = harmless(event.data["task"]).strip()
-        lines = text[:2000].splitlines() or [""]
-        more = len(lines) > 3 or len(text) > 2000
-        first, *others = lines[:3]
-        self._add(Text(""), Text(f"{self._signs['task']} {first}", "bold"))
-        self._add(*(Text(f"  {line}", "bold") for line in [*others, *(["…"] if more else [])]))
+        text = harmless(event.data["task"][:LONGEST_HEAD]).strip()
+        rows: list[Text] = []
+        begin, then = (f"{self._signs['task']} ", "bold"), ("  ", "")
+        for line in text.splitlines():
+            rows += self._wrapped(Text(line, "bold"), then if rows else begin, then)
+        more = len(rows) > MOST_ROWS_OF_HEAD or len(event.data["task"]) > LONGEST_HEAD
+        self._add(Text(""), *rows[:MOST_ROWS_OF_HEAD], *([Text("  …", "bold")] if more else []))
         about = [one_line(event.session_id)]
         if self._known is not None and self._known.task_id == event.task_id:
             about += [

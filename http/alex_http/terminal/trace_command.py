@@ -71,7 +71,7 @@ def trace(
         _send(names, otlp, data_dir=data_dir, config_file=config_file)
         return
     if check:
-        if mermaid or as_html or children or everything:
+        if mermaid or as_html or children or everything or output:
             raise click.UsageError("--check draws nothing: it goes with --json and FILEs alone.")
         files = [Path(name) for name in names] or [log_of_this_machine(data_dir=data_dir, config_file=config_file)]
         context.exit(_check(files, default=not names, as_json=as_json))
