@@ -55,7 +55,7 @@ def test_a_log_is_followed_while_a_process_writes_and_rotates_it(tmp_path: Path)
     assert {
         name: [line["number"] for line in lines if line["event"] == name] for name in numbers
     } == numbers  # each once, and in order
-    assert len(log_files(log)) > 10
+    assert len(log_files(log)) > 1
 
 
 def test_who_reads_no_more_ends_the_tail_without_a_word(tmp_path: Path) -> None:

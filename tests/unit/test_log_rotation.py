@@ -346,7 +346,7 @@ def test_many_threads_that_rotate_the_log_lose_no_line_and_none_overtakes_itself
         name, number, _ = line.split(" ")
         numbers.setdefault(name, []).append(int(number))
     assert numbers == {str(name): list(range(400)) for name in range(6)}
-    assert len(log_files(log.path)) > 5
+    assert len(log_files(log.path)) > 2
 
 
 def test_a_file_is_closed_when_its_last_writer_lets_it_go(tmp_path: Path) -> None:

@@ -135,11 +135,7 @@ export class DiagramView {
     const from = this.#xOf(row.from);
     const to = this.#xOf(row.to);
     const width = MARGIN + this.#x.size * (this.#x.size > 1 ? this.#step() : LEAST);
-    const time = svg(
-      "text",
-      { class: "time", x: MARGIN - 8, y: y + 3, "text-anchor": "end" },
-      `+${clock(row.at)}`,
-    );
+    const time = svg("text", { class: "time", x: MARGIN - 6, y: y + 3, "text-anchor": "end" }, clock(row.at));
     const group = svg(
       "g",
       { class: `row ${row.kind}${row.bad ? " bad" : ""}` },
