@@ -30,6 +30,7 @@ NASTY = (
 LINKS = (
     "[one](javascript:document.title='owned') [two](data:text/html,<script>1</script>)"
     " <a href='//evil.example'>three</a> ![four](https://evil.example/pixel.png) [five](https://evil.example/a)"
+    " [six](javascript://%0adocument.title='owned')"
 )
 BACKWARDS = "invoice\u202egpj.exe \u2066\u2067 مرحبا بالعالم"
 HUGE_WORD = "w" * 3000

@@ -36,7 +36,7 @@ def broken_rules(server: ServerProcess) -> list[str]:
     """Return what of the server's log breaks a rule, as ``alex trace --check`` finds it: of every test's tasks."""
     log = log_file_of(server.data_dir)
     return (
-        [f"{one.task_id} {one.rule}: {one.what}" for one in check_files([log]).violations] if log.exists() else []
+        [f"{one.task_id} {one.rule}: {one.what}" for one in check_files([log]).violations] if log.is_file() else []
     )
 
 

@@ -20,7 +20,7 @@ from tests.simulation.logged_runs import LoggedRun
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.original_bug import HandMadeCore
 
-SOUND_SEEDS = 60
+SOUND_SEEDS = 40
 RACY_SEEDS = 25
 
 IN_THE_LOG = {

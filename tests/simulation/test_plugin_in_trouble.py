@@ -8,6 +8,13 @@ from alex_actors.simulation import Found, Simulation, explore
 
 pytest_plugins = ["pytester"]
 
+
+@pytest.fixture(autouse=True)
+def quick(pytester: pytest.Pytester) -> None:
+    """Without plugins that other packages bring along, and that take a second of each start."""
+    pytester.makeini("[pytest]\naddopts = -p no:schemathesis -p no:langsmith_plugin")
+
+
 WRONG = """
 def test_wrong(simulation):
     simulation.explore(lambda sim: sim.check(False, "It is right."))

@@ -11,6 +11,16 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+PLUGINS = "alex_actors.pytest_plugin,xdist.plugin,pytest_timeout"
+
+
+@pytest.fixture(autouse=True)
+def only_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load only what matters here: the plugins that other packages bring along take a second of each start."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", PLUGINS)
+
+
 SCENARIO = """
 import pykka
 import pytest
@@ -44,6 +54,12 @@ def race(sim: Simulation) -> None:
 def fine(sim: Simulation) -> None:
     assert sim.spawn(Counter).ask(3) == 3
 """
+
+
+def with_all_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load those that are installed, by their entry points, as it is with users."""
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
 
 
 def written(pytester: pytest.Pytester, test: str, *, name: str = "test_counter.py", ini: str = "") -> Path:
@@ -232,7 +248,10 @@ def test_what_is_printed_is_the_same_of_tests_in_several_processes(pytester: pyt
     many.stdout.fnmatch_lines(["test_counter.py::test_fine: 30 runs, * steps in * s (*"])
 
 
-def test_seconds_explore_other_seeds_and_extend_the_time_limit(pytester: pytest.Pytester) -> None:
+def test_seconds_explore_other_seeds_and_extend_the_time_limit(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_all_plugins(monkeypatch)
     body = """
 def test_fine(simulation, request):
     assert request.node.get_closest_marker("timeout").args == (60.01,)
@@ -280,7 +299,10 @@ def test_a_report_is_written_where_it_is_wanted(pytester: pytest.Pytester) -> No
     assert "an update was lost" in page
 
 
-def test_a_run_without_simulations_does_not_import_the_simulator(pytester: pytest.Pytester) -> None:
+def test_a_run_without_simulations_has_the_plugin_and_does_not_import_the_simulator(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_all_plugins(monkeypatch)
     pytester.makepyfile(
         """
         import sys

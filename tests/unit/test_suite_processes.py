@@ -8,6 +8,9 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+LESS = "-p no:schemathesis -p no:langsmith_plugin"
+"""Plugins that other packages bring along, and that take a second of each start."""
+
 WHERE = """
 import os
 
@@ -18,7 +21,7 @@ def test_where():
 
 def written(pytester: pytest.Pytester, *, where: str) -> None:
     """Write a project with our rule, whose test wants to be run in a process: ``gw``, a worker, or ``here``."""
-    pytester.makeini("[pytest]\ntestpaths = tests\naddopts = --import-mode=importlib")
+    pytester.makeini(f"[pytest]\ntestpaths = tests\naddopts = --import-mode=importlib {LESS}")
     folder = pytester.mkdir("tests")
     rule = Path(__file__).parents[1] / "conftest.py"
     (folder / "conftest.py").write_text(rule.read_text(encoding="utf-8"), encoding="utf-8")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from random import Random
 
 from alex_actors.tracing.check import check_lines
-from alex_actors.tracing.checking import check_files
+from alex_actors.tracing.checking import LONGEST, check_files
 from alex_actors.tracing.findings import Checked
 from tests.unit.written_logs import WrittenLog
 
@@ -211,6 +212,21 @@ def test_a_line_that_stands_too_early_has_not_all_after_it_accused() -> None:
     checked = check_lines(log.lines)
 
     assert {one.task_id for one in checked.violations} == {tasks[0], tasks[-1]}
+
+
+def test_what_has_no_line_end_is_not_read_into_memory_whole(tmp_path: Path) -> None:
+    path = tmp_path / "alex.jsonl"
+    with path.open("wb") as file:
+        file.seek(20 * LONGEST)  # after zeros, which take no room on the disk
+        file.write(b"\n")
+    tracemalloc.start()
+
+    checked = check_files([path])
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (checked.unreadable, checked.lines) == (20, 21)
+    assert most < 10 * LONGEST
 
 
 def test_rotated_files_are_one_log_whatever_their_order(tmp_path: Path) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 from alex_actors.logs.reading import Opened, open_log
 from alex_actors.tracing.check import check_lines
 from alex_actors.tracing.findings import Checked, Place
 from alex_actors.tracing.lines import line_of
+
+LONGEST = 1024 * 1024
+"""Bytes of a line. One that is longer is taken for several, none of which can be read: what has no end of a line,
+such as a device, must not be read into memory whole."""
 
 
 def check_files(paths: Sequence[Path]) -> Checked:
@@ -40,10 +45,10 @@ def check_files(paths: Sequence[Path]) -> Checked:
     return checked
 
 
-def check_stream(lines: Iterable[bytes], *, name: str) -> Checked:
+def check_stream(stream: Opened | BinaryIO, *, name: str) -> Checked:
     """Check what can be read only once. Lines are told by their numbers."""
     began = time.perf_counter()
-    checked = check_lines(lines)
+    checked = check_lines(_lines_of(stream))
     for violation in checked.violations:
         for place in violation.lines:
             place.file = name
@@ -61,7 +66,7 @@ def _in_order(files: Sequence[Opened]) -> list[Opened]:
         return [*known.values()]
     firsts: dict[Opened, str] = {}
     for file in known.values():
-        line = line_of(file.readline())
+        line = line_of(file.readline(LONGEST))
         firsts[file] = line.ts if line else ""
         file.seek(0)
     return sorted(known.values(), key=firsts.__getitem__)  # a stable sort
@@ -71,12 +76,16 @@ def _lines(files: Sequence[Opened], ends: list[int]) -> Iterator[bytes]:
     """Yield all lines, and put into ``ends`` how many there were at the end of each file."""
     number = 0
     for file in files:
-        for line in file:
-            if not line.endswith(b"\n") and file is files[-1]:
+        for line in _lines_of(file):
+            if not line.endswith(b"\n") and len(line) < LONGEST and file is files[-1]:
                 break  # it is being written
             number += 1
             yield line
         ends.append(number)
+
+
+def _lines_of(file: Opened | BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: file.readline(LONGEST), b"")
 
 
 def _name_places(places: Sequence[Place], files: Sequence[Opened], ends: Sequence[int]) -> None:
@@ -90,7 +99,7 @@ def _name_places(places: Sequence[Place], files: Sequence[Opened], ends: Sequenc
     for index, of_file in wanted.items():
         files[index].seek(0)
         last = max(of_file)
-        for number, line in enumerate(files[index], 1):
+        for number, line in enumerate(_lines_of(files[index]), 1):
             for place in of_file.get(number, ()):
                 place.text = line.decode(errors="replace").rstrip("\n")
             if number >= last:

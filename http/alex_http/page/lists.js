@@ -204,7 +204,7 @@ function sessionRow(first) {
     update(session) {
       write(text, session.last_task === null ? session.id : oneLine(session.last_task));
       const used = age(session.updated_at, Date.now());
-      write(more, `${session.id.slice(0, 40)} · ${plural(session.task_count, "task")} · ${used}`);
+      write(more, `${plural(session.task_count, "task")} · ${used} · ${session.id}`);
     },
   };
 }

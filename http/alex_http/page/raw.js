@@ -14,7 +14,7 @@ const MOST = 200;
  * @param {(text: string) => void} say
  */
 export function rawEvents(events, say) {
-  const text = h("pre", { class: "plain", tabindex: "0", "aria-label": "Events as JSON" });
+  const text = h("pre", { class: "plain", tabindex: "0", role: "group", "aria-label": "Events as JSON" });
   const number = h("span", { class: "about" });
   const lines = (/** @type {object[]} */ some) => some.map((event) => JSON.stringify(event)).join("\n");
   const element = h(

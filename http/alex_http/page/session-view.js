@@ -5,12 +5,21 @@ import { attribute, h, keyedList, write } from "./dom.js";
 import { age, moment, oneLine, plural, span } from "./format.js";
 import { plain, prose } from "./prose.js";
 import { EventStream, TERMINAL } from "./stream.js";
+import { hasEnded } from "./task-state.js";
 
 /** @typedef {import("./api.js").Task} Task */
 /** @typedef {import("./api.js").SessionDetail} SessionDetail */
 
 /** Milliseconds: how often the session is read at most, while its tasks change. */
 const PAUSE = 400;
+/** Events after which it is read again. */
+const TURNING_POINTS = new Set([
+  "task_created",
+  "task_started",
+  "approval_requested",
+  "approval_resolved",
+  ...TERMINAL,
+]);
 /** Tasks that are shown of a long session: the last ones. */
 const MOST = 100;
 
@@ -27,6 +36,10 @@ export class SessionView {
   #turns = h("ol", { class: "turns", "aria-label": "Tasks of this session" });
   #earlier = h("p", { class: "hint", hidden: true });
   #showTurns = keyedList(this.#turns, exchange);
+  #waiting = new Waiting();
+  /** @type {SessionDetail | null} */
+  #session = null;
+  #ticks = 0;
 
   /** @param {import("./task-view.js").Parts} parts */
   constructor(parts) {
@@ -42,9 +55,9 @@ export class SessionView {
     this.#show(session);
     this.#stream = new EventStream({
       path: `${sessionPath(this.#parts.id)}/events`,
-      onEvent: ({ event_type }) => {
-        if (TERMINAL.has(event_type) || event_type === "task_created" || event_type === "task_started")
-          this.#soon();
+      onEvent: (event) => {
+        this.#waiting.take(event);
+        if (TURNING_POINTS.has(event.event_type)) this.#soon();
       },
       onState: (state) => (state === "deleted" ? this.#gone() : this.#parts.onLost(state === "reconnecting")),
       isOver: async () => ((await this.#read()) ? null : "deleted"),
@@ -65,7 +78,11 @@ export class SessionView {
     this.#stream?.resume();
   }
 
-  tick() {}
+  /** Time has passed: ages grow. */
+  tick() {
+    this.#ticks += 1;
+    if (this.#session && this.#ticks % 20 === 0) this.#show(this.#session);
+  }
 
   /** Read it again in a moment, once for many events. */
   #soon() {
@@ -155,6 +172,7 @@ export class SessionView {
 
   /** @param {SessionDetail} session */
   #show(session) {
+    this.#session = session;
     const own = session.tasks.filter(({ parent_task_id }) => parent_task_id === null);
     const children = session.tasks.length - own.length;
     this.#about.replaceChildren(
@@ -184,15 +202,36 @@ export class SessionView {
     }
     this.#earlier.hidden = own.length <= MOST;
     write(this.#earlier, `… ${plural(own.length - MOST, "earlier task")}: the list has them all`);
-    this.#showTurns(own.slice(-MOST), ({ task_id }) => task_id);
+    const shown = own.slice(-MOST).map((task) => ({ task, waits: this.#waiting.has(task) }));
+    this.#showTurns(shown, ({ task }) => task.task_id);
   }
 }
 
 /** How many messages these tasks have made: one each, and one for an answer. @param {Task[]} tasks */
 const answered = (tasks) => tasks.length + tasks.filter(({ result }) => result).length;
 
-/** What was asked, and what came of it. @param {Task} first */
-function exchange(first) {
+/** Which tasks wait for a person's word, for a call of their own or of a sub-agent of theirs. */
+class Waiting {
+  /** @type {Map<string, Set<string>>} */
+  #calls = new Map();
+
+  /** @param {import("./stream.js").TaskEvent} event */
+  take({ event_type, task_id, parent_task_id, call_id }) {
+    const owner = parent_task_id ?? task_id;
+    const calls = this.#calls.get(owner) ?? new Set();
+    this.#calls.set(owner, calls);
+    if (event_type === "approval_requested") calls.add(`${task_id} ${call_id}`);
+    if (event_type === "approval_resolved") calls.delete(`${task_id} ${call_id}`);
+  }
+
+  /** @param {Task} task */
+  has(task) {
+    return !hasEnded(task) && Boolean(this.#calls.get(task.task_id)?.size);
+  }
+}
+
+/** What was asked, and what came of it. @param {{task: Task}} first */
+function exchange({ task: first }) {
   const status = h("a", { class: "pill", href: `#/tasks/${first.task_id}` });
   const about = h("span", { class: "about" });
   const answer = h("div", { class: "bubble assistant" });
@@ -205,18 +244,19 @@ function exchange(first) {
       answer,
       h("p", { class: "below" }, status, about),
     ),
-    /** @param {Task} task */
-    update(task) {
+    /** @param {{task: Task, waits: boolean}} now */
+    update({ task, waits }) {
       const took =
         task.started_at && task.completed_at
           ? ` · ${span(Date.parse(task.completed_at) - Date.parse(task.started_at))}`
           : "";
       write(about, `${age(task.created_at, Date.now())}${took}`);
-      if (task.status === shown) return;
-      shown = task.status;
+      const says = waits ? "waits for your word" : task.status;
+      if (says === shown) return;
+      shown = says;
       attribute(status, "data-status", task.status);
-      write(status, task.status);
-      attribute(status, "aria-label", `Open the task, ${task.status}: ${oneLine(task.task, 80)}`);
+      write(status, says);
+      attribute(status, "aria-label", `Open the task, ${says}: ${oneLine(task.task, 80)}`);
       const text = task.result?.answer ?? task.error;
       answer.hidden = !text;
       answer.classList.toggle("error", !task.result);
