@@ -20,6 +20,7 @@ from alex_actors.session_actor import SessionActor
 from alex_actors.session_protocol import RequestTurn, SessionMessage
 from alex_actors.task_store_actor import TaskStoreActor
 from alex_actors.task_store_protocol import Create, TaskStoreMessage
+from alex_http.command_line import main
 from alex_http.transport import Server
 
 
@@ -88,4 +89,4 @@ if __name__ == "__main__":
             AgentLauncher.agent_class = BrokenAgent
         case "server":
             vars(alex_runtime)["Server"] = BrokenServer
-    alex_runtime.main()
+    main()

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
-import alex_runtime
 from alex_actors.agents import OfflineAgent, configured
 from alex_actors.events import AnyEvent, IterationStart
 from alex_actors.ports import AgentYield
 from alex_actors.tasks import Task
+from alex_http.command_line import main
 
 STEP = 60.0
 """Seconds."""
@@ -29,4 +29,4 @@ class DeafAgent(OfflineAgent):
 
 if __name__ == "__main__":
     vars(configured)["OfflineAgent"] = DeafAgent  # the wiring, with another class in one place
-    alex_runtime.main()
+    main()

@@ -50,7 +50,7 @@ def test_lines_that_were_lost_are_counted_and_held_against_nobody() -> None:
     log = WrittenLog()
     first, second, third = log.new_task(), log.new_task(), log.new_task()
     log.confirmed(first).fact("task.created", first).fact("agent.started", first)
-    log.say("log.lost", level="warning", lines=3)  # among them the first's end
+    log.say("log.lost", "warning", lines=3)  # among them the first's end
     log.fact("task.created", second).started(third).ended(second, "failed").task()
 
     checked = check_lines(log.lines)
@@ -154,7 +154,7 @@ def test_what_a_store_actor_tells_again_after_a_crash_is_no_second_end() -> None
     log = WrittenLog()
     task_id = log.task()
     end = log.lines[-1]
-    log.say("actor.restarted", level="warning", actor="TaskStoreActor", restarts=1)
+    log.say("actor.restarted", "warning", actor="TaskStoreActor", restarts=1)
     log.lines.append(end)
 
     checked = check_lines(log.lines)
@@ -170,7 +170,7 @@ def test_a_confirmation_that_nobody_got_may_be_made_anew() -> None:
     log = WrittenLog()
     task_id = log.new_task()
     log.confirmed(task_id, session="made-for-nobody")
-    log.say("actor.restarted", level="warning", actor="SessionActor", restarts=1)
+    log.say("actor.restarted", "warning", actor="SessionActor", restarts=1)
     log.confirmed(task_id).fact("task.created", task_id).started(task_id).ended(task_id)
 
     assert rules(check_lines(log.lines)) == []

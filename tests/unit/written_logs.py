@@ -26,7 +26,7 @@ class WrittenLog:
         if starts:
             self.start()
 
-    def say(self, event: str, *, level: str = "info", **fields: object) -> Self:
+    def say(self, event: str, level: str = "info", /, **fields: object) -> Self:
         """Add a line."""
         self._at += timedelta(milliseconds=1)
         line = {"ts": timestamp(self._at), "level": level, "event": event, **fields}
@@ -55,7 +55,7 @@ class WrittenLog:
     ) -> Self:
         """Add a message that was handled."""
         return self.say(
-            "message", level="debug", sender=sender, receiver=receiver, type=kind, waited=waited, took=took,
+            "message", "debug", sender=sender, receiver=receiver, type=kind, waited=waited, took=took,
             task_id=task_id, session_id="s",
         )  # fmt: skip
 
