@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 import pykka
 
 from alex_actors.actor import PooledActor
-from alex_actors.mailbox import mailbox_of
 from alex_actors.messages import Message, ReplyFuture
 from alex_actors.supervision import RestartPolicy, Supervision, Supervisor
 
@@ -110,13 +109,6 @@ class PoolDispatcher:
                 before = total.get(name, Handled(0, 0.0))
                 total[name] = Handled(before.messages + more.messages, before.seconds + more.seconds)
         return total
-
-    def waiting(self) -> dict[str, int]:
-        """Return how many messages wait in the mailboxes of its actors, by class."""
-        depths: dict[str, int] = {}
-        for mailbox in map(mailbox_of, self.supervision.refs()):
-            depths[mailbox.name] = depths.get(mailbox.name, 0) + len(mailbox)
-        return depths
 
     def stop(self, *, timeout: float) -> bool:
         """Tell all actors to stop, the last started first, and end the threads; return whether all did in time.

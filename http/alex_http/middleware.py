@@ -11,7 +11,12 @@ from alex_http.callers import Denial
 from alex_http.errors import MethodNotAllowed
 from alex_http.exchange import OF_PAGES, Request, common_headers, for_log
 from alex_http.few_lines import FewLines, shortened
+from alex_http.operations import PROBES
+from alex_http.pages import is_page
 from alex_http.request_tally import RequestTally
+
+WATCHED = PROBES | {"/metrics"}
+"""What monitoring asks for. Logged at level debug, as files of pages are, unless something is wrong."""
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _KNOWN_METHODS = frozenset(falcon.COMBINED_METHODS)
@@ -88,7 +93,10 @@ class Gate:
             about["parent_span_id"] = req.parent_span_id
         if req.caller.token_id:
             about["owner"], about["token_name"] = req.owner, req.caller.token_name
-        self._log.info(
+        # What asks again and again, every few seconds, would hide what people did.
+        quiet = resp.status_code < 400 and (req.path in WATCHED or is_page(req.path))
+        tell = self._log.debug if quiet else self._log.info
+        tell(
             "http.request",
             method=for_log(req.method),
             path=for_log(req.path),

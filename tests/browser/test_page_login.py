@@ -87,6 +87,7 @@ def test_a_shared_link_asks_for_a_token_and_then_shows_what_it_leads_to(locked: 
 def test_who_has_logged_in_submits_and_follows_and_logs_out(locked: LockedServer, tabs: Tabs) -> None:
     at = TaskPage(tabs.open())
     log_in(at.page, locked.write)
+    expect(at.page.get_by_role("dialog")).to_be_hidden()
 
     at.submit("Echo mine")
     at.wait_for_status("completed")

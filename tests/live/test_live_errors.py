@@ -106,7 +106,7 @@ WRONG = {
     "unknown path": _get(404, "'/api/task'", "/api/task"),
     "no name": _get(404, "'/api/tasks/'", "/api/tasks/"),
     "two slashes": _get(404, "'//api/tasks'", "//api/tasks"),
-    "page": _get(404, "'/'", "/"),
+    "page": _get(404, "'/page'", "/page"),
     "delete tasks": Wrong(405, "GET", "DELETE", "/api/tasks"),
     "put a task": Wrong(405, "GET", "PUT", "/api/tasks/x"),
     "get a cancel": Wrong(405, "POST", "GET", "/api/tasks/x/cancel"),

@@ -40,6 +40,7 @@ def test_it_says_where_it_listens_on_stderr_and_logs_json_on_stdout(start: Start
 
     with Client(server.url) as client:
         health, ready = client.http.get("/health"), client.http.get("/ready")
+        client.http.get("/api/tasks")
     exit_code = server.stop()
 
     assert exit_code == 0
@@ -53,7 +54,7 @@ def test_it_says_where_it_listens_on_stderr_and_logs_json_on_stdout(start: Start
     events = [line["event"] for line in logged]
     first, second, *rest = events
     assert (first, second) == ("server.starting", "tools.sandbox")
-    assert rest == ["server.listening", "http.request", "http.request", "server.stopping", "server.stopped"]
+    assert rest == ["server.listening", "http.request", "server.stopping", "server.stopped"]
     assert logged[2] | {"url": server.url, "data_dir": str(server.data_dir)} == logged[2]
     assert {path.name for path in server.data_dir.iterdir()} >= {"alex.sqlite3", "lock", "logs", "workspaces"}
 

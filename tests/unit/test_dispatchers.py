@@ -67,19 +67,6 @@ def test_a_dispatcher_counts_what_its_actors_have_done_by_class(system: System) 
     assert done["Scripted"].seconds > 0
 
 
-def test_a_dispatcher_says_how_many_messages_wait_by_class(system: System) -> None:
-    pool = system.pool(threads=1)
-    holder, *others = (system.spawn(pool) for _ in range(3))
-    gate = system.gate()
-    gate.hold(holder)
-
-    for other in others:
-        tell(other, noting([], 1))
-
-    assert pool.waiting() == {"Scripted": 2}
-    gate.open()
-
-
 def test_a_journal_hears_how_long_each_message_waited_and_took_also_of_one_that_crashed(system: System) -> None:
     notes: list[tuple[str, float, float]] = []
 

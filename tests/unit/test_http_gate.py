@@ -111,6 +111,15 @@ def test_every_reply_has_its_ids_and_is_not_stored(server: Server) -> None:
         assert result.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/", "/page/icon.svg", "/docs", "/favicon.ico"])
+def test_what_is_asked_for_every_few_seconds_hides_no_other_request(server: Server, path: str) -> None:
+    server.request(path=path)
+    server.request(path=path, Host="example.com")  # which is not well
+
+    assert server.log.only("http.request")["log_level"] == "debug"
+    assert server.log.only("http.denied")["path"] == path
+
+
 def test_a_client_may_name_its_request_and_its_trace(server: Server) -> None:
     result = server.request(**{"X-Request-ID": "my.request_1-x", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from alex_actors.logs.searching import DISORDER
 from alex_actors.tracing.facts import (
     AGENT_RESUMED,
     AGENT_STARTED,
@@ -27,6 +28,9 @@ TASK_FACTS = frozenset(
 
 ENDS = frozenset(("completed", "failed", "cancelled"))
 
+GIVEN_UP = -1
+"""In place of the line of an end: it has none, as it was never recorded, and may be confirmed again."""
+
 OF_STORE, OF_SESSIONS, OF_LISTENERS = "TaskStoreActor", "SessionActor", "BroadcasterActor"
 
 
@@ -49,12 +53,13 @@ class _Check:
         self._notes = Notes(self._found)
         self._sessions = SessionLines(self._notes)
         self._live: dict[str, Unfinished] = {}
-        self._over: dict[str, tuple[str, int]] = {}  # the session, and the line of the end; 0 if none was told
+        self._over: dict[str, tuple[str, int]] = {}  # the session, and the line of the end; 0: none; or GIVEN_UP
         self._imported: set[str] = set()
         self._begins_with_start = False
         self._known_from: float | None = None  # a task that was made before may have told things that are not here
         self._missing = False  # a line was cut short: what comes next says when
         self._run = 0
+        self._stretch = 0  # what is told in one is whole: a run, or what comes in it after lines that are missing
         self._listening = False
         self._in_order: set[int] = set()  # runs that were stopped
         self._stopped = True
@@ -81,7 +86,9 @@ class _Check:
         if line is None:
             self._cannot_read(text)
             return
-        if self._known_from is None or self._missing:
+        if self._missing:
+            self._begin_after_a_gap()
+        if self._known_from is None:
             self._known_since(line)
         event = line.event
         if event in TASK_FACTS and line.task_id:
@@ -108,6 +115,7 @@ class _Check:
         self._stopped = self._listening = self._store_restarted = False
         self._sessions_restarted = 0
         self._run += 1
+        self._stretch += 1
         self._found.runs += 1
         self._sessions.clear()
 
@@ -119,12 +127,11 @@ class _Check:
         self._listening = True
         left = [(task_id, task) for task_id, task in self._live.items() if task.run != self._run]
         for task_id, task in left:
-            recorded = CREATED in task.facts or RECOVERED in task.facts
-            if recorded and task.run in self._in_order and self._is_whole(task_id):
+            if task.recorded and task.run in self._in_order and self._is_whole(task_id):
                 what = "The server was stopped, and started again, and did not go on with it."
                 self._notes.accuse(task_id, task, "goes-on", what, self._found.lines)
             self._found.left += 1
-            self._over[task_id] = (task.session_id, 0)
+            self._over[task_id] = (task.session_id, 0 if task.recorded else GIVEN_UP)
             del self._live[task_id]
 
     def _server_stopped(self, line: Line) -> None:
@@ -134,19 +141,30 @@ class _Check:
 
     def _lines_were_lost(self, line: Line) -> None:
         self._found.lost += line.lines
-        self._known_since(line)
-        self._sessions.forget_places()
+        self._begin_after_a_gap()
 
     def _cannot_read(self, text: bytes) -> None:
-        if text.strip():
-            self._found.unreadable += 1
-            self._missing = self._missing or text.lstrip().startswith(b"{")
+        if not text.strip():
+            self._found.blank += 1
+            return
+        self._found.unreadable += 1
+        # Cut short; or zeros, which a power cut leaves where the disk had no time for the lines.
+        self._missing = self._missing or text.lstrip().startswith(b"{") or b"\0" in text
+
+    def _begin_after_a_gap(self) -> None:
+        """Hold nothing against a task that what is missing may explain; an actor may have crashed, too."""
+        self._missing = self._begins_with_start = False
+        self._known_from = None
+        self._stretch += 1
+        self._store_restarted = True
+        self._sessions.clear()
 
     def _known_since(self, line: Line) -> None:
         at = seconds_of(line.ts)
         if at is not None:
-            self._begins_with_start &= self._known_from is None
-            self._known_from, self._missing = at, False
+            first = self._found.lines == 1 and line.event == "server.starting"
+            # In the middle of a run, a line may be older than what stood before it.
+            self._known_from = at if first else at + DISORDER.total_seconds()
 
     def _is_whole(self, task_id: str) -> bool:
         """Return whether all that was told of a task is in the log, as far as it was told by now."""
@@ -174,24 +192,23 @@ class _Check:
         name, task_id, number = line.event, line.task_id, self._found.lines
         if (name == RECOVERED and self._listening) or not self._run:
             self._new_run()  # the log does not tell of the start
-        if name == CONFIRMED:
-            self._listening = True
         task = self._live.get(task_id)
         if line.event_id is not None and self._told_again(line, task):
             return
         if task is None:
-            if task_id in self._over:
+            if task_id in self._over and not self._begins_again(line):
                 self._after_the_end(line)
                 return
             task = self._first_seen(line)
-        if task.run != self._run:
-            task.run, task.facts = self._run, {}
+        if task.stretch != self._stretch:
+            task.run, task.stretch, task.facts = self._run, self._stretch, {}
         self._look_at_session(line, task)
         if name in FACTS or name == RELEASED:
             wrong = self._wrong_here(line, task)
             if wrong is not None:
                 self._notes.accuse(task_id, task, *wrong, number)
             task.facts.setdefault(name, number)
+            task.recorded |= name not in (CONFIRMED, RELEASED)
             self._take_note(line, task)
 
     def _told_again(self, line: Line, task: Unfinished | None) -> bool:
@@ -205,19 +222,17 @@ class _Check:
             return True
         what = f"Event {event_id} is told after event {self._last_event}."
         session_id, end = self._over.get(line.task_id, (line.session_id or "", 0))
-        known = task or Unfinished(session_id=session_id, facts={ENDED: end} if end else {})
+        known = task or Unfinished(session_id=session_id, facts={ENDED: end} if end > 0 else {})
         self._notes.accuse(line.task_id, known, "ids-grow", what, self._found.lines)
         self._last_event = event_id  # one line that stands too early must not have all after it accused
         return False
 
     def _first_seen(self, line: Line) -> Unfinished:
-        task = Unfinished(session_id=line.session_id or "", owner=line.owner, run=self._run)
+        task = Unfinished(session_id=line.session_id or "", owner=line.owner, run=self._run, stretch=self._stretch)
         self._live[line.task_id] = task
-        self._found.tasks += 1
+        self._found.tasks += self._over.pop(line.task_id, None) is None
         if line.event != CONFIRMED:
-            # A sub-agent's ID does not say when it was made: perhaps before the log began.
-            whole = self._is_whole(line.task_id) and not (line.event == RECOVERED and not made_at(line.task_id))
-            if whole:
+            if self._is_whole(line.task_id) and not self._after_a_power_cut(line):
                 what = f"{line.event} is the first that is told of it: its session was never confirmed."
                 self._notes.accuse(line.task_id, task, "recorded-first", what, self._found.lines)
             else:
@@ -225,16 +240,27 @@ class _Check:
             task.whole = False
         return task
 
+    def _begins_again(self, line: Line) -> bool:
+        """Whether a task that was given up is confirmed anew: a sub-agent's has its ID from its parent's call."""
+        given_up = self._over[line.task_id][1] == GIVEN_UP
+        return given_up and (line.event == CONFIRMED or self._after_a_power_cut(line))
+
+    def _after_a_power_cut(self, line: Line) -> bool:
+        """Whether what was told before may have been lost: with the end of the log of a run that was not stopped."""
+        return line.event == RECOVERED and self._run - 1 not in self._in_order
+
     def _after_the_end(self, line: Line) -> None:
         task_id = line.task_id
         session_id, end = self._over[task_id]
-        if end:
+        if end > 0:
             what, rule = f"{line.event} comes after its end.", "one-end"
-        elif self._is_whole(task_id):
-            what, rule = f"{line.event} comes after a start of the server that had not taken it up.", "goes-on"
-        else:
+        elif not self._is_whole(task_id):
             return
-        task = Unfinished(session_id=session_id, facts={ENDED: end} if end else {})
+        elif end == GIVEN_UP:
+            what, rule = f"{line.event} comes after it was given up, before it was recorded.", "recorded-first"
+        else:
+            what, rule = f"{line.event} comes after a start of the server that had not taken it up.", "goes-on"
+        task = Unfinished(session_id=session_id, facts={ENDED: end} if end > 0 else {})
         self._notes.accuse(task_id, task, rule, what, self._found.lines)
 
     def _look_at_session(self, line: Line, task: Unfinished) -> None:
@@ -250,8 +276,8 @@ class _Check:
             self._notes.accuse(line.task_id, task, "one-session", what, self._found.lines)
 
     def _confirmed_anew(self, task: Unfinished) -> bool:
-        """Whether nobody was told of the confirmation before: the session actor crashed, and handles it again."""
-        return {CONFIRMED} == task.facts.keys() and task.facts[CONFIRMED] < self._sessions_restarted
+        """Whether the confirmation before is void: with the server, or the session actor, that made it."""
+        return not task.recorded and task.facts.get(CONFIRMED, 0) <= self._sessions_restarted
 
     def _wrong_here(self, line: Line, task: Unfinished) -> tuple[str, str] | None:
         """Return which rule a fact breaks, coming now, and what is wrong."""
@@ -289,7 +315,7 @@ class _Check:
         elif name in (ENDED, RELEASED):
             self._found.ended += name == ENDED
             self._sessions.leave(task_id, task)
-            self._over[task_id] = (task.session_id, number)
+            self._over[task_id] = (task.session_id, number if name == ENDED else GIVEN_UP)
             del self._live[task_id]
 
     # Other lines.

@@ -57,6 +57,8 @@ class Checked(msgspec.Struct):
     """Lines that could not be written, as the log itself says."""
     unreadable: int = 0
     """Lines that are none of a log, or were cut short."""
+    blank: int = 0
+    """Lines with nothing in them."""
     seconds: float = 0.0
     """What the check took."""
     files: list[str] = msgspec.field(default_factory=list)

@@ -16,9 +16,13 @@ class Unfinished(msgspec.Struct):
     session_id: str
     owner: str = ""
     facts: dict[str, int] = msgspec.field(default_factory=dict)
-    """What was told of it in this run of the server, each with its line."""
+    """What was told of it in this stretch of the log, each with its line."""
+    stretch: int = 0
+    """Which stretch that was: a run of the server, or a part of one from which no line is missing."""
     run: int = 0
     """In which run of the server that was."""
+    recorded: bool = False
+    """Whether more than its confirmation was ever told."""
     whole: bool = True
     """Whether its beginning is in the log."""
     place: int | None = None

@@ -18,13 +18,9 @@ class SessionLines:
         self._last_place: int | None = None
 
     def clear(self) -> None:
-        """Begin anew: the server was started."""
+        """Begin anew: the server was started, or lines are missing."""
         self._lines.clear()
         self._last_place = None
-
-    def forget_places(self) -> None:
-        """Expect no number of a place: lines of the log were lost."""
-        self.clear()
 
     def restart(self, live: Mapping[str, Unfinished]) -> None:
         """Forget who was confirmed and not recorded: with the session actor that crashed, that is void."""

@@ -67,6 +67,7 @@ export class Unreachable extends Error {
  */
 export class Api extends EventTarget {
   #fetch;
+  #logins = 0;
 
   /** @param {{fetch: typeof globalThis.fetch}} parts */
   constructor({ fetch }) {
@@ -191,11 +192,15 @@ export class Api extends EventTarget {
    * @param {{body?: object, headers?: Record<string, string>}} [more]
    */
   async #call(method, path, more = {}) {
+    const logins = this.#logins;
     const reply = await this.#send(method, path, more);
+    if (path === "/api/login" && reply.ok) this.#logins += 1;
     if (reply.ok) return reply;
     const problem = new Problem(reply.status, await reply.json().catch(() => ({})));
     // Who may not even read has no good token. That of a POST that is refused may be one to read with.
-    if (path !== "/api/login" && (reply.status === 401 || (reply.status === 403 && method === "GET"))) {
+    // What was asked before a login says nothing of it, though the answer comes after.
+    const refused = reply.status === 401 || (reply.status === 403 && method === "GET");
+    if (refused && path !== "/api/login" && logins === this.#logins) {
       this.#tell("locked", reply.status === 401 ? "" : problem.message);
     }
     throw problem;

@@ -182,7 +182,7 @@ def _check(paths: Sequence[Path], *, default: bool, as_json: bool) -> int:
             checked = check_files(paths)
     except CANNOT_READ as error:
         raise unreadable(Path(getattr(error, "filename", None) or paths[0]), error, default=default) from error
-    if not checked.lines - checked.unreadable:
+    if checked.lines == checked.unreadable + checked.blank:
         _fail(f"{', '.join(map(str, paths))}: no line of a log of Alex Runtime is in it.")
     if as_json:
         click.echo(
