@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import pykka
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from alex_actors.mailbox import Mailbox
 
 P = TypeVar("P", bound=PooledActor)
-
-Observer: TypeAlias = Callable[[PooledActor, object], None]
-"""Told of each message before it is handled."""
 
 
 class Journal(Protocol):
@@ -71,11 +68,9 @@ class PoolDispatcher:
         name: str,
         threads: int,
         log: FilteringBoundLogger,
-        observer: Observer | None = None,
         journal: Journal | None = None,
     ) -> None:
         self._log = log
-        self._observer = observer
         self._journal = journal
         self.timed = journal is not None
         # One of each thread's own, by the names of the actors' classes: nobody waits for who reads them.
@@ -142,9 +137,7 @@ class PoolDispatcher:
         return ReplyFuture()
 
     def handling(self, actor: PooledActor, message: object, /) -> None:
-        """Tell the observer, if there is one."""
-        if self._observer is not None:
-            self._observer(actor, message)
+        """Do nothing: the journal is told afterwards."""
 
     def handled(self, actor: PooledActor, message: object, /, *, waited: float, took: float) -> None:
         """Have a typed message noted in the journal, if there is one."""
@@ -180,15 +173,8 @@ class PoolDispatcher:
 class PinnedDispatcher(PoolDispatcher):
     """A thread for one actor, whose handlers may block: on a disk, say."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        log: FilteringBoundLogger,
-        observer: Observer | None = None,
-        journal: Journal | None = None,
-    ) -> None:
-        super().__init__(name=name, threads=1, log=log, observer=observer, journal=journal)
+    def __init__(self, *, name: str, log: FilteringBoundLogger, journal: Journal | None = None) -> None:
+        super().__init__(name=name, threads=1, log=log, journal=journal)
 
     def spawn(
         self, make: Callable[[], P], *, supervisor: Supervisor, restart: RestartPolicy | None = None

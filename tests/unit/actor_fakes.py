@@ -13,7 +13,7 @@ from structlog.testing import LogCapture
 from structlog.typing import EventDict, FilteringBoundLogger
 
 from alex_actors.actor import PooledActor
-from alex_actors.dispatchers import Journal, Observer, PinnedDispatcher, PoolDispatcher, Spawner
+from alex_actors.dispatchers import Journal, PinnedDispatcher, PoolDispatcher, Spawner
 from alex_actors.messages import Ask, Promise, Tell, ask, tell
 from alex_actors.values import Context
 
@@ -196,12 +196,8 @@ class System:
         self._gates: list[Gate] = []
         self._dispatchers: list[PoolDispatcher] = []
 
-    def pool(
-        self, threads: int = 2, observer: Observer | None = None, journal: Journal | None = None
-    ) -> PoolDispatcher:
-        pool = PoolDispatcher(
-            name="pool", threads=threads, log=self.log.logger, observer=observer, journal=journal
-        )
+    def pool(self, threads: int = 2, journal: Journal | None = None) -> PoolDispatcher:
+        pool = PoolDispatcher(name="pool", threads=threads, log=self.log.logger, journal=journal)
         self._dispatchers.append(pool)
         return pool
 

@@ -13,10 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from alex_actors.actor import PooledActor
 from alex_actors.broadcaster_protocol import Publish
 from alex_actors.core import Core
-from alex_actors.dispatchers import Observer, Spawner
+from alex_actors.dispatchers import Spawner
 from alex_actors.events import RecordedEvent
 from alex_actors.mailbox import mailbox_of
 from alex_actors.runtime import ActorRuntime
+from alex_actors.simulation.dispatcher import Observer
 from alex_actors.simulation.leftovers import sizes_of
 from alex_actors.simulation.mailboxes import SimulatedFuture
 from alex_actors.simulation.names import ReadableIds

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pykka
 import pytest
 
-from alex_actors.actor import PooledActor
 from alex_actors.dispatchers import PoolDispatcher
 from alex_actors.mailbox import mailbox_of
 from alex_actors.messages import ask, tell
@@ -172,19 +171,6 @@ def test_an_actor_is_only_started_by_a_dispatcher() -> None:
     with pytest.raises(RuntimeError, match=r"start it with a dispatcher's spawn\(\)"):
         Scripted.start()
     pykka.ActorRegistry.unregister(pykka.ActorRegistry.get_all()[-1])
-
-
-def test_the_observer_sees_each_typed_message_before_it_is_handled(system: System) -> None:
-    seen: list[str] = []
-
-    def observe(_actor: PooledActor, message: object) -> None:
-        seen.append(type(message).__name__)
-
-    actor = system.spawn(system.pool(observer=observe))
-
-    ask(actor, Call(do=lambda *_: seen.append("handled")), timeout=WAIT)
-
-    assert seen == ["Call", "handled"]
 
 
 # Pykka's own ways to send.

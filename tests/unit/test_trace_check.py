@@ -8,6 +8,8 @@ import tracemalloc
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from alex_actors.tracing.check import check_lines
 from alex_actors.tracing.checking import LONGEST, check_files
 from alex_actors.tracing.findings import Checked
@@ -15,6 +17,9 @@ from tests.unit.written_logs import WrittenLog
 
 FIELDS = ("task_id", "session_id", "event_id", "place", "ahead", "strategy", "status", "owner", "actor", "lines")
 """What a line of a fact may have."""
+
+CHILD = "task-5b159733-d0bc-54ae-a984-06403559b0ec"
+"""The ID of a sub-agent's task, a UUID of version 5: it does not say when it was made."""
 
 
 def rules(checked: Checked) -> list[str]:
@@ -38,7 +43,7 @@ def test_a_log_that_begins_in_the_middle_accuses_no_task_whose_beginning_is_not_
 def test_what_is_missing_of_a_task_that_was_made_after_the_log_began_is_held_against_it() -> None:
     log = WrittenLog(starts=False)
     log.task()
-    task_id = log.new_task()
+    task_id = log.wait(3).new_task()
     log.fact("task.created", task_id)
 
     checked = check_lines(log.lines)
@@ -108,6 +113,96 @@ def test_a_kill_of_a_server_that_was_just_starting_is_told_apart_from_its_next_s
     checked = check_lines(log.lines)
 
     assert (rules(checked), checked.killed) == ([], 2)
+
+
+def test_a_sub_agent_that_begins_before_the_server_listens_again_begins_no_other_run() -> None:
+    log = WrittenLog()
+    parent, other = log.new_task(), log.new_task()
+    for ahead, task_id in enumerate((parent, other)):
+        log.confirmed(task_id, strategy="parallel", ahead=ahead).fact("task.created", task_id).started(task_id)
+    log.say("server.starting")
+    for task_id in (parent, other):
+        log.fact("task.recovered", task_id).fact("agent.resumed", task_id)
+    log.confirmed(CHILD, strategy="parallel", ahead=2).fact("task.created", CHILD).started(CHILD)
+    log.say("server.listening").ended(CHILD).ended(parent).ended(other)
+
+    for begin in range(len(log.lines)):
+        assert rules(check_lines(log.lines[begin:])) == [], f"from line {begin + 1} on"
+    checked = check_lines(log.lines)
+    assert (checked.runs, checked.left, checked.unfinished) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_sub_agent_that_was_only_confirmed_may_be_confirmed_again_by_the_next_server(
+    listens: bool,
+) -> None:
+    log = WrittenLog()
+    log.confirmed(CHILD, strategy="parallel").say("server.starting")
+    if listens:
+        log.say("server.listening")
+    log.confirmed(CHILD, strategy="parallel").fact("task.created", CHILD)
+    if not listens:
+        log.say("server.listening")
+    log.started(CHILD).ended(CHILD)
+
+    checked = check_lines(log.lines)
+
+    assert (rules(checked), checked.tasks, checked.ended) == ([], 1, 1)
+
+
+def test_a_sub_agent_whose_place_was_released_may_be_confirmed_again() -> None:
+    log = WrittenLog()
+    log.confirmed(CHILD, strategy="parallel").fact("session.released", CHILD)
+    log.confirmed(CHILD, strategy="parallel").fact("task.created", CHILD).started(CHILD).ended(CHILD)
+
+    assert rules(check_lines(log.lines)) == []
+    without = [line for line in log.lines if b"session.confirmed" not in line or b'"place":1,' in line]
+    assert set(rules(check_lines(without))) == {"recorded-first"}
+
+
+def test_a_power_cut_may_have_taken_the_lines_about_what_the_next_server_takes_up() -> None:
+    log = WrittenLog()
+    task_id = log.new_task()
+    log.say("server.starting").fact("task.recovered", task_id).fact("agent.resumed", task_id)
+    log.say("server.listening").ended(task_id)
+
+    checked = check_lines(log.lines)
+
+    assert (rules(checked), checked.begun_before) == ([], 1)
+
+
+def test_after_a_stop_in_order_what_is_taken_up_must_have_been_told_before() -> None:
+    log = WrittenLog()
+    task_id = log.new_task()
+    log.say("server.stopped", exit_code=0).say("server.starting").fact("task.recovered", task_id)
+
+    assert rules(check_lines(log.lines)) == ["recorded-first"]
+
+
+@pytest.mark.parametrize("gap", [b'{"ts":"2026-11\n', b"\0\0\0\n", None], ids=["cut short", "zeros", "log.lost"])
+def test_what_stood_in_missing_lines_explains_whatever_comes_after_them(gap: bytes | None) -> None:
+    """Of each log that is checked, some lines are missing: wherever that is, no task is accused."""
+    log = WrittenLog()
+    first, second, third = log.new_task(), log.new_task(), log.new_task()
+    log.confirmed(first).fact("task.created", first).confirmed(CHILD, strategy="parallel", ahead=1)
+    log.fact("agent.started", first).fact("task.started", first).fact("session.released", CHILD)
+    log.confirmed(second, ahead=1).fact("task.created", second)
+    log.say("actor.restarted", "warning", actor="TaskStoreActor").lines.append(log.lines[-2])
+    log.confirmed(third, ahead=2, session="another")
+    log.say("actor.restarted", "warning", actor="SessionActor")
+    log.confirmed(third, ahead=0, session="s").ended(first).started(second)
+    log.say("server.starting").fact("task.recovered", second).fact("agent.resumed", second)
+    log.confirmed(CHILD, strategy="parallel", ahead=1).fact("task.created", CHILD).say("server.listening")
+    log.started(CHILD).ended(CHILD).ended(second).say("server.stopped", exit_code=0)
+    log.start().task()
+    assert rules(check_lines(log.lines)) == []
+
+    for begin in range(len(log.lines)):
+        for end in range(begin + 1, len(log.lines)):
+            told = gap or WrittenLog(starts=False).say("log.lost", lines=end - begin).lines[0]
+            checked = check_lines([*log.lines[:begin], told, *log.lines[end:]])
+
+            assert [(one.task_id, one.what) for one in checked.violations] == [], f"without {begin} to {end}"
 
 
 def test_two_owners_may_have_a_session_of_the_same_name() -> None:
@@ -195,9 +290,8 @@ def test_a_message_under_another_session_is_held_against_the_task() -> None:
 
 def test_the_task_of_a_sub_agent_whose_parent_is_older_than_the_log_is_not_accused() -> None:
     log = WrittenLog()
-    child = "task-5b159733-d0bc-54ae-a984-06403559b0ec"  # a UUID of version 5
-    log.lines[1:1] = [WrittenLog(starts=False).fact("task.recovered", child).lines[0]]
-    log.fact("agent.resumed", child).ended(child)
+    log.lines[1:1] = [WrittenLog(starts=False).fact("task.recovered", CHILD).lines[0]]
+    log.fact("agent.resumed", CHILD).ended(CHILD)
 
     checked = check_lines(log.lines)
 

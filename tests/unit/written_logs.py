@@ -33,6 +33,11 @@ class WrittenLog:
         self.lines.append(msgspec.json.encode(line) + b"\n")
         return self
 
+    def wait(self, seconds: float) -> Self:
+        """Let time go by."""
+        self._at += timedelta(seconds=seconds)
+        return self
+
     def start(self) -> Self:
         """Add the start of a server."""
         return self.say("server.starting").say("server.listening", url="http://127.0.0.1:1")
@@ -62,8 +67,9 @@ class WrittenLog:
     def confirmed(self, task_id: str, *, strategy: str = "enqueue", ahead: int = 0, **fields: str) -> Self:
         """Add its confirmation, with the next place."""
         self._places += 1
-        place = {"place": self._places, "ahead": ahead, "strategy": strategy}
-        return self.fact("session.confirmed", task_id, **place, **fields)
+        return self.fact(
+            "session.confirmed", task_id, place=self._places, ahead=ahead, strategy=strategy, **fields
+        )
 
     def started(self, task_id: str) -> Self:
         """Add what tells that its agent runs."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import pykka
 from greenlet import GreenletExit
 from pykka._envelope import Envelope  # private, and pinned: as in alex_actors.messages
 
 from alex_actors.actor import PooledActor
-from alex_actors.dispatchers import Observer
 from alex_actors.mailbox import Mailbox, mailbox_of
 from alex_actors.messages import Ask
 from alex_actors.simulation.decisions import Decisions
@@ -25,6 +24,10 @@ from alex_actors.supervision import RestartPolicy, Supervision, Supervisor
 A = TypeVar("A", bound=pykka.Actor)
 P = TypeVar("P", bound=PooledActor)
 R = TypeVar("R")
+
+
+Observer: TypeAlias = Callable[[PooledActor, object], None]
+"""Told of each message before it is handled."""
 
 
 class SimulatedDispatcher:

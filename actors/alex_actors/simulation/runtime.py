@@ -10,7 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from alex_actors.broadcaster_actor import BroadcasterActor
 from alex_actors.broadcaster_protocol import Publish, PublishDeleted, Topic
 from alex_actors.core import Core
-from alex_actors.dispatchers import Observer
 from alex_actors.mailbox import mailbox_of
 from alex_actors.replies import (
     ApproveReply,
@@ -23,7 +22,7 @@ from alex_actors.replies import (
     Unavailable,
     UnknownSession,
 )
-from alex_actors.simulation.dispatcher import SimulatedDispatcher
+from alex_actors.simulation.dispatcher import Observer, SimulatedDispatcher
 from alex_actors.simulation.findings import Crash, Finding
 from alex_actors.simulation.invariants import NOTHING_LEFT, Invariants, Seen
 from alex_actors.simulation.leftovers import sizes_of

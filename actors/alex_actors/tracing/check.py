@@ -246,7 +246,7 @@ class _Check:
         return given_up and (line.event == CONFIRMED or self._after_a_power_cut(line))
 
     def _after_a_power_cut(self, line: Line) -> bool:
-        """Whether what was told before may have been lost: with the end of the log of a run that was not stopped."""
+        """Whether the end of the log of the run before may be lost, since that was not stopped."""
         return line.event == RECOVERED and self._run - 1 not in self._in_order
 
     def _after_the_end(self, line: Line) -> None:

@@ -10,11 +10,11 @@
 const DEEPEST = 8;
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
-const HEADING = /^ {0,3}(#{1,6})(?: +(.*?))?(?: +#+)? *$/;
+const HEADING = /^ {0,3}(#{1,6})(?: |$)/;
 const RULE = /^ {0,3}([-*_])(?: *\1){2,} *$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})(?:([-*+])|(\d{1,9})[.)])( +|$)/;
-const TABLE_RULE = /^ *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *$/;
+const TABLE_RULE = /^:?-+:?$/;
 const BLANK = /^\s*$/;
 
 /**
@@ -25,7 +25,7 @@ const BLANK = /^\s*$/;
  *   `hr`, `br`, `code`, `strong`, `em`, `del` and `a`
  */
 export function markdown(text) {
-  return blocks(text.replaceAll("\t", "    ").split(/\r\n?|\n/), 0);
+  return blocks(text.replaceAll("\t", "    ").split(/\r\n|[\r\n\u2028\u2029]/), 0);
 }
 
 /** @param {string[]} lines @param {number} depth @returns {Part[]} */
@@ -50,7 +50,7 @@ function blockAt(lines, at, depth) {
   if (heading) {
     // The page has headings of its own above those of an answer.
     const tag = `h${Math.min(6, heading[1].length + 2)}`;
-    return { part: { tag, children: inline(heading[2] ?? "") }, next: at + 1 };
+    return { part: { tag, children: inline(headingText(line.slice(heading[0].length))) }, next: at + 1 };
   }
   if (FENCE.test(line)) return fenced(lines, at);
   if (RULE.test(line)) return { part: { tag: "hr", children: [] }, next: at + 1 };
@@ -60,9 +60,18 @@ function blockAt(lines, at, depth) {
     return { part: { tag: "blockquote", children: blocks(inside, depth + 1) }, next };
   }
   if (ITEM.test(line) && depth < DEEPEST) return list(lines, at, depth);
-  if (line.includes("|") && TABLE_RULE.test(lines[at + 1] ?? "")) return table(lines, at);
+  if (line.includes("|") && cells(lines[at + 1] ?? "").every((cell) => TABLE_RULE.test(cell)))
+    return table(lines, at);
   const next = firstFrom(lines, at + 1, startsBlock);
   return { part: { tag: "p", children: inline(lines.slice(at, next).join("\n").trim()) }, next };
+}
+
+/** What a heading says, without the marks that may close it. @param {string} line */
+function headingText(line) {
+  const text = line.trim();
+  let end = text.length;
+  while (text[end - 1] === "#") end -= 1;
+  return end === 0 || text[end - 1] === " " ? text.slice(0, end).trim() : text;
 }
 
 /** Whether a line ends the paragraph above it. @param {string} line */

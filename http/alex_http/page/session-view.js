@@ -55,6 +55,7 @@ export class SessionView {
     this.#show(session);
     this.#stream = new EventStream({
       path: `${sessionPath(this.#parts.id)}/events`,
+      paused: document.hidden,
       onEvent: (event) => {
         this.#waiting.take(event);
         if (TURNING_POINTS.has(event.event_type)) this.#soon();
@@ -211,7 +212,7 @@ export class SessionView {
 const answered = (tasks) => tasks.length + tasks.filter(({ result }) => result).length;
 
 /** Which tasks wait for a person's word, for a call of their own or of a sub-agent of theirs. */
-class Waiting {
+export class Waiting {
   /** @type {Map<string, Set<string>>} */
   #calls = new Map();
 
@@ -222,6 +223,8 @@ class Waiting {
     this.#calls.set(owner, calls);
     if (event_type === "approval_requested") calls.add(`${task_id} ${call_id}`);
     if (event_type === "approval_resolved") calls.delete(`${task_id} ${call_id}`);
+    // What has ended waits for nothing, though nobody has answered.
+    if (TERMINAL.has(event_type)) for (const one of calls) if (one.startsWith(`${task_id} `)) calls.delete(one);
   }
 
   /** @param {Task} task */

@@ -51,6 +51,7 @@ export class EventStream {
   #timer = 0;
   #wait = FIRST_WAIT;
   #last = 0;
+  #paused;
   #closed = false;
 
   /**
@@ -60,27 +61,39 @@ export class EventStream {
    * @param {(state: StreamState) => void} parts.onState
    * @param {() => Promise<"deleted" | "ended" | null>} parts.isOver looks why the server has refused the stream;
    *   null: it may be tried again
+   * @param {boolean} [parts.paused] whether it is opened only by `resume`
    * @param {typeof globalThis.EventSource} [parts.EventSource]
    */
-  constructor({ path, onEvent, onState, isOver, EventSource = globalThis.EventSource }) {
+  constructor({ path, onEvent, onState, isOver, paused = false, EventSource = globalThis.EventSource }) {
     this.#path = path;
     this.#onEvent = onEvent;
     this.#onState = onState;
     this.#isOver = isOver;
     this.#EventSource = EventSource;
-    this.resume();
+    this.#paused = paused;
+    this.#open();
   }
 
   /** Let go of the connection, and remember where it was. */
   pause() {
+    this.#paused = true;
+    this.#letGo();
+  }
+
+  /** Go on behind the last event that came. */
+  resume() {
+    this.#paused = false;
+    this.#open();
+  }
+
+  #letGo() {
     clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = null;
   }
 
-  /** Go on behind the last event that came. */
-  resume() {
-    if (this.#closed || this.#source) return;
+  #open() {
+    if (this.#closed || this.#paused || this.#source) return;
     clearTimeout(this.#timer);
     const source = new this.#EventSource(this.#last ? `${this.#path}?after=${this.#last}` : this.#path);
     this.#source = source;
@@ -103,7 +116,7 @@ export class EventStream {
   /** Follow it no more. */
   close() {
     this.#closed = true;
-    this.pause();
+    this.#letGo();
   }
 
   /** @param {MessageEvent} message */
@@ -120,10 +133,11 @@ export class EventStream {
     this.#onState("reconnecting");
     // It tries again by itself, from the last event on, unless the server has refused it.
     if (source.readyState !== source.CLOSED) return;
-    this.pause();
+    this.#letGo();
     const over = await this.#isOver().catch(() => null);
     if (over) return this.#end(over);
-    this.#timer = setTimeout(() => this.resume(), this.#wait);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), this.#wait);
     this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT);
   }
 

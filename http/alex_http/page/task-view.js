@@ -92,6 +92,7 @@ export class TaskView {
     this.#show();
     this.#stream = new EventStream({
       path: `${taskPath(this.#parts.id)}/events`,
+      paused: document.hidden,
       onEvent: (event) => this.#take(event),
       onState: (state) => (state === "deleted" ? this.#gone() : this.#parts.onLost(state === "reconnecting")),
       isOver: () => this.#isOver(),
