@@ -9,8 +9,9 @@ const { parseMetrics, quantilesBetween, rate, total } = await page("metrics.js")
 const { apply, hasEnded, spoken, unknownTask, waitingCalls } = await page("task-state.js");
 const { Diagram } = await page("diagram-model.js");
 const { EventStream } = await page("stream.js");
-const { oneLine, shellQuoted, span } = await page("format.js");
-const { Api, Problem, Unreachable } = await page("api.js");
+const { oneLine, pretty, shellQuoted, span } = await page("format.js");
+const { Api, Problem, Unreachable, parsed } = await page("api.js");
+const { Waiting } = await page("session-view.js");
 
 // Markdown, written as tags.
 
@@ -25,6 +26,8 @@ for (const [text, expected] of [
   ["one\n\ntwo", "<p>one</p><p>two</p>"],
   ["one\ntwo", "<p>one<br></br>two</p>"],
   ["## Head ##", "<h4>Head</h4>"],
+  ["# C# #\n#no\n#", "<h3>C#</h3><p>#no</p><h3></h3>"],
+  ["a\u2028# b", "<p>a</p><h3>b</h3>"],
   ["**bold** *em* _em_ ~~no~~ `a*b*`", "<p><strong>bold</strong> <em>em</em> <em>em</em> <del>no</del> <code>a*b*</code></p>"],
   ["**a *b* c**", "<p><strong>a <em>b</em> c</strong></p>"],
   ["snake_case_name 2 * 3 * 4", "<p>snake_case_name 2 * 3 * 4</p>"],
@@ -53,6 +56,28 @@ for (const piece of ["> ", "- ", "*", "_a ", "**a ", "`", "[", "|", "http://", "
     markdown(piece.repeat(50_000 / piece.length));
 
     assert.ok(performance.now() - began < 2000);
+  });
+}
+
+const SPACES = " ".repeat(49_000);
+for (const [name, text] of Object.entries({
+  "a heading with spaces": `# ${SPACES}\u2028`,
+  "a heading with closing marks": `# a${" #".repeat(24_000)}x`,
+  "a heading of one mark": `# ${"#".repeat(49_000)}x`,
+  "a rule": `- - -${SPACES}x`,
+  "the second line of a table": `a|b\n${SPACES}x`,
+  "the second line of a table, with columns": `a|b\n${"- | ".repeat(12_000)}x`,
+  "an item": `-${SPACES}`,
+  "a fence": `\`\`\`${SPACES}\n`,
+  "an address": `http://${".".repeat(49_000)}`,
+  "a named link": `[a](https://${"b".repeat(2_100)} "`.repeat(24),
+})) {
+  test(`Markdown: ${name}, however long, takes no long time`, () => {
+    const began = performance.now();
+
+    markdown(text);
+
+    assert.ok(performance.now() - began < 500);
   });
 }
 
@@ -148,6 +173,17 @@ test("what had not ended is stopped by the end of the task", () => {
   assert.ok(hasEnded(state));
   assert.equal(state.calls.get("c").status, "stopped");
   assert.deepEqual([state.tokens, state.duration], [7, 9]);
+});
+
+test("a session waits for a word no longer than the sub-agent that asked for it", () => {
+  const waiting = new Waiting();
+  const about = { task_id: "child", parent_task_id: "task", call_id: "c" };
+  const waits = () => waiting.has({ task_id: "task", status: "running" });
+
+  waiting.take({ ...about, event_type: "approval_requested" });
+  assert.ok(waits());
+  waiting.take({ ...about, event_type: "task_cancelled" });
+  assert.ok(!waits());
 });
 
 // The diagram.
@@ -247,6 +283,20 @@ test("a stream that is paused goes on behind its last event", () => {
   assert.deepEqual(FakeSource.made.map(({ url }) => url), ["/s", "/s?after=7"]);
 });
 
+test("a stream that is paused while it looks why it was refused is not opened until it goes on", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const seen = streamed();
+  FakeSource.made[0].lose(2);
+
+  seen.stream.pause();
+  await new Promise(setImmediate);
+  context.mock.timers.tick(60_000);
+
+  assert.equal(FakeSource.made.length, 1);
+  seen.stream.resume();
+  assert.equal(FakeSource.made.length, 2);
+});
+
 test("a stream that was refused is opened again, unless it is over", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const seen = streamed();
@@ -293,7 +343,26 @@ test("a server that does not answer is no problem of the request", async () => {
   await assert.rejects(api.tasks({}), Unreachable);
 });
 
+test("numbers that JavaScript would round are kept as they were sent", { skip: !JSON.rawJSON }, async () => {
+  const sent = '{"big":12345678901234567891,"small":1.5,"huge":1e400}';
+  const api = new Api({ fetch: async () => new Response(sent) });
+
+  assert.equal(JSON.stringify(parsed(sent)), sent);
+  assert.equal(JSON.stringify(await api.task("t")), sent);
+  assert.equal(parsed(sent).small, 1.5);
+});
+
 // Texts.
+
+test("what nobody could see of arguments is shown, and is the same value", () => {
+  const args = { path: "a\u202Egpj.exe\u{E0041}\u200B\u0085", good: "é مرحبا\n" };
+
+  const text = pretty(args);
+
+  assert.ok(text.includes(String.raw`a\u202egpj.exe\udb40\udc41\u200b\u0085`));
+  assert.ok(text.includes("é مرحبا"));
+  assert.deepEqual(JSON.parse(text), args);
+});
 
 test("a title has nothing in it that turns what stands beside it around", () => {
   assert.equal(oneLine("a\u202Eb\u0007\n\tc\u200F"), "ab c");

@@ -92,6 +92,10 @@ class TaskPage:
         """Return whether lists and tasks are two views."""
         return (self.page.viewport_size or {"width": 0})["width"] <= NARROW
 
+    def look_again(self) -> None:
+        """Have the page look at the server now, as when its tab is shown again: it looks seldom while nothing runs."""
+        self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
     def wait_until_listed(self, text: str) -> Locator:
         """Wait for a task in the list, and return its link."""
         link = self.tasks.get_by_role("link", name=text).first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -65,6 +67,23 @@ def test_reversed_text_turns_nothing_around_that_stands_beside_it(shown: Restart
     row = at.tasks.get_by_role("link", name="invoice").first
     for text in (at.heading, row.locator("bdi").first):
         assert text.evaluate("(one) => getComputedStyle(one).unicodeBidi") in ("isolate", "plaintext")
+
+
+def test_who_decides_sees_what_would_be_invisible_and_numbers_as_they_are(
+    shown: RestartedServer, tabs: Tabs
+) -> None:
+    at = TaskPage(tabs.open())
+
+    task_id = at.submit("Create a file called a\u202egpj.exe with content: \u200bHello", session="unseen")
+    arguments = at.questions.get_by_role("textbox", name="Arguments")
+    expect(arguments).to_have_value(re.compile(r"a\\u202egpj\.exe(.|\n)*\\u200bHello"))
+    at.questions.get_by_role("button", name="Approve").click()
+    at.wait_for_status("completed")
+    kept = at.page.evaluate("import('/page/api.js').then(({ parsed }) => JSON.stringify(parsed('[9007199254740993]')))")
+
+    (resolved,) = [e for e in shown.client.events(task_id) if e["event_type"] == "approval_resolved"]
+    assert resolved.get("arguments") is None
+    assert kept == "[9007199254740993]"
 
 
 def test_a_megabyte_of_answer_is_shown_without_a_pause(shown: RestartedServer, tabs: Tabs) -> None:

@@ -46,6 +46,37 @@ def test_what_a_task_does_is_seen_while_it_does_it_and_it_is_cancelled(shown: Re
     expect(at.tasks.get_by_role("link", name=re.compile(f"{LONG}.*cancelled")).first).to_be_visible()
 
 
+def test_the_id_of_a_task_is_shown_and_copied(shown: RestartedServer, tabs: Tabs) -> None:
+    at = TaskPage(tabs.open())
+    at.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+    task_id = at.submit("Echo which")
+    expect(at.main.get_by_text(task_id, exact=True)).to_be_visible()
+    at.main.get_by_role("button", name="Copy ID").click()
+    expect(at.main.get_by_role("button", name="Copied")).to_be_visible()
+
+    assert at.page.evaluate("navigator.clipboard.readText()") == task_id
+
+
+# KEEP
+def test_the_page_looks_often_only_while_something_runs(shown: RestartedServer, tabs: Tabs) -> None:
+    shown.client.answered("Echo idle", session_id="idle")
+    at = TaskPage(tabs.open())
+    at.page.clock.install()
+    at.page.reload()
+    at.wait_until_listed("Echo idle")
+
+    def looks(seconds: int) -> int:
+        before = len(tabs.replies)
+        for _ in range(seconds):
+            at.page.clock.run_for(1000)
+            expect(at.page.locator(".health")).to_have_text("healthy")
+        return sum("/api/tasks?" in reply.url for reply in tabs.replies[before:])
+
+    looks(4)
+    assert looks(20) <= 2
+
+
 def test_a_double_click_submits_once(shown: RestartedServer, tabs: Tabs) -> None:
     at = TaskPage(tabs.open())
     at.task_box.fill("Say once")
@@ -192,6 +223,7 @@ def test_five_hundred_tasks_are_listed_and_a_new_one_changes_no_row_but_its_own(
     at.page.evaluate("document.querySelectorAll('#tasks li').forEach((row, n) => { row.mark = n })")
 
     shown.client.submit("Say 500", agent_preset="brief", session_id="many")
+    at.look_again()
 
     at.wait_until_listed("Say 500")
     expect(rows).to_have_count(501)

@@ -8,16 +8,19 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from gzip import GzipFile
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 
 Opened: TypeAlias = BufferedReader | GzipFile
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+LONGEST = 1024 * 1024
+"""Bytes of a line that are read: what has no end of a line, such as a device, must not fill the memory."""
 
 _ROTATED = re.compile(r"\.([1-9][0-9]{0,5})(\.gz)?")
 """What follows the name of the log: the number of a rotated file, the larger the older; it may be compressed."""
@@ -116,8 +119,16 @@ def read_lines(path: Path) -> Iterator[bytes]:
     with ExitStack() as closing:
         files = [closing.enter_context(file) for file in open_log(path)]
         for file in files:
-            for line in file:
-                yield line.removesuffix(b"\n")
+            yield from lines_of(file)
+
+
+def lines_of(file: BufferedIOBase | BinaryIO) -> Iterator[bytes]:
+    """Yield each line of a file from where it is, without its newline; of a long one the first `LONGEST` bytes."""
+    cut = False
+    while line := file.readline(LONGEST):
+        if not cut:
+            yield line.removesuffix(b"\n")
+        cut = not line.endswith(b"\n")
 
 
 def _open(name: Path) -> Opened:

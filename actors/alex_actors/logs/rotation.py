@@ -14,7 +14,7 @@ from pathlib import Path
 
 from alex_actors.logs.reading import rotated
 
-MODE = 0o600
+MODE, DIRECTORY_MODE = 0o600, 0o700
 """For its owner only: a log tells what people ask for."""
 
 
@@ -62,6 +62,8 @@ class Rotation:
             if self.room_in(file) > 0:
                 return None
             self._make_way()
+        # Somebody may have removed the directory. Not those above it: without them the server has no data, either.
+        self._path.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         return LogFile(self._path)
 
     def _has_its_name(self, file: FileIO) -> bool:

@@ -63,6 +63,7 @@ class _Check:
         self._listening = False
         self._in_order: set[int] = set()  # runs that were stopped
         self._stopped = True
+        self._stopped_at: float | None = None
         self._last_event = 0
         self._store_restarted = False
         self._sessions_restarted = 0  # the last line that says so, of this run
@@ -135,7 +136,7 @@ class _Check:
             del self._live[task_id]
 
     def _server_stopped(self, line: Line) -> None:
-        self._stopped = True
+        self._stopped, self._stopped_at = True, seconds_of(line.ts)
         if line.exit_code == 0:
             self._in_order.add(self._run)
 
@@ -232,7 +233,7 @@ class _Check:
         self._live[line.task_id] = task
         self._found.tasks += self._over.pop(line.task_id, None) is None
         if line.event != CONFIRMED:
-            if self._is_whole(line.task_id) and not self._after_a_power_cut(line):
+            if self._is_whole(line.task_id) and not self._begun_elsewhere(line):
                 what = f"{line.event} is the first that is told of it: its session was never confirmed."
                 self._notes.accuse(line.task_id, task, "recorded-first", what, self._found.lines)
             else:
@@ -243,11 +244,20 @@ class _Check:
     def _begins_again(self, line: Line) -> bool:
         """Whether a task that was given up is confirmed anew: a sub-agent's has its ID from its parent's call."""
         given_up = self._over[line.task_id][1] == GIVEN_UP
-        return given_up and (line.event == CONFIRMED or self._after_a_power_cut(line))
+        return given_up and (line.event == CONFIRMED or self._begun_elsewhere(line))
 
-    def _after_a_power_cut(self, line: Line) -> bool:
-        """Whether the end of the log of the run before may be lost, since that was not stopped."""
-        return line.event == RECOVERED and self._run - 1 not in self._in_order
+    def _begun_elsewhere(self, line: Line) -> bool:
+        """Whether what is taken up may have begun in lines that a power cut took, or in a run that is not here.
+
+        If the run before was not stopped, the end of its log may be lost. If a task was made after that run had
+        been stopped, another server ran, and logged less, or elsewhere.
+        """
+        if line.event != RECOVERED:
+            return False
+        made = made_at(line.task_id)
+        if made is not None and self._stopped_at is not None and made > self._stopped_at:
+            self._in_order.discard(self._run - 1)
+        return made is None or self._run - 1 not in self._in_order
 
     def _after_the_end(self, line: Line) -> None:
         task_id = line.task_id

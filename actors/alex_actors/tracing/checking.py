@@ -9,14 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from alex_actors.logs.reading import Opened, open_log
+from alex_actors.logs.reading import LONGEST, Opened, open_log
 from alex_actors.tracing.check import check_lines
 from alex_actors.tracing.findings import Checked, Place
 from alex_actors.tracing.lines import line_of
-
-LONGEST = 1024 * 1024
-"""Bytes of a line. One that is longer is taken for several, none of which can be read: what has no end of a line,
-such as a device, must not be read into memory whole."""
 
 
 def check_files(paths: Sequence[Path]) -> Checked:
@@ -85,6 +81,7 @@ def _lines(files: Sequence[Opened], ends: list[int]) -> Iterator[bytes]:
 
 
 def _lines_of(file: Opened | BinaryIO) -> Iterator[bytes]:
+    # One that is longer is taken for several, none of which can be read.
     return iter(lambda: file.readline(LONGEST), b"")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Thread, get_ident
 from typing import TYPE_CHECKING
@@ -65,6 +66,7 @@ class LiveSpans:
         # Each thread counts for itself: ``+=`` on a number that threads share is not sure to be exact.
         self._lost: defaultdict[int, int] = defaultdict(int)
         self._work: _Work | None = None
+        self._failed = Event()  # nothing is sent, and nothing is taken any more
 
     @classmethod
     def if_wanted(cls, environ: Mapping[str, str]) -> LiveSpans | None:
@@ -74,7 +76,7 @@ class LiveSpans:
     def take(self, entry: Entry) -> None:
         """Take an entry, which nobody changes any more. Never waits, never raises."""
         event = entry.get("event")
-        if not self._on or not isinstance(event, str) or event not in WANTED:
+        if not self._on or self._failed.is_set() or not isinstance(event, str) or event not in WANTED:
             return
         if self._queue.qsize() >= self._most_waiting:
             self._lost[get_ident()] += 1
@@ -96,6 +98,7 @@ class LiveSpans:
             self._work = _Work(
                 queue=self._queue, lost=lambda: sum(tuple(self._lost.values())), maker=SpanMaker(models=models),
                 environ=self._environ, version=version, log=log, pause=self._pause, now=self._now,
+                failed=self._failed,
             )  # fmt: skip
             return
         self._on = False
@@ -121,8 +124,12 @@ class _Work:
         log: FilteringBoundLogger,
         pause: float,
         now: Callable[[], float],
+        failed: Event,
     ) -> None:
-        """``lost`` tells how many entries never got into the queue. The thread begins at once."""
+        """``lost`` tells how many entries never got into the queue; ``failed`` is set if nothing can ever be sent.
+
+        The thread begins at once.
+        """
         self._queue = queue
         self._lost = lost
         self._maker = maker
@@ -131,6 +138,7 @@ class _Work:
         self._log = log
         self._pause = pause
         self._now = now
+        self._failed = failed
         self._stopping = Event()
         self._sender: SpanSender | None = None
         self._told_lost = 0
@@ -159,6 +167,8 @@ class _Work:
             self._sender = sender = self._connect()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the packages or the variables
             self._log.warning("otel.not_sending", reason=self._told(error))
+            self._failed.set()
+            self._empty_queue()
             return
         going_on = True
         while going_on:
@@ -190,6 +200,11 @@ class _Work:
         except Empty:
             return entries, True
         return entries, False
+
+    def _empty_queue(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()
 
     def _send(self, sender: SpanSender, spans: Sequence[Span]) -> None:
         try:

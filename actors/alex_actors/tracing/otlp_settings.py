@@ -7,6 +7,7 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -66,7 +67,11 @@ def traces_url(endpoint: str) -> str:
 
     Raises ValueError if it is no URL of HTTP.
     """
-    parts = urlsplit(endpoint)
+    try:
+        parts = urlsplit(endpoint)
+        _ = parts.port  # raises if it is none
+    except ValueError as error:
+        raise ValueError(f"{endpoint!r} is no URL such as http://localhost:4318 ({error})") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{endpoint!r} is no URL such as http://localhost:4318")
     return endpoint if parts.path.endswith("/v1/traces") else f"{endpoint.removesuffix('/')}/v1/traces"
@@ -74,8 +79,11 @@ def traces_url(endpoint: str) -> str:
 
 def shown(url: str) -> str:
     """Return an endpoint as a log may have it: without a password, and without parameters."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:  # of a port that is none, or an address that is half an IPv6 one
+        return "what is no URL"
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
@@ -102,8 +110,9 @@ def _secrets(environ: Mapping[str, str], endpoints: tuple[str, ...]) -> Iterator
             yield header.strip()
             yield from (value, unquote(value))
     for endpoint in (*endpoints, *(environ.get(name, "") for name in _ENDPOINTS)):
-        parts = urlsplit(endpoint)
-        yield from (parts.query, parts.password or "")
+        with suppress(ValueError):  # what is no URL is not asked either
+            parts = urlsplit(endpoint)
+            yield from (parts.query, parts.password or "")
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:

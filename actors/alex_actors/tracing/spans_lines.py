@@ -16,6 +16,8 @@ Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LAST = 2**63 // 1000 - 1
+"""Microseconds since 1970, in the year 2262: in nanoseconds, they are the most that a signed integer of OTLP has."""
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _SPAN_ID = re.compile(r"(?!0{16})[0-9a-f]{16}")
 
@@ -32,7 +34,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     parent_task_id: str = ""
     ahead: Count | None = None
     agent: str = ""
-    status: str | int = ""
+    status: str | Count = ""
     """How a task ended, or a reply's HTTP status."""
     reason: str = ""
     # Models, tools and questions.
@@ -71,13 +73,13 @@ def read(entry: Mapping[str, object]) -> Line | None:
 
 
 def nanoseconds(moment: str) -> int | None:
-    """Return a timestamp as nanoseconds since 1970; None if it is none, or is of a time before that."""
+    """Return a timestamp as nanoseconds since 1970; None if it is none, or not of the years 1970 to 2262."""
     try:
         # In whole microseconds: a float has not enough digits.
         microseconds = (datetime.fromisoformat(moment) - _EPOCH) // _MICROSECOND
     except (ValueError, TypeError):  # no timestamp; one without a time zone
         return None
-    return microseconds * 1000 if microseconds >= 0 else None
+    return microseconds * 1000 if 0 <= microseconds <= _LAST else None
 
 
 def began(end: int, milliseconds: float | None) -> int:

@@ -21,8 +21,8 @@ LAST = "last"
 OF_SESSION = ("session.deleting", "session.deleted")
 """What is told of a session, and ends its tasks."""
 
-_TASK_ID = re.compile(rb'"task_id":"([^"\\]{1,200})"')
-_CREATED = b'"event":"task.created"'
+_TASK_ID = re.compile(rb'"task_id"\s*:\s*"([^"\\]{1,200})"')  # with spaces: a collector may have written it anew
+_CREATED = b'"task.created"'
 _PARENT = b'"parent_task_id"'
 _MOST_NAMED = 5
 
@@ -111,21 +111,26 @@ def _named(wanted: str, names: list[bytes], *, more: bool) -> str:
 
 
 def _last(lines: Iterable[bytes]) -> str:
-    created = deque((line for line in lines if _CREATED in line and _PARENT not in line), maxlen=1)
-    entry = parse(created[0]) if created else None
-    if entry is None:
+    created = (entry for line in lines if _PARENT not in line and (entry := _creation(line)) is not None)
+    last = deque(created, maxlen=1)
+    if not last:
         raise NotInLog(LAST)
-    return str(entry.get("task_id"))
+    return str(last[0].get("task_id"))
+
+
+def _creation(line: bytes) -> LogEntry | None:
+    """Return what a line says if it tells that a task was recorded; else None."""
+    entry = parse(line) if _CREATED in line else None
+    return entry if entry is not None and entry.get("event") == "task.created" else None
 
 
 def _family(lines: Iterable[bytes], task_id: str) -> list[str]:
     """Return the tasks of a task's sub-agents, and of theirs: each is recorded after its parent."""
     family = {task_id: None}
     for line in lines:
-        if _PARENT in line and _CREATED in line:
-            entry = parse(line)
-            if entry is not None and entry.get("parent_task_id") in family:
-                family[str(entry.get("task_id"))] = None
+        entry = _creation(line) if _PARENT in line else None
+        if entry is not None and entry.get("parent_task_id") in family:
+            family[str(entry.get("task_id"))] = None
     return [one for one in family if one != task_id]
 
 
@@ -150,7 +155,7 @@ def overview(lines: Iterable[bytes]) -> Overview:
         found.lines += 1
         if not found.first:
             found.first = _time(line)
-        if _CREATED in line and (entry := parse(line)) is not None:
+        if (entry := _creation(line)) is not None:
             found.tasks += 1
             latest.append(str(entry.get("task_id")))
     found.last, found.latest = _time(line), [*latest]

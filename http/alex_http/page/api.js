@@ -183,7 +183,7 @@ export class Api extends EventTarget {
    * @param {{body?: object, headers?: Record<string, string>}} [more]
    */
   async #json(method, path, more) {
-    return (await this.#call(method, path, more)).json();
+    return parsed(await (await this.#call(method, path, more)).text());
   }
 
   /**
@@ -237,6 +237,22 @@ export class Api extends EventTarget {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/**
+ * Read JSON. Numbers that JavaScript would round are kept as they are written, by browsers that can
+ * (https://github.com/tc39/proposal-json-parse-with-source): a person is to decide on the very arguments of a call.
+ *
+ * @param {string} text
+ * @returns {any} any: what it is, the callers say
+ */
+export function parsed(text) {
+  const { rawJSON } = /** @type {{rawJSON?: (text: string) => object}} */ (/** @type {unknown} */ (JSON));
+  if (!rawJSON) return JSON.parse(text);
+  /** @param {string} _name @param {unknown} value @param {{source: string}} context */
+  const exact = (_name, value, context) =>
+    typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER ? rawJSON(context.source) : value;
+  return JSON.parse(text, /** @type {(name: string, value: unknown) => unknown} */ (exact));
 }
 
 /** @param {string} id */

@@ -1,5 +1,6 @@
 // Tool calls that wait for a person's word: approve, with other arguments if need be, or deny.
 
+import { parsed } from "./api.js";
 import { h, keyedList, write } from "./dom.js";
 import { oneLine, pretty, span } from "./format.js";
 
@@ -39,7 +40,7 @@ function question({ taskId, call }, decide) {
   const name = oneLine(call.name, 80);
   const original = pretty(call.args);
   const rows = Math.min(12, original.split("\n").length);
-  const args = h("textarea", { class: "code", rows, spellcheck: "false", dir: "auto" });
+  const args = h("textarea", { class: "code", rows, spellcheck: "false", dir: "ltr" });
   args.value = original;
   const reason = h("input", { maxlength: "2000", dir: "auto", placeholder: "for the model, and for the record" });
   const fault = h("p", { class: "fault", role: "alert" });
@@ -83,7 +84,7 @@ function question({ taskId, call }, decide) {
 function anObject(text) {
   let value = null;
   try {
-    value = JSON.parse(text);
+    value = parsed(text);
   } catch (error) {
     throw new Error(`The arguments are no JSON: ${error instanceof Error ? error.message : error}`);
   }

@@ -11,9 +11,14 @@ import { ACTORS } from "./diagram-model.js";
 const MOST = 200;
 const ROW = 28;
 /** Pixels at the left, for the times. */
-const MARGIN = 52;
+const MARGIN = 48;
+/** Pixels beside the first and the last actor, for half a name. */
+const EDGE = 21;
 /** Pixels between two actors, at least: what does not fit can be scrolled to. */
-const LEAST = 42;
+const LEAST = 40;
+/** Pixels from which on the agent and the model, who say most, stand further apart than others. */
+const ROOMY = 60;
+const FURTHER = 1.8;
 const BAR = 8;
 
 /** Shows a diagram that grows. */
@@ -39,6 +44,7 @@ export class DiagramView {
   #next = 0;
   #listed = 0;
   #layout = "";
+  #width = 0;
   #follows = true;
   /** Where each actor's line is. @type {Map<string, number>} */
   #x = new Map();
@@ -61,7 +67,7 @@ export class DiagramView {
   draw() {
     const { rows } = this.#diagram;
     const follows = this.#follows;
-    const width = this.#lay();
+    this.#lay();
     const first = Math.max(0, rows.length - MOST);
     for (; this.#first < first; this.#first += 1) this.#rows.firstElementChild?.remove();
     this.#next = Math.max(this.#next, this.#first);
@@ -71,30 +77,27 @@ export class DiagramView {
     const height = (rows.length - first) * ROW + 12;
     this.#drawing.setAttribute("height", String(height));
     this.#moving.setAttribute("transform", `translate(0 ${-first * ROW})`);
-    this.#drawLines(first, rows.length, width);
+    this.#drawLines(first, rows.length);
     this.#earlier.hidden = first === 0;
     write(this.#earlier, `… ${plural(first, "earlier row")} not drawn`);
     if (follows) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     this.#writeList();
   }
 
-  /** Place the actors that take part; if that has changed, all is drawn anew. Returns the width. */
+  /** Place the actors that take part; if that has changed, all is drawn anew. */
   #lay() {
     const actors = ACTORS.filter((actor) => this.#diagram.actors.has(actor));
-    const room = this.#scroll.clientWidth - MARGIN - 4;
-    const step = Math.max(LEAST, room / Math.max(1, actors.length));
-    const width = MARGIN + step * actors.length;
-    const layout = `${actors.join()} ${width}`;
-    if (layout === this.#layout) return width;
+    const layout = `${actors.join()} ${this.#scroll.clientWidth}`;
+    if (layout === this.#layout) return;
     this.#layout = layout;
-    this.#x = new Map(actors.map((actor, n) => [actor, MARGIN + step * (n + 0.5)]));
-    for (const drawing of [this.#heads, this.#drawing]) drawing.setAttribute("width", String(width));
+    this.#x = places(actors, this.#scroll.clientWidth - MARGIN - 2 * EDGE);
+    this.#width = Math.max(...this.#x.values(), MARGIN) + EDGE;
+    for (const drawing of [this.#heads, this.#drawing]) drawing.setAttribute("width", String(this.#width));
     this.#heads.replaceChildren(
       ...[...this.#x].map(([actor, x]) => svg("text", { x, y: 19, "text-anchor": "middle" }, actor)),
     );
     this.#rows.replaceChildren();
     this.#first = this.#next = Math.max(0, this.#diagram.rows.length - MOST);
-    return width;
   }
 
   /**
@@ -102,14 +105,13 @@ export class DiagramView {
    *
    * @param {number} first
    * @param {number} end
-   * @param {number} width
    */
-  #drawLines(first, end, width) {
+  #drawLines(first, end) {
     const top = first * ROW;
     const bottom = end * ROW + 8;
     this.#lines.replaceChildren(
       svg("path", { class: "lifeline", d: [...this.#x.values()].map((x) => `M${x} ${top}V${bottom}`).join("") }),
-      svg("rect", { class: "unseen-box", x: 0, y: top, width, height: 1 }),
+      svg("rect", { class: "unseen-box", x: 0, y: top, width: this.#width, height: 1 }),
     );
     const seen = this.#diagram.busy.filter((busy) => busy.end === null || busy.end >= first);
     this.#bars.replaceChildren(
@@ -134,7 +136,7 @@ export class DiagramView {
     const y = middle(n);
     const from = this.#xOf(row.from);
     const to = this.#xOf(row.to);
-    const width = MARGIN + this.#x.size * (this.#x.size > 1 ? this.#step() : LEAST);
+    const width = this.#width;
     const time = svg("text", { class: "time", x: MARGIN - 6, y: y + 3, "text-anchor": "end" }, clock(row.at));
     const group = svg(
       "g",
@@ -149,7 +151,7 @@ export class DiagramView {
       group.append(
         svg(
           "text",
-          { class: "label", y: y + 4, ...fitting(from + BAR, row.label, width, "start") },
+          { class: "label", y: y + 4, ...fitting(from + BAR, 0, row.label, width) },
           clipped(row.label, width - MARGIN),
         ),
       );
@@ -161,7 +163,11 @@ export class DiagramView {
       group.append(
         svg(
           "text",
-          { class: "label", y: y - 5, ...fitting((from + to) / 2, row.label, width, "middle") },
+          {
+            class: "label",
+            y: y - 5,
+            ...fitting(Math.min(from, to) + BAR, Math.abs(to - from) - 2 * BAR, row.label, width),
+          },
           clipped(row.label, width - MARGIN),
         ),
       );
@@ -172,11 +178,6 @@ export class DiagramView {
   /** @param {string} actor */
   #xOf(actor) {
     return this.#x.get(actor) ?? MARGIN;
-  }
-
-  #step() {
-    const [one, other] = this.#x.values();
-    return other - one;
   }
 
   /** The same in words, as long as somebody has it open. */
@@ -205,17 +206,33 @@ const clipped = (label, room) =>
   label.length * CHARACTER > room ? `${label.slice(0, Math.floor(room / CHARACTER) - 1)}…` : label;
 
 /**
- * Where a label stands so that it is all in the drawing.
+ * Where a label stands: in the middle of its gap. One that is wider begins where the gap does, so that it leaves the
+ * bar before it free; and all of it is in the drawing.
  *
- * @param {number} x
+ * @param {number} left
+ * @param {number} gap
  * @param {string} label
  * @param {number} width
- * @param {"start" | "middle"} anchor
  */
-function fitting(x, label, width, anchor) {
+function fitting(left, gap, label, width) {
   const long = Math.min(label.length * CHARACTER, width - MARGIN);
-  const left = anchor === "start" ? x : x - long / 2;
-  if (left < MARGIN) return { x: MARGIN, "text-anchor": "start" };
-  if (left + long > width) return { x: width, "text-anchor": "end" };
-  return { x, "text-anchor": anchor };
+  if (long <= gap) return { x: left + gap / 2, "text-anchor": "middle" };
+  return left + long > width ? { x: width, "text-anchor": "end" } : { x: left, "text-anchor": "start" };
+}
+
+/**
+ * Where each actor's line is.
+ *
+ * @param {import("./diagram-model.js").Actor[]} actors
+ * @param {number} room
+ * @returns {Map<string, number>}
+ */
+function places(actors, room) {
+  const gaps = Math.max(1, actors.length - 1);
+  const isRoomy = room / gaps > ROOMY;
+  const sharesOf = (/** @type {string} */ actor) => (isRoomy && actor === "Model" ? FURTHER : 1);
+  const shares = actors.slice(1).reduce((sum, actor) => sum + sharesOf(actor), 0);
+  const share = Math.max(LEAST, room / Math.max(1, shares));
+  let x = MARGIN + EDGE;
+  return new Map(actors.map((actor, n) => [actor, (x += n ? share * sharesOf(actor) : 0)]));
 }

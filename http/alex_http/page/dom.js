@@ -139,3 +139,12 @@ export function beforePaint(draw) {
     else requestAnimationFrame(run);
   };
 }
+
+/**
+ * Wait for a call of the server that may fail: the banner or the login tells of it, and it is tried again.
+ *
+ * @param {Promise<unknown>} work
+ */
+export async function quietly(work) {
+  await work.catch(() => undefined);
+}

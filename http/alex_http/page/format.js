@@ -65,8 +65,22 @@ export function oneLine(text, most = 200) {
   return plain.length > most ? `${plain.slice(0, most - 1).trimEnd()}…` : plain;
 }
 
+/** Characters that nobody sees, and those that turn the direction of what stands beside them. */
+const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Zl}\p{Zp}\x7f-\x9f]/gu;
+
+/**
+ * JSON for a person, who may have to decide by it: what could not be seen is written as its number. It is the same
+ * value all the same.
+ *
+ * @param {string} text JSON
+ */
+export const visible = (text) =>
+  text.replace(UNSEEN, (one) =>
+    Array.from({ length: one.length }, (_, n) => `\\u${one.charCodeAt(n).toString(16).padStart(4, "0")}`).join(""),
+  );
+
 /** A value as JSON that a person reads. @param {unknown} value */
-export const pretty = (value) => JSON.stringify(value, null, 2);
+export const pretty = (value) => visible(JSON.stringify(value, null, 2));
 
 /**
  * Quote a text for a POSIX shell.

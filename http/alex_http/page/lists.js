@@ -1,7 +1,8 @@
 // The lists of tasks and of sessions beside the task that is shown.
 
-import { h, keyedList, write, attribute, byId } from "./dom.js";
+import { h, keyedList, quietly, write, attribute, byId } from "./dom.js";
 import { age, count, moment, oneLine, plural } from "./format.js";
+import { hasEnded } from "./task-state.js";
 
 /** @typedef {import("./api.js").Task} Task */
 /** @typedef {import("./api.js").Session} Session */
@@ -25,7 +26,7 @@ export class Lists {
     this.#api = api;
     const again = () => {
       this.#tasks = new Pages(orderOfTask);
-      this.refresh();
+      quietly(this.refresh());
     };
     this.#status.addEventListener("change", again);
     this.#session.addEventListener("change", again);
@@ -50,6 +51,11 @@ export class Lists {
     this.#draw();
   }
 
+  /** Whether a task of the list has not ended: it may change soon. */
+  get hasWork() {
+    return this.#tasks.items.some((task) => !hasEnded(task));
+  }
+
   /** Mark the link to what is shown. @param {string} hash */
   mark(hash) {
     for (const link of document.querySelectorAll(".rows a")) {
@@ -64,13 +70,13 @@ export class Lists {
       byId(`show-${one}`, HTMLButtonElement).setAttribute("aria-pressed", String(one === what));
       byId(`${one}-pane`, HTMLDivElement).hidden = one !== what;
     }
-    this.refresh();
+    quietly(this.refresh());
   }
 
   /** @param {Pages<any>} pages */
   async #more(pages) {
     pages.wanted += 1;
-    await this.#load(pages, pages.wanted - 1);
+    await quietly(this.#load(pages, pages.wanted - 1));
   }
 
   /** @param {Pages<any>} pages @param {number} number */

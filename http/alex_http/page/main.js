@@ -3,7 +3,7 @@
 // Read on in api.js (calls), stream.js (events), task-state.js (what they mean), task-view.js (how it looks).
 
 import { Api } from "./api.js";
-import { byId, h, write } from "./dom.js";
+import { byId, h, quietly, write } from "./dom.js";
 import { Lists } from "./lists.js";
 import { Login } from "./login.js";
 import { SessionView } from "./session-view.js";
@@ -13,6 +13,10 @@ import { TaskView } from "./task-view.js";
 
 /** Milliseconds between two looks at the server; only while somebody sees the page. */
 const LOOK = 2000;
+/** The same while nothing runs: each look is a few lines in the server's log. */
+const SELDOM = 10_000;
+/** The same after something has happened: once for what happens together. */
+const SOON = 300;
 const TICK = 500;
 
 const EXAMPLES = [
@@ -30,7 +34,7 @@ const strip = new Strip({ api, element: byId("strip", HTMLElement) });
 const form = new SubmitForm({
   api,
   onTask: (task) => {
-    lists.put(task);
+    onTask(task);
     location.hash = `#/tasks/${task.task_id}`;
   },
 });
@@ -45,6 +49,9 @@ const login = new Login({
 let view = null;
 const lost = { server: false, stream: false };
 let hasChoices = false;
+let nextLook = 0;
+let isLooking = false;
+let hurries = false;
 
 /** Show what the address says. */
 async function route() {
@@ -61,8 +68,9 @@ async function route() {
     host: main,
     say,
     setTitle,
-    onLost: (/** @type {boolean} */ stream) => tellLost({ stream }),
-    onTask: lists.put.bind(lists),
+    // Where a stream goes on there is a server.
+    onLost: (/** @type {boolean} */ stream) => tellLost(stream ? { stream } : { stream, server: false }),
+    onTask,
     continueIn,
   };
   const opened = kind === "tasks" ? new TaskView(parts) : new SessionView(parts);
@@ -99,6 +107,12 @@ function continueIn(sessionId) {
   form.continueIn(sessionId);
 }
 
+/** What runs has changed. @param {import("./api.js").Task} task */
+function onTask(task) {
+  lists.put(task);
+  lookSoon();
+}
+
 /** @param {string} text for screen readers */
 function say(text) {
   write(byId("said", HTMLElement), text);
@@ -111,7 +125,10 @@ function setTitle(title) {
 
 /** @param {{server?: boolean, stream?: boolean}} what was lost, or is there again */
 function tellLost(what) {
+  const wasLost = lost.server;
   Object.assign(lost, what);
+  if (lost.server) strip.lose();
+  else if (wasLost) lookSoon();
   const text = lost.server
     ? "The server does not answer. Trying again…"
     : lost.stream
@@ -119,11 +136,6 @@ function tellLost(what) {
       : "";
   write(banner, text);
   document.body.classList.toggle("lost", text !== "");
-}
-
-/** What fails is told by the banner or the login, and is tried again. @param {Promise<unknown>} work */
-async function quietly(work) {
-  await work.catch(() => undefined);
 }
 
 /** Where a browser keeps things; null if it is told to keep nothing. */
@@ -152,8 +164,20 @@ async function refresh() {
 
 /** Look at the server again and again, as long as somebody looks at the page. */
 async function look() {
+  hurries = false;
+  isLooking = true;
   if (!document.hidden && !login.isOpen) await refresh();
-  setTimeout(look, LOOK);
+  isLooking = false;
+  const works = lost.server || lists.hasWork || strip.hasWork;
+  nextLook = setTimeout(look, hurries ? SOON : works ? LOOK : SELDOM);
+}
+
+/** Something has happened: the next look need not be waited for. */
+function lookSoon() {
+  hurries = true;
+  if (isLooking) return;
+  clearTimeout(nextLook);
+  nextLook = setTimeout(look, SOON);
 }
 
 api.addEventListener("unreachable", () => {
@@ -162,7 +186,11 @@ api.addEventListener("unreachable", () => {
 });
 api.addEventListener("reached", () => lost.server && tellLost({ server: false }));
 addEventListener("hashchange", () => route().then(() => main.focus()));
-document.addEventListener("visibilitychange", () => (document.hidden ? view?.pause() : view?.resume()));
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return view?.pause();
+  view?.resume();
+  lookSoon();
+});
 setInterval(() => view && quietly(Promise.resolve(view.tick())), TICK);
 route();
 look();

@@ -1,7 +1,7 @@
 // The events of a task as they were sent.
 
 import { h, write } from "./dom.js";
-import { count } from "./format.js";
+import { count, visible } from "./format.js";
 import { copyButton } from "./prose.js";
 
 /** Events that are shown: the last ones. All of them can be copied. */
@@ -32,7 +32,7 @@ export function rawEvents(events, say) {
     shown = all.length;
     const clipped = all
       .slice(-MOST)
-      .map((event) => JSON.stringify(event))
+      .map((event) => visible(JSON.stringify(event)))
       .map((line) => (line.length > 2000 ? `${line.slice(0, 2000)}…` : line));
     text.textContent = (all.length > MOST ? `… ${count(all.length - MOST)} earlier\n` : "") + clipped.join("\n");
   };

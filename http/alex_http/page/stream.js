@@ -1,5 +1,7 @@
 // A stream of server-sent events that is followed until it ends, over restarts of the server and of the network.
 
+import { parsed } from "./api.js";
+
 /**
  * An event of a task. `event_id`s grow over the whole server, so that one is a position in every stream.
  *
@@ -124,7 +126,7 @@ export class EventStream {
     const id = Number(lastEventId);
     if (this.#closed || id <= this.#last) return;
     this.#last = id;
-    this.#onEvent(JSON.parse(data));
+    this.#onEvent(parsed(data));
   }
 
   /** @param {EventSource} source */

@@ -7,15 +7,21 @@ import { parseMetrics, quantilesBetween, rate, total } from "./metrics.js";
 
 /** @typedef {import("./metrics.js").Scrape} Scrape */
 
-/** Looks that are plotted; at one each two seconds, two minutes. */
-const LOOKS = 60;
-/** Looks over which a rate is taken: submits are rare on most servers. */
-const WINDOW = 5;
+/** Milliseconds that are plotted. */
+const PLOTTED = 120_000;
+/** Milliseconds over which a rate is taken: submits are rare on most servers. */
+const WINDOW = 10_000;
+/** Milliseconds without a look, after which a line is broken: the tab was not seen. */
+const GAP = 25_000;
 const WIDTH = 96;
 const HEIGHT = 24;
 
+/** @typedef {{at: number, value: number | null}} Point `at` in milliseconds; null: there was none */
+
 /** Owns the strip. It hides what the server does not tell. */
 export class Strip {
+  /** Whether tasks run or wait; or it is not known yet how many end a second. */
+  hasWork = true;
   #api;
   #hasMetrics = true;
   #health = h("a", { class: "health", href: "health", target: "_blank", rel: "noopener" });
@@ -23,14 +29,14 @@ export class Strip {
   #done = plot("tasks/s", "Tasks that ended a second, over the last two minutes");
   #latency = plot(
     "submit p50 / p95",
-    "How long a submit took: median and 95th percentile, over the last two minutes",
+    "How long a submit took: median and 95th percentile, over the last two minutes; without one, since the start",
   );
   /** @type {Scrape[]} */
   #scrapes = [];
-  /** @type {(number | null)[]} */
+  /** @type {Point[]} */
   #rates = [];
-  /** @type {(number[] | null)[]} */
-  #quantiles = [];
+  /** Two lines. @type {Point[][]} */
+  #quantiles = [[], []];
 
   /** @param {{api: import("./api.js").Api, element: HTMLElement}} parts */
   constructor({ api, element }) {
@@ -42,6 +48,16 @@ export class Strip {
   /** Look at the server once. */
   async refresh() {
     await Promise.all([this.#askHealth(), this.#hasMetrics && this.#askMetrics()]);
+  }
+
+  /** The server does not answer: what was known of it says nothing. */
+  lose() {
+    this.#health.hidden = false;
+    attribute(this.#health, "data-health", "down");
+    attribute(this.#health, "title", null);
+    write(this.#health, "no answer");
+    this.#work.hidden = true;
+    this.#scrapes = []; // it may be started again, and count from nothing
   }
 
   async #askHealth() {
@@ -60,23 +76,15 @@ export class Strip {
   async #askMetrics() {
     /** @type {Scrape} */
     const now = { at: performance.now(), samples: parseMetrics(await this.#metrics(), "alex_") };
-    this.#scrapes = [...this.#scrapes.slice(-WINDOW), now];
-    const [before] = this.#scrapes;
     const running = total(now.samples, "alex_tasks", { status: "running" });
     const waiting = total(now.samples, "alex_tasks", { status: "pending" });
     this.#work.hidden = running === null;
     write(this.#work, `${count(running ?? 0)} running · ${count(waiting ?? 0)} waiting`);
-    if (before === now) return;
-    this.#rates = [
-      ...this.#rates.slice(1 - LOOKS),
-      rate(this.#scrapes.at(-2) ?? before, now, "alex_tasks_ended_total"),
-    ];
-    const submits = { method: "POST", route: "/api/tasks" };
-    this.#quantiles = [
-      ...this.#quantiles.slice(1 - LOOKS),
-      quantilesBetween(before, now, "alex_http_request_seconds", [0.5, 0.95], submits),
-    ];
-    this.#draw(before, now);
+    const [before] = this.#scrapes;
+    this.hasWork = !before || Boolean(running || waiting);
+    if (running !== null) this.#plot(before ?? NOTHING, now);
+    const recent = this.#scrapes.findIndex(({ at }) => now.at - at < WINDOW);
+    this.#scrapes = [...(recent < 0 ? [] : this.#scrapes.slice(recent)), now];
   }
 
   async #metrics() {
@@ -84,24 +92,41 @@ export class Strip {
       return await this.#api.metrics();
     } catch (error) {
       if (error instanceof Problem && error.status === 404) this.#hasMetrics = false;
+      this.hasWork = false; // as far as it is known
       throw error;
     }
   }
 
-  /** @param {Scrape} before @param {Scrape} now */
-  #draw(before, now) {
-    const perSecond = rate(before, now, "alex_tasks_ended_total");
+  /**
+   * Draw what two looks tell of the time between them.
+   *
+   * @param {Scrape} before empty at the first look: the server's whole time
+   * @param {Scrape} now
+   */
+  #plot(before, now) {
+    const { at } = now;
+    const perSecond = before.at ? (rate(before, now, "alex_tasks_ended_total") ?? 0) : null;
+    this.#rates = added(this.#rates, { at, value: perSecond });
     this.#done.element.hidden = perSecond === null;
-    this.#done.show(perSecond === null ? "" : perSecond.toFixed(perSecond < 10 ? 1 : 0), [this.#rates]);
-    const last = this.#quantiles.findLast((one) => one !== null);
-    this.#latency.element.hidden = !last;
-    if (last)
-      this.#latency.show(
-        last.map((seconds) => span(seconds * 1000)).join(" / "),
-        [0, 1].map((n) => this.#quantiles.map((one) => one?.[n] ?? null)),
-      );
+    if (perSecond !== null) this.#done.show(perSecond.toFixed(perSecond < 10 ? 1 : 0), [this.#rates]);
+    const submits = { method: "POST", route: "/api/tasks" };
+    const [name, quantiles] = ["alex_http_request_seconds", [0.5, 0.95]];
+    const seconds = quantilesBetween(before, now, name, quantiles, submits);
+    this.#quantiles = this.#quantiles.map((line, n) =>
+      added(line, { at, value: before.at && seconds ? seconds[n] : null }),
+    );
+    const last = this.#quantiles.map((line) => line.findLast(({ value }) => value !== null)?.value ?? null);
+    const shown = last[0] === null ? quantilesBetween(NOTHING, now, name, quantiles, submits) : last;
+    this.#latency.element.hidden = !shown;
+    if (shown) this.#latency.show(shown.map((one) => span((one ?? 0) * 1000)).join(" / "), this.#quantiles);
   }
 }
+
+/** What a server counts before its first task. @type {Scrape} */
+const NOTHING = { at: 0, samples: [] };
+
+/** @param {Point[]} points @param {Point} point @returns {Point[]} those that are plotted */
+const added = (points, point) => [...points.filter(({ at }) => point.at - at < PLOTTED), point];
 
 /** @param {string} label @param {string} title */
 function plot(label, title) {
@@ -114,10 +139,10 @@ function plot(label, title) {
   );
   return {
     element: h("span", { class: "figure plot", title }, drawing, h("span", null, value, ` ${label}`)),
-    /** @param {string} text @param {(number | null)[][]} series */
+    /** @param {string} text @param {Point[][]} series */
     show(text, series) {
       write(value, text);
-      const most = Math.max(...series.flat().map((one) => one ?? 0)) || 1;
+      const most = Math.max(...series.flat().map(({ value }) => value ?? 0)) || 1;
       series.forEach((points, n) => attribute(lines[n], "d", line(points, most)));
     },
   };
@@ -126,17 +151,19 @@ function plot(label, title) {
 /**
  * A line through points, the newest at the right; a gap where there is none.
  *
- * @param {(number | null)[]} points
+ * @param {Point[]} points
  * @param {number} most
  */
 function line(points, most) {
   let draws = "";
-  let pen = "M";
-  points.forEach((point, n) => {
-    if (point === null) return void (pen = "M");
-    const x = WIDTH - ((points.length - 1 - n) * WIDTH) / (LOOKS - 1);
-    draws += `${pen}${x.toFixed(1)} ${(HEIGHT - 2 - (point / most) * (HEIGHT - 4)).toFixed(1)}`;
-    pen = "L";
-  });
+  let last = -Infinity;
+  const now = points.at(-1)?.at ?? 0;
+  for (const { at, value } of points) {
+    if (value === null) continue;
+    const x = WIDTH * (1 - (now - at) / PLOTTED);
+    const y = HEIGHT - 2 - (value / most) * (HEIGHT - 4);
+    draws += `${at - last > GAP ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`;
+    last = at;
+  }
   return draws;
 }

@@ -4,7 +4,7 @@ import { Problem, taskPath } from "./api.js";
 import { questions } from "./approvals.js";
 import { Diagram } from "./diagram-model.js";
 import { DiagramView } from "./diagram-view.js";
-import { attribute, beforePaint, h, write } from "./dom.js";
+import { attribute, beforePaint, h, quietly, write } from "./dom.js";
 import { age, count, money, oneLine, shellQuoted, span } from "./format.js";
 import { copyButton, plain, prose } from "./prose.js";
 import { rawEvents } from "./raw.js";
@@ -130,8 +130,9 @@ export class TaskView {
     this.#draw();
     if (!TURNING_POINTS.has(event.event_type)) return;
     if (hasEnded(this.#state)) this.#stream?.close();
-    if (!hasEnded(this.#task ?? this.#state)) this.#read();
-    this.#readSubAgents();
+    // What fails here is read again: by the next tick, and when the stream is there again.
+    if (!hasEnded(this.#task ?? this.#state)) quietly(this.#read());
+    quietly(this.#readSubAgents());
   }
 
   async #read() {
@@ -212,6 +213,12 @@ export class TaskView {
       "header",
       null,
       crumbs(task),
+      h(
+        "p",
+        { class: "crumbs id" },
+        h("code", null, task.task_id),
+        copyButton("Copy ID", () => task.task_id, say),
+      ),
       h("h1", { dir: "auto" }, title),
       title !== task.task.trim() && h("details", null, h("summary", null, "The whole task"), plain(task.task)),
       h("div", { class: "state" }, this.#pill, this.#cancel, space, copyLink, copyButton("Copy curl", curl, say)),

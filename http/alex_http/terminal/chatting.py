@@ -13,6 +13,7 @@ from alex_http.client import AlexError, UnknownSession
 from alex_http.terminal.completing import complete_session
 from alex_http.terminal.connection import Connection, connected, connects
 from alex_http.terminal.exits import Exit, Failed, failure
+from alex_http.terminal.given import utf8
 from alex_http.terminal.harmless import harmless, one_line
 from alex_http.terminal.submitting import chooses, chosen
 from alex_http.terminal.views import is_terminal
@@ -106,7 +107,8 @@ class Chat:
         return worst
 
     def _turn(self, line: str) -> Exit:
-        task = self._connection.client.submit(line, session_id=self._session, **self._choices)
+        text = utf8(line, "This line")
+        task = self._connection.client.submit(text, session_id=self._session, **self._choices)
         self._session = task.session_id
         return watch_task(self._connection, task, as_json=self._as_json, shows="turn", come_back=self._come_back())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,9 @@ TIMEOUT, SILENCE = 30.0, 45.0
 GIVE_UP_AFTER = 300.0
 """Seconds for which a server that is away is looked for again, by what follows a task."""
 
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")
+"""User name and password in a URL (RFC 3986, 3.2.1)."""
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -48,7 +52,8 @@ class Connection:
     """
 
     def __init__(self, url: str, token: str | None) -> None:
-        self.url = url
+        self.url = without_password(url)
+        """As it is shown."""
         self.away: Callable[[], None] = lambda: None
         self.back: Callable[[], None] = lambda: None
         self._reached = False
@@ -56,7 +61,7 @@ class Connection:
         try:
             address = Address(url, token=token, timeout=TIMEOUT, silence=SILENCE)
         except ValueError as error:
-            raise Failed(f"{url}: {error}", Exit.USAGE) from error
+            raise Failed(without_password(f"{url}: {error}"), Exit.USAGE) from error
         self._http = httpx.Client(
             limits=limits(), trust_env=address.trust_env, event_hooks={"response": [self._answered]}
         )
@@ -90,10 +95,15 @@ def connected(server: str | None, token_file: Path | None) -> Iterator[Connectio
     url = server_url(server, os.environ, Path.cwd())
     tolerate()
     with ExitStack() as stack:
-        stack.enter_context(told(url))
+        stack.enter_context(told(without_password(url)))
         connection = Connection(url, token_of(token_file, os.environ))
         stack.callback(connection.close)
         yield connection
+
+
+def without_password(text: str) -> str:
+    """Return a text without what stands before an ``@`` in its URLs: what is shown may be kept, or sent on."""
+    return _USER_INFO.sub("", text)
 
 
 def server_url(server: str | None, environ: Mapping[str, str], cwd: Path) -> str:
@@ -129,13 +139,3 @@ def token_of(token_file: Path | None, environ: Mapping[str, str]) -> str | None:
         raise Failed(
             f"{token_file} cannot be read ({why}): --token-file takes a file of a token.", Exit.USAGE
         ) from error
-
-
-def task_id_of(client: Client, task: str) -> str:
-    """Return a task's ID: ``last`` is the one that was submitted last. Others are IDs as they are."""
-    if task != "last":
-        return task
-    tasks = client.tasks(limit=1).tasks
-    if not tasks:
-        raise Failed("There is no task yet: submit one with `alex submit`.", Exit.UNKNOWN)
-    return tasks[0].task_id

@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from alex_http.terminal.completing import complete_task
-from alex_http.terminal.connection import connected, connects, task_id_of
+from alex_http.terminal.connection import connected, connects
+from alex_http.terminal.given import call_id_of, task_id_of
 from alex_http.terminal.harmless import one_line
 from alex_http.terminal.views import show_json
 
@@ -19,8 +20,9 @@ from alex_http.terminal.views import show_json
 @click.option("--json", "as_json", is_flag=True, help="Write the task as it is then, as JSON.")
 @connects
 def cancel(task: str, server: str | None, token_file: Path | None, *, as_json: bool) -> None:
-    """Cancel TASK, and return when that is recorded; `last` is the one that was submitted last.
+    """Cancel TASK, and return when that is recorded.
 
+    TASK is an ID or the end of one, of four characters or more; `last` is the one that was submitted last.
     The exit code is 7 if it had ended before.
     """
     with connected(server, token_file) as connection:
@@ -57,12 +59,13 @@ def approve(
 ) -> None:  # fmt: skip
     """Have the tool call CALL of TASK run, which waits for a person's word. `alex watch TASK` shows those that do.
 
+    TASK is an ID or the end of one, of four characters or more; `last` is the one that was submitted last.
     The exit code is 7 if none waits under that ID.
     """
     if deny and arguments is not None:
         raise click.UsageError("What is denied is not run: --deny goes without --arguments.")
     with connected(server, token_file) as connection:
-        client, task_id = connection.client, task_id_of(connection.client, task)
+        client, task_id, call = connection.client, task_id_of(connection.client, task), call_id_of(call)
         if deny:
             decided = client.deny(task_id, call, reason=reason)
         else:

@@ -49,6 +49,8 @@ class Exit(IntEnum):
     """It cannot be done in the state that things are in (409, 422)."""
     LATER = 8
     """The server cannot do it now (429, 5xx): try again later."""
+    NO_OUTPUT = 9
+    """What it says cannot be written: the disk behind standard output is full, say."""
     DETACHED = 130
     """Ctrl-C: the task that was followed goes on. 128 + SIGINT, as shells have it."""
 
@@ -85,6 +87,8 @@ def told(url: str) -> Iterator[None]:
         raise Failed(_no_server(url), Exit.NO_SERVER) from error
     except AlexError as error:
         raise failure(error, url) from error
+    except UnicodeEncodeError as error:  # whatever it was: what cannot be sent was not read as UTF-8
+        raise Failed("What was given is not UTF-8.", Exit.USAGE) from error
     except KeyboardInterrupt as interrupt:
         raise click.exceptions.Exit(Exit.DETACHED) from interrupt
 
@@ -97,9 +101,7 @@ def failure(error: AlexError, url: str) -> Failed:
         case ConnectionFailed() | GaveUp():
             return Failed(str(error), Exit.NO_SERVER)
         case BadReply():
-            return Failed(
-                f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER
-            )
+            return Failed(_stranger(url), Exit.NO_SERVER)
         case ApiError():
             return _refusal(error, url)
         case _:
@@ -117,9 +119,7 @@ def _refusal(error: ApiError, url: str) -> Failed:
         case UnknownSession():
             return Failed(f"{_first_sentence(error)} `alex sessions` lists those that there are.", Exit.UNKNOWN)
         case NotFound():
-            return Failed(
-                f"What answers at {url} is no Alex Runtime: say where it is with --server.", Exit.NO_SERVER
-            )
+            return Failed(_stranger(url), Exit.NO_SERVER)
         case BadRequest():
             bad = [f"\n  {each.field}: {each.reason}" for each in error.errors]
             return Failed(error.detail + "".join(bad if len(bad) > 1 else ()), Exit.USAGE)
@@ -127,6 +127,10 @@ def _refusal(error: ApiError, url: str) -> Failed:
             return Failed(error.detail, Exit.CONFLICT)
         case TooManyRequests() | Unavailable() if error.retry_after is not None:
             return Failed(f"{error.detail} Try again in {error.retry_after:g} s.", Exit.LATER)
+        case Unavailable():  # also a proxy's word
+            return Failed(f"{error.detail} ({error.status} from {url})", Exit.LATER)
+        case _ if error.request_id is None:  # the server gives one with each reply
+            return Failed(_stranger(url), Exit.NO_SERVER)
         case _:
             return Failed(f"{error.detail} ({error.status} from {url})", Exit.LATER)
 
@@ -134,6 +138,10 @@ def _refusal(error: ApiError, url: str) -> Failed:
 def _first_sentence(error: ApiError) -> str:
     """Leave out how a program would go on: a person has a command for it."""
     return error.detail.partition(" GET ")[0]
+
+
+def _stranger(url: str) -> str:
+    return f"What answers at {url} is no Alex Runtime: say where it is with --server."
 
 
 def _no_server(url: str) -> str:

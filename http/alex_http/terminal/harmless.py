@@ -7,6 +7,7 @@ is in; invisible characters and tags hide what is there. All of them are shown a
 
 from __future__ import annotations
 
+import json
 import re
 
 _HARMFUL = re.compile(
@@ -15,7 +16,8 @@ _HARMFUL = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"  # lone surrogates, tags
 )
 _ESCAPE_IN_JSON = re.compile(
-    "[\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+    "[\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
 )
 _SPACES = re.compile(r"\s+")
 _PICTURES, _DELETE, _UNKNOWN = 0x2400, "\u2421", "\ufffd"
@@ -42,7 +44,7 @@ def harmless_json(document: str) -> str:
 
     JSON escapes the other control characters by itself (RFC 8259, 7).
     """
-    return _ESCAPE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+    return _ESCAPE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def _sign(found: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 from alex_http.client import Session, Status, Task, TaskPage
 from alex_http.terminal.completing import complete_session
 from alex_http.terminal.connection import connected, connects
+from alex_http.terminal.given import session_id_of
 from alex_http.terminal.harmless import one_line
 from alex_http.terminal.views import is_terminal, show_json
 from alex_http.terminal.watching import console_of
@@ -79,6 +80,8 @@ def tasks(
         while everything and len(found) < read.total - offset and read.tasks:
             read = page(LARGEST_PAGE, offset + len(found))
             found += read.tasks
+        if session is not None and read.total == 0:
+            client.session(session_id_of(session))  # without tasks, or none at all? Raises UnknownSession
     if as_json:
         show_json({"tasks": found, "total": read.total, "limit": len(found), "offset": offset})
         return

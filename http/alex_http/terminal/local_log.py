@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import click
 
+from alex_http.terminal.harmless import harmless
+
 CANNOT = 2
 """Exit code: the log is not there, cannot be read, or is asked for what it cannot be asked for."""
 
@@ -22,7 +24,7 @@ class NoLog(click.ClickException):
 
     def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature: always standard error
         """Write it to standard error."""
-        click.echo(f"alex: {self.message}", err=True)
+        click.echo(f"alex: {harmless(self.message)}", err=True)
 
 
 def finds_log(command: F) -> F:

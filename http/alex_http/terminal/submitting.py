@@ -13,6 +13,7 @@ from alex_http.client import Strategy
 from alex_http.terminal.completing import complete_preset, complete_session
 from alex_http.terminal.connection import connected, connects
 from alex_http.terminal.exits import Exit, Failed
+from alex_http.terminal.given import seconds, utf8
 from alex_http.terminal.harmless import one_line
 from alex_http.terminal.views import show_json
 from alex_http.terminal.watching import watch_task
@@ -27,7 +28,9 @@ CHOICES = (
         "--tools", metavar="PRESET", shell_complete=complete_preset, help="What it may do: a tool preset."
     ),
     click.option("--model", metavar="NAME", help="One of the models that the server offers."),
-    click.option("--timeout", type=float, metavar="SECONDS", help="It fails when it runs for longer."),
+    click.option(
+        "--timeout", type=float, callback=seconds, metavar="SECONDS", help="It fails when it runs for longer."
+    ),
     click.option("--max-iterations", type=int, metavar="N", help="Turns of the model at most."),
 )
 """What a task may choose, in a submit and in a chat."""
@@ -92,6 +95,8 @@ def submit(
                 text, session_id=session, strategy=strategy, metadata=metadata, idempotency_key=idempotency_key,
                 **chosen(choices),
             )  # fmt: skip
+        except UnicodeEncodeError:  # a ValueError, too; `connected` tells of it
+            raise
         except ValueError as error:  # a key that is none
             raise Failed(f"{error}", Exit.USAGE) from error
         if watch:
@@ -104,12 +109,9 @@ def submit(
 
 def _text(text: str) -> str:
     if text != "-":
-        if not text.isascii() and any(
-            "\ud800" <= sign <= "\udfff" for sign in text
-        ):  # as Python reads other bytes
-            raise Failed("TEXT is not UTF-8.", Exit.USAGE)
-        return text
+        return utf8(text, "TEXT")
     try:
-        return sys.stdin.read().strip() if sys.stdin else ""  # None: it was closed before the start
+        text = sys.stdin.read().strip() if sys.stdin else ""  # None: it was closed before the start
     except UnicodeDecodeError as error:
         raise Failed("Standard input is not UTF-8.", Exit.USAGE) from error
+    return utf8(text, "Standard input")

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from alex_actors.logs.follower import Follower
-from alex_actors.logs.reading import Opened, open_log
+from alex_actors.logs.reading import Opened, lines_of, open_log
 from alex_actors.logs.searching import Part, backwards, between, forwards, unpacked
 from alex_http.terminal.local_log import finds_log, log_of_this_machine, unreadable
 from alex_http.terminal.tail_filters import LEVELS, Filter, moment
@@ -117,7 +117,7 @@ def tail(
 def _pass_on(path: Path, wanted: Filter, count: int | None, output: Output) -> None:
     """Show lines of what can be read only once, a pipe, each as soon as it is there."""
     with sys.stdin.buffer if str(path) == "-" else path.open("rb") as lines:
-        fitting = (line for each in lines if wanted.wants(line := each.removesuffix(b"\n")))
+        fitting = (line for line in lines_of(lines) if wanted.wants(line))
         for line in fitting if count is None else deque(fitting, count):
             output.show(line)
             output.flush()

@@ -15,6 +15,9 @@ LEVELS: Mapping[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3, "c
 SHORTEST_END = 4
 """Characters from which on the end of an ID stands for it. What is shown of one is longer."""
 
+_FIRST, _LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+"""The first and the last moment that may be asked for: what is around them is reckoned with, too."""
+
 _PLAIN_ID = re.compile(r"[\w.:-]+", re.ASCII)
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _UNITS: Mapping[str, str] = {
@@ -75,14 +78,14 @@ class Filter:
 def moment(text: str, *, now: datetime) -> datetime:
     """Return what ``10m`` (ago), ``2h`` or a time in ISO 8601 means; one without a zone is local.
 
-    Raises ValueError.
+    Raises ValueError, and OverflowError.
     """
     if ago := _AGO.fullmatch(text.strip()):
         try:
             return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
         except OverflowError:
-            return datetime.min.replace(tzinfo=UTC) + timedelta(days=366)
-    return datetime.fromisoformat(text.strip()).astimezone(UTC)
+            return _FIRST
+    return min(max(datetime.fromisoformat(text.strip()).astimezone(UTC), _FIRST), _LAST)
 
 
 def _is(value: str, wanted: str | None) -> bool:

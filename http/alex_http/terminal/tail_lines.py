@@ -90,7 +90,8 @@ class LineFormat:
             text = line.removeprefix(BYTE_ORDER_MARK).rstrip(b"\r").decode(errors="backslashreplace")
             shown = [self._cut([("", printable(text.expandtabs()))])] if text.strip() else []
         else:
-            shown = [*self._new_day(time := time_of(line)), self._cut(self._pieces(entry, time))]
+            time = self._local(time_of(line))
+            shown = [*self._new_day(time), self._cut(self._pieces(entry, time))]
             shown += [self._cut([("", f"    | {printable(each)}")]) for each in _below(entry)]
         return "".join(f"{each}\n" for each in shown)
 
@@ -120,18 +121,23 @@ class LineFormat:
             yield _DIM, f" {key.removesuffix('_id') if is_id else plain(key)}="
             yield (_id_color(value), self._id(value)) if is_id else ("", plain(value))
 
-    def _time(self, time: datetime | None, text: object) -> str:
-        if time is None:
+    def _local(self, time: datetime | None) -> datetime | None:
+        """Return a time in the zone that is shown; None if it has no such time: it is of the year 1, or 9999."""
+        try:
+            return None if time is None else time.astimezone(self._zone)
+        except (OverflowError, ValueError):
+            return None
+
+    def _time(self, local: datetime | None, text: object) -> str:
+        if local is None:
             return plain(text)[:23] if text else "-"
-        local = time.astimezone(self._zone)
         if self._width is None:
             return local.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return local.isoformat(timespec="milliseconds")[11:23]
 
-    def _new_day(self, time: datetime | None) -> Iterator[str]:
-        if time is None or self._width is None:
+    def _new_day(self, local: datetime | None) -> Iterator[str]:
+        if local is None or self._width is None:
             return
-        local = time.astimezone(self._zone)
         day = f"{local:%A, %Y-%m-%d}, times are {_zone_name(local)}"
         if day != self._day:
             self._day = day

@@ -182,8 +182,11 @@ def _check(paths: Sequence[Path], *, default: bool, as_json: bool) -> int:
             checked = check_files(paths)
     except CANNOT_READ as error:
         raise unreadable(Path(getattr(error, "filename", None) or paths[0]), error, default=default) from error
+    source = ", ".join(map(_name_of, paths))
     if checked.lines == checked.unreadable + checked.blank:
-        _fail(f"{', '.join(map(str, paths))}: no line of a log of Alex Runtime is in it.")
+        _fail(f"{source}: no line of a log of Alex Runtime is in it.")
+    if not checked.tasks and not checked.runs:
+        _fail(f"{source}: nothing could be checked. No task is in it, and no start of a server: both are at info.")
     if as_json:
         click.echo(
             harmless_json(
@@ -203,12 +206,12 @@ def _check(paths: Sequence[Path], *, default: bool, as_json: bool) -> int:
 
 def _reader(path: Path) -> Callable[[], Iterator[bytes]]:
     """Return what reads a log from its beginning, again and again: what can be read only once is kept."""
-    from alex_actors.logs.reading import read_lines
+    from alex_actors.logs.reading import lines_of, read_lines
 
     if not _read_once(path):
         return lambda: read_lines(path)
     with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as stream:
-        lines = [line.removesuffix(b"\n") for line in stream]
+        lines = [*lines_of(stream)]
     return lambda: iter(lines)
 
 

@@ -30,7 +30,7 @@ def told(checked: Checked, *, shown: int, longest: int) -> Iterator[str]:
     )
     yield from _not_provable(checked)
     if checked.clean:
-        yield "Clean: no rule is broken."
+        yield "Clean: no rule is broken." if checked.tasks else "No task is in it: there was nothing to check."
     else:
         tasks = len({one.task_id for one in checked.violations})
         yield f"{_counted(checked.broken, 'violation')}, of {_counted(tasks, 'task')}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from alex_http import __version__
+from alex_http.terminal.harmless import one_line
 from alex_http.terminal.local_log import CANNOT
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class CannotSend(click.ClickException):
 
     def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature: always standard error
         """Write it to standard error."""
-        click.echo(f"alex: {self.message}", err=True)
+        click.echo(f"alex: {one_line(self.message)}", err=True)
 
 
 def send_spans(read: Lines, wanted: str | None, *, endpoint: str, models: Mapping[str, AskedModel]) -> str:
@@ -52,7 +53,8 @@ def send_spans(read: Lines, wanted: str | None, *, endpoint: str, models: Mappin
     try:
         own = traces_url(endpoint) if endpoint else None
     except ValueError as error:
-        raise CannotSend(f"{error}. Write the TASK before --otlp.") from error
+        told = redactor_of(os.environ, endpoint).text(str(error))
+        raise CannotSend(f"{told}. Write the TASK before --otlp.") from error
     from alex_actors.tracing.otlp import SpanSender
 
     redactor = redactor_of(os.environ, endpoint)

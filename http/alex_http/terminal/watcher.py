@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from queue import Empty, Queue
 from threading import Thread
 from typing import TypeAlias
 
-from alex_http.client import AlexError, ApiError, Event, EventStream, NothingWaits, TaskHasEnded
+from alex_http.client import AlexError, Event, EventStream, NothingWaits, TaskHasEnded
 from alex_http.terminal.connection import Connection
 from alex_http.terminal.exits import Exit, Failed, failure
 from alex_http.terminal.interrupts import Interrupts, Keys
@@ -56,7 +55,6 @@ class Watcher:
         self._tasks = Tasks()
         self._asked: str | None = None
         self._cancelled = False
-        self._deleted = False
         self._last: Progress | None = None
 
     def task(self, task_id: str) -> Exit:
@@ -82,9 +80,17 @@ class Watcher:
         finally:
             self._view.close()
         if cancels is None:
-            self._view.notice("The session was deleted.")
+            self._say("The session was deleted.")
             return Exit.DONE
-        return Exit.UNKNOWN if self._last is None else EXITS[self._last.status]
+        if self._last is None or not self._last.has_ended or stream.deleted:
+            self._say("The task is gone: it was deleted, or the server has other data now.")
+            return Exit.UNKNOWN
+        return EXITS[self._last.status]
+
+    def _say(self, text: str) -> None:
+        """Say the last word, or what is to be read before something else is awaited."""
+        self._view.notice(text)
+        self._view.close()
 
     def _read(self, stream: EventStream) -> None:
         try:
@@ -141,21 +147,24 @@ class Watcher:
         """Detach, after Ctrl-C; return False if it came twice, and the task is cancelled."""
         self._view.close()
         if cancels is None:
-            self._view.notice(f"Detached. Come back: {self._come_back}")
-            self._view.close()
+            self._say(f"Detached. Come back: {self._come_back}")
             return True
-        self._view.notice(
+        self._say(
             f"Detached: the task goes on. Ctrl-C again within {SECOND_PRESS:g} seconds cancels it.\n"
             f"Come back: {self._come_back}"
         )
-        self._view.close()
         if not self._interrupts.pressed(within=SECOND_PRESS):
             return True
         self._view.notice("Cancelling.")
         self._view.tick(self._tasks, None)
         self._cancelled = True
-        with suppress(TaskHasEnded):  # its end comes as an event
+        try:
             self._client.cancel(cancels)
+        except TaskHasEnded:  # its end comes as an event
+            pass
+        except AlexError as error:  # the server is away, say; it is still followed, and may be left or cancelled
+            self._cancelled = False
+            self._say(f"It is not cancelled: {failure(error, self._connection.url).message}")
         return False
 
     # Questions.
@@ -190,9 +199,9 @@ class Watcher:
                 self._client.deny(progress.task_id, call.call_id)
         except NothingWaits as error:
             self._view.notice(error.detail)
-        except ApiError as error:
+        except AlexError as error:  # the server is away, say: the question stays, and what happens is followed
             call.decided, self._asked = False, None
-            self._view.notice(error.detail)
+            self._view.notice(failure(error, self._connection.url).message)
 
 
 def watch_command(*arguments: str) -> str:

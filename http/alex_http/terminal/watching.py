@@ -12,8 +12,9 @@ from rich.console import Console
 
 from alex_http.client import Task
 from alex_http.terminal.completing import complete_session, complete_task
-from alex_http.terminal.connection import Connection, connected, connects, task_id_of
+from alex_http.terminal.connection import Connection, connected, connects
 from alex_http.terminal.exits import Exit
+from alex_http.terminal.given import session_id_of, task_id_of
 from alex_http.terminal.interrupts import Interrupts, keys
 from alex_http.terminal.views import Answers, JsonView, PlainAnswers, PlainView, Shows, View, is_terminal
 from alex_http.terminal.watcher import Watcher, watch_command
@@ -78,8 +79,9 @@ def watch(
     context: click.Context, task: str | None, session: str | None, server: str | None, token_file: Path | None,
     *, as_json: bool,
 ) -> None:  # fmt: skip
-    """Follow TASK until it ends, from its first event on; `last` is the one that was submitted last.
+    """Follow TASK until it ends, from its first event on.
 
+    TASK is an ID or the end of one, of four characters or more; `last` is the one that was submitted last.
     Its answer goes to standard output, everything else to standard error. Ctrl-C detaches and changes nothing; a
     second one within two seconds cancels the task. The exit code is 0 if it is completed, 1 if it has failed, 3 if
     it was cancelled, and 130 after Ctrl-C.
@@ -90,7 +92,7 @@ def watch(
         if task is not None:
             known = connection.client.task(task_id_of(connection.client, task))
             context.exit(watch_task(connection, known, as_json=as_json))
-        known_session = connection.client.session(session or "").id
+        known_session = connection.client.session(session_id_of(session or "")).id
         back = watch_command("watch", "--session", known_session)
         with watcher_of(connection, back, "session", as_json=as_json) as watcher:
             context.exit(watcher.session(known_session))
