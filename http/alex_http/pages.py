@@ -17,7 +17,6 @@ from importlib.resources.abc import Traversable
 import falcon
 
 from alex_http.exchange import Request
-from alex_http.query import Query
 
 INDEX = "index.html"
 
@@ -64,9 +63,10 @@ class WebFile:
         self._headers = _HEADERS | {"Content-Security-Policy": policy}
 
     def on_get(self, req: Request, resp: falcon.Response) -> None:
-        """Send it; or nothing, if the client has this very version."""
-        Query(req)
+        """Send it; or nothing, if the client has this very version.
 
+        A query means nothing: programs that pass links on add some.
+        """
         zipped = _TAKES_GZIP.search(req.env.get("HTTP_ACCEPT_ENCODING", "")) is not None
         etag = f"{self._version}-gzip" if zipped else self._version
         resp.set_headers(self._headers)
@@ -96,8 +96,6 @@ class WebFolder:
 
     def on_get(self, req: Request, resp: falcon.Response, file: str) -> None:
         """Send one. Raises HTTPRouteNotFound if there is none of that name."""
-        Query(req)
-
         if file not in self._files:
             raise falcon.HTTPRouteNotFound
         self._files[file].on_get(req, resp)

@@ -30,6 +30,7 @@ class TaskPage:
         self.sequence = self.main.get_by_role("region", name="Sequence", exact=True)
         self.questions = self.main.get_by_role("region", name="Waits for your word")
         self.banner = page.locator("#banner")
+        self.health = page.get_by_role("region", name="Server").get_by_role("link")
 
     def submit(self, text: str, *, most_turns: int | None = None, session: str = "", agent: str = "") -> str:
         """Submit a task; return its ID, once it is shown."""
@@ -93,7 +94,7 @@ class TaskPage:
         return (self.page.viewport_size or {"width": 0})["width"] <= NARROW
 
     def look_again(self) -> None:
-        """Have the page look at the server now, as when its tab is shown again: it looks seldom while nothing runs."""
+        """Have the page look at the server now, as when its tab is shown again; it may look seldom."""
         self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
     def wait_until_listed(self, text: str) -> Locator:

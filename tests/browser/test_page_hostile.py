@@ -79,7 +79,9 @@ def test_who_decides_sees_what_would_be_invisible_and_numbers_as_they_are(
     expect(arguments).to_have_value(re.compile(r"a\\u202egpj\.exe(.|\n)*\\u200bHello"))
     at.questions.get_by_role("button", name="Approve").click()
     at.wait_for_status("completed")
-    kept = at.page.evaluate("import('/page/api.js').then(({ parsed }) => JSON.stringify(parsed('[9007199254740993]')))")
+    kept = at.page.evaluate(
+        "import('/page/api.js').then(({ parsed }) => JSON.stringify(parsed('[9007199254740993]')))"
+    )
 
     (resolved,) = [e for e in shown.client.events(task_id) if e["event_type"] == "approval_resolved"]
     assert resolved.get("arguments") is None

@@ -42,9 +42,13 @@ def test_a_server_that_is_started_again_goes_on_where_the_page_is(
 
     shown.stop(number)
     expect(at.banner).to_contain_text(re.compile("Reconnecting|does not answer"))
+    expect(at.health).to_have_text("no answer")
     seen = at.turns()
     shown.start()
+    at.wait_for_turn(seen + 1)
+    expect(at.banner).to_be_empty()
     at.wait_for_turn(seen + 10)
+    expect(at.health).to_have_text("healthy")
     shown.client.cancel(task_id)
 
     at.wait_for_status("cancelled")

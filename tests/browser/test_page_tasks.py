@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import RestartedServer
 from tests.browser.tabs import NARROW, Tabs
@@ -58,23 +58,39 @@ def test_the_id_of_a_task_is_shown_and_copied(shown: RestartedServer, tabs: Tabs
     assert at.page.evaluate("navigator.clipboard.readText()") == task_id
 
 
-# KEEP
+IDLE = 'alex_tasks{status="running"} 0\nalex_tasks{status="pending"} 0\n'
+
+
 def test_the_page_looks_often_only_while_something_runs(shown: RestartedServer, tabs: Tabs) -> None:
-    shown.client.answered("Echo idle", session_id="idle")
+    listed = shown.client.answered("Echo listed")
+    asked: list[str] = []
     at = TaskPage(tabs.open())
-    at.page.clock.install()
-    at.page.reload()
-    at.wait_until_listed("Echo idle")
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(json={"tasks": [listed], "total": 1, "limit": 50, "offset": 0})
 
     def looks(seconds: int) -> int:
-        before = len(tabs.replies)
+        del asked[:]
         for _ in range(seconds):
             at.page.clock.run_for(1000)
-            expect(at.page.locator(".health")).to_have_text("healthy")
-        return sum("/api/tasks?" in reply.url for reply in tabs.replies[before:])
+            at.page.evaluate("fetch('health').then((reply) => reply.text())")
+        return len(asked)
 
-    looks(4)
-    assert looks(20) <= 2
+    at.page.clock.install()
+    at.page.route("**/metrics", lambda route: route.fulfill(body=IDLE, content_type="text/plain"))
+    at.page.route("**/api/tasks?*", answer)
+    at.page.reload()
+    at.wait_until_listed("Echo listed")
+    looks(5)
+
+    idle = looks(30)
+    listed = {**listed, "status": "running"}
+    at.look_again()
+    busy = looks(30)
+
+    assert 2 <= idle <= 4
+    assert busy >= 9
 
 
 def test_a_double_click_submits_once(shown: RestartedServer, tabs: Tabs) -> None:

@@ -73,6 +73,33 @@ def test_who_reads_no_more_ends_the_tail_without_a_word(tmp_path: Path) -> None:
     tail.stderr.close()
 
 
+def test_if_no_line_fits_that_is_said_and_half_an_end_of_an_id_is_refused(tmp_path: Path) -> None:
+    log = tmp_path / "alex.jsonl"
+    log.write_text('{"event":"a"}\n')
+
+    none, short = (
+        subprocess.run([*ALEX, "tail", *options, str(log)], capture_output=True, timeout=SOON, check=False)
+        for options in (["--event", "b"], ["--task", "zz"])
+    )
+
+    assert (none.returncode, none.stdout, none.stderr) == (0, b"", b"alex: no line of the log fits.\n")
+    assert (short.returncode, short.stdout) == (2, b"")
+    assert b"at least 4 characters" in short.stderr
+
+
+def test_a_full_disk_behind_its_output_is_not_taken_for_a_log_that_cannot_be_read(tmp_path: Path) -> None:
+    log = tmp_path / "alex.jsonl"
+    log.write_text("garbage\n")
+
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*ALEX, "tail", str(log)], stdout=full, stderr=subprocess.PIPE, timeout=SOON, check=False
+        )
+
+    assert done.returncode not in (0, 1, 2)
+    assert done.stderr == b"alex: The output cannot be written (No space left on device).\n"
+
+
 def test_a_terminal_gets_lines_that_fit_and_nothing_that_steers_it(tmp_path: Path) -> None:
     log = tmp_path / "alex.jsonl"
     entry = {"ts": "2026-11-22T20:00:00.000000Z", "level": "info", "event": "a", "b": "\x1b[2J" + "x" * 500}

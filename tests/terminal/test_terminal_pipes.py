@@ -83,6 +83,7 @@ def test_the_exit_code_says_how_it_went(server: ServerProcess, client: Client) -
         "watched": run("watch", running, url=url),
         "no such task": run("watch", "task-none", url=url),
         "no such session": run("watch", "--session", "none", url=url),
+        "none of its tasks": run("tasks", "--session", "none", url=url),
         "nothing waits": run("approve", running, "call-1", url=url),
         "blank": run("submit", " ", url=url),
         "neither": run("watch", url=url),
@@ -90,6 +91,7 @@ def test_the_exit_code_says_how_it_went(server: ServerProcess, client: Client) -
 
     assert {name: done.exit_code for name, done in codes.items()} == {
         "failed": 1, "cancelled": 0, "cancelled again": 7, "watched": 3, "no such task": 6, "no such session": 6,
+        "none of its tasks": 6,
         "nothing waits": 7, "blank": 2, "neither": 2,
     }  # fmt: skip
     assert codes["no such task"].stderr == (
@@ -132,13 +134,19 @@ def test_a_script_approves_with_other_arguments(server: ServerProcess, client: C
 
     call_id = until(call, "a question")
     changed = json.dumps({"path": "d.txt", "content": "Bye"})
-    done = run("approve", task_id, call_id, "--arguments", changed, "--reason", "Better.", url=server.url)
-    watched = run("watch", task_id, url=server.url)
+    end = task_id[-12:]
+    none = run("approve", end, "call-none", url=server.url)
+    done = run("approve", end, "--arguments", changed, "--reason", "Better.", url=server.url)
+    again = run("approve", end, url=server.url)
+    watched = run("watch", end, url=server.url)
 
+    assert (none.exit_code, call_id in none.stderr) == (7, True), "it says which one waits"
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"{call_id} is approved.\n")
+    nothing = f"alex: No tool call of the task {task_id} waits for your word.\n"
+    assert (again.exit_code, again.stderr) == (7, nothing)
     assert "d.txt" in watched.stdout
     assert f"waits for your word: alex approve {task_id} {call_id} [--deny]\n" in watched.stderr
-    assert "file_write approved: Better.\n" in watched.stderr
+    assert "file_write approved, with other arguments: Better.\n" in watched.stderr
 
 
 def test_a_chat_takes_each_line_of_a_pipe_for_a_turn(server: ServerProcess) -> None:

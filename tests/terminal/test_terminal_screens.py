@@ -87,7 +87,7 @@ def test_a_question_shows_the_whole_call_and_a_key_answers_it(server: ServerProc
         text = terminal.wait_for_end()
 
     assert "? file_write waits for your word:\n      path: a.txt\n      content: Hello\n" in asked
-    assert '  ✓ file_write(path="a.txt", content="Hello")' in text
+    assert '\n    file_write approved\n  ✓ file_write(path="a.txt", content="Hello")' in text
     assert "Run file_write?" not in text
     assert "\nexit 0." in text
 

@@ -99,6 +99,11 @@ def test_where_the_server_is_comes_from_the_option_the_variable_or_the_settings(
     assert server_url(None, {}, tmp_path) == "http://[::1]:9000"
 
 
+def test_a_variable_that_is_misspelt_is_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="ALEX_SERVR_URL"):
+        server_url(None, {"ALEX_SERVR_URL": "http://a.example"}, tmp_path)
+
+
 def test_settings_that_are_wrong_end_a_command_with_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(Failed, match=r"server\.port"):
         server_url(None, {"ALEX_SERVER__PORT": "x"}, tmp_path)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alex_actors.logs.reading import log_files, open_log, parse, parse_head, read_lines
+from alex_actors.logs.reading import LONGEST, log_files, open_log, parse, parse_head, read_lines
 from alex_actors.logs.searching import DISORDER, Part, backwards, between, first_from, forwards, time_of, unpacked
 from alex_actors.values import timestamp
 from tests.properties.effort import effort
@@ -76,6 +76,15 @@ def test_a_file_that_has_two_names_for_a_moment_is_read_once(tmp_path: Path) -> 
     (tmp_path / "alex.jsonl.1").hardlink_to(tmp_path / "alex.jsonl")
 
     assert list(read_lines(tmp_path / "alex.jsonl")) == [b"1"]
+
+
+@pytest.mark.parametrize("around", [-1, 0, 1, LONGEST])
+def test_of_a_line_without_end_no_more_is_read_into_memory_than_a_log_has(around: int, tmp_path: Path) -> None:
+    log = tmp_path / "alex.jsonl"
+    long = b"x" * (LONGEST + around)
+    log.write_bytes(b"first\n" + long + b"\nlast\n")
+
+    assert list(read_lines(log)) == [b"first", long[:LONGEST], b"last"]
 
 
 def test_a_log_that_is_not_there_is_an_error(tmp_path: Path) -> None:

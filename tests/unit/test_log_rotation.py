@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import shutil
 import stat
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from io import FileIO
@@ -277,6 +277,34 @@ def test_who_writes_while_the_log_is_rotated_does_not_wait_and_its_lines_are_in_
     assert log.lines() == ["a" * 19, "b" * 19, "within 0", "within 1", "within 2", "within 3", "c"]
 
 
+def test_a_directory_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    log = Rotated(directory, max_bytes=1000)
+    log.write("before")
+    shutil.rmtree(directory)
+
+    log.seconds.now = 2
+    log.write("notices", "after")
+    log.close()
+
+    assert log.lines() == ["after"]
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+def test_a_data_directory_that_somebody_removed_is_not(tmp_path: Path) -> None:
+    directory = tmp_path / "data" / "logs"
+    directory.mkdir(parents=True)
+    log = Rotated(directory, max_bytes=1000)
+    shutil.rmtree(tmp_path / "data")
+
+    log.seconds.now = 2
+    log.write("notices")
+    log.close()
+
+    assert not (tmp_path / "data").exists()
+
+
 @effort(150)
 @given(
     sizes=st.lists(st.integers(1, 40), max_size=30),
@@ -315,15 +343,6 @@ def test_whatever_is_written_while_the_log_is_rotated_is_read_once_and_in_order(
     assert [line for line in lines if line.startswith("own")] == written["own"]
     assert [line for line in lines if line.startswith("other")] == written["other"]
     assert log.writer.lost == 0
-
-
-@pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    """Threads that take the interpreter from each other as often as they can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 @pytest.mark.usefixtures("hasty_threads")

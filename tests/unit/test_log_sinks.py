@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from io import FileIO
@@ -178,15 +177,6 @@ def test_lines_wait_in_bounds_for_a_thread_that_is_stuck_in_a_write(interrupted:
 
     assert content(interrupted) == b"\nfirst\nlost 3\n0\n1\n"
     assert writer.lost == 3
-
-
-@pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    """Threads that take the interpreter from each other as often as they can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 @pytest.mark.usefixtures("hasty_threads")

@@ -21,20 +21,10 @@ from alex_http.terminal.trace_command import trace
 from tests.unit.otlp_receiver import Receiver
 from tests.unit.test_spans import TRACE, a_run, made, submit
 
+pytestmark = pytest.mark.usefixtures("no_otel_variables")
+
 NOWHERE = "http://127.0.0.1:9"
 """Nobody listens on the port of the service ``discard``."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager

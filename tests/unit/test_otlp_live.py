@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,20 +17,10 @@ from tests.unit.actor_fakes import WAIT, CapturedLog
 from tests.unit.otlp_receiver import Receiver
 from tests.unit.test_spans import a_run, line, submit
 
+pytestmark = pytest.mark.usefixtures("no_otel_variables")
+
 NOWHERE = "http://127.0.0.1:9"
 """Nobody listens on the port of the service ``discard``."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 class Live:
@@ -142,8 +131,24 @@ def test_while_an_endpoint_hangs_entries_are_dropped_and_a_stop_does_not_wait_fo
     receiver.go_on.set()
     until(lambda: "otel" not in {thread.name for thread in threading.enumerate()}, "its thread ends")
     (dropped,) = live.log.named("otel.dropped")
-    assert dropped["lines"] == 150
+    assert (dropped["spans"], dropped["lines"]) == (1, 150)
     assert len(receiver.requests) == 1
+
+
+def test_what_is_being_sent_when_a_stop_gives_up_is_counted(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.go_on.clear()
+    live = Live(monkeypatch, receiver.url, pause=WAIT)
+    live.start()
+    live.take(*(submit(2.0, 1.0, request_id=f"r-{number}") for number in range(30)))
+
+    live.stop(timeout=0.3)  # which ends the pause: all of it is taken out of the queue, its end as well
+
+    receiver.go_on.set()
+    until(lambda: "otel" not in {thread.name for thread in threading.enumerate()}, "its thread ends")
+    (dropped,) = live.log.named("otel.dropped")
+    assert (dropped["spans"], dropped["lines"]) == (30, 0)
 
 
 def test_a_stop_ends_the_wait_for_another_attempt(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,10 +235,14 @@ def test_an_exporter_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch
     live = Live(monkeypatch, NOWHERE, pause=0.01, **{name: "nobody"})
 
     live.start()
+    live.take(*a_run())
     until(lambda: live.log.named("otel.not_sending"), "it is said")
-    live.stop()
+    until(lambda: "otel" not in {thread.name for thread in threading.enumerate()}, "its thread ends")
+    live.take(*a_run())
 
     assert "nobody" in live.log.lines[0]["reason"]
+    assert live.spans._queue.empty()
+    live.stop()
 
 
 @pytest.mark.parametrize(("environ", "wanted"), [

@@ -269,7 +269,7 @@ def test_probes_make_no_spans(path: str) -> None:
     {"ts": "yesterday"}, {"ts": 5}, {"ts": "0001-01-01T00:00:00Z"}, {"ts": "2026-11-23T00:00:00"},
     {"trace_id": ""}, {"trace_id": "0" * 32}, {"trace_id": "x"}, {"trace_id": None}, {"task_id": ""},
     {"task_id": 7}, {"duration": -1.0}, {"duration": "long"}, {"duration": 1e300}, {"input_tokens": 2**70},
-    {"model": ["a"]},
+    {"model": ["a"]}, {"ts": "2263-01-01T00:00:00Z"}, {"ts": "9999-12-31T23:59:59Z"}, {"status": 2**63},
 ])  # fmt: skip
 def test_an_entry_that_is_malformed_makes_no_span(broken: Entry) -> None:
     assert made([{**a_run()[5], **broken}]) == []

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from alex_actors.logs.searching import DISORDER
 from alex_http.terminal.tail_filters import Filter, moment
 from alex_http.terminal.tail_lines import LineFormat, columns
 
@@ -111,9 +112,21 @@ def test_a_terminal_has_lines_that_fit_and_ids_that_are_short() -> None:
 
     assert len(narrow) == 80
     assert narrow.endswith("…")
-    assert "task=…78155c reas" in narrow
+    assert narrow.startswith("20:00:00          I TaskStoreActor   task.created task=…78155c reason=xxx")
     assert len(wide) == 200
     assert f"task={TASK} reason=xx" in wide
+
+
+@pytest.mark.parametrize(
+    ("ts", "hours"), [("0001-01-01T00:00:00Z", -5), ("9999-12-31T23:59:59Z", 5)], ids=["year 1", "year 9999"]
+)
+def test_a_time_that_this_zone_does_not_have_is_shown_as_it_is(ts: str, hours: int) -> None:
+    for width in (None, 80):
+        formats = LineFormat(color=False, width=width, zone=timezone(timedelta(hours=hours)))
+
+        text = formats(json.dumps({"ts": ts, "level": "info", "event": "a.b"}).encode())
+
+        assert text.split() == [ts, "I" if width else "info", "a", "a.b"]
 
 
 def test_characters_of_two_columns_are_counted_as_such() -> None:
@@ -256,6 +269,7 @@ def test_a_moment_is_a_time_ago_or_in_iso_8601() -> None:
     assert moment("2026-11-22T21:00+01:00", now=now) == now
     assert moment("2026-11-22", now=now) == datetime(2026, 11, 22).astimezone()
     assert moment("9999999d", now=now) < now
+    assert moment("0001-01-01T00:00Z", now=now) - DISORDER < now < moment("9999-12-31T23:59Z", now=now) + DISORDER
     for text in ("", "10", "ten minutes", "10 parsecs", "-5m", "2026-13-01"):
         with pytest.raises(ValueError, match=r".*"):
             moment(text, now=now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from rich.console import Console
 from alex_http.client import Event
 from alex_http.terminal.harmless import harmless, harmless_json, one_line
 from alex_http.terminal.live_view import LiveView
-from alex_http.terminal.markdown import LONGEST, MarkdownAnswers
+from alex_http.terminal.markdown import LONGEST, LONGEST_CODE, MarkdownAnswers
 from alex_http.terminal.progress import Tasks
 from alex_http.terminal.words import fact
 
@@ -115,12 +116,13 @@ def test_lines_have_nothing_of_a_stranger_that_steers(text: str) -> None:
     assert not any(steers(line) or "\n" in line for line in lines if line is not None)
 
 
-@given(st.text())
+@given(st.text() | st.sampled_from(HOSTILE))
 def test_json_for_a_terminal_says_the_same_and_steers_nothing(text: str) -> None:
     document = harmless_json(json.dumps({"text": text}, ensure_ascii=False))
 
     assert json.loads(document) == {"text": text}
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]", document)
+    assert not re.search(r"[\U000e0000-\U000e007f]", document)
 
 
 @given(st.text(alphabet=st.sampled_from("#*`|->_[]()!<&;\\ \n\tab1.~\x1b\u202e")))
@@ -150,6 +152,27 @@ def test_an_answer_of_a_megabyte_is_shown_as_it_is() -> None:
     MarkdownAnswers(shown).show(answer)
 
     assert written(shown).count("*long*") == LONGEST // 7 + 1
+
+
+def test_code_is_coloured_if_its_language_is_known_and_it_is_not_long() -> None:
+    def is_coloured(language: str, code: str = "def f(): return None\n") -> bool:
+        shown = Console(file=io.StringIO(), force_terminal=True, color_system="standard", no_color=False, width=80)
+        MarkdownAnswers(shown).show(f"```{language}\n{code}\n```")
+        return "\x1b[" in written(shown)
+
+    assert is_coloured("python")
+    assert is_coloured("Python title=x")
+    assert not is_coloured("perl"), "its lexer takes the square of a text of <<"
+    assert not is_coloured("python", "return\n" * LONGEST_CODE)
+
+
+def test_an_answer_made_to_take_long_is_there_soon() -> None:
+    shown = console()
+    begun = time.process_time()
+
+    MarkdownAnswers(shown).show("```perl\n" + "<<" * (LONGEST // 2 - 10))
+
+    assert time.process_time() - begun < 5, "it took 48 s with colours"
 
 
 def test_a_question_is_shown_in_full_or_says_that_it_is_not() -> None:

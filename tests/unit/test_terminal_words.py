@@ -127,7 +127,9 @@ def test_a_call_is_asked_about_until_somebody_decides() -> None:
         (KeyReused("Used.", status=422, title="x"), Exit.CONFLICT, "Used."),
         (TooManyRequests("Full.", status=429, title="x", retry_after=5.0), Exit.LATER, "Full. Try again in 5 s."),
         (Unavailable("Away.", status=503, title="x", retry_after=1.0), Exit.LATER, "Away. Try again in 1 s."),
-        (ServerError("Fault.", status=500, title="x"), Exit.LATER, f"Fault. (500 from {URL})"),
+        (ServerError("Fault.", status=500, title="x", request_id="r"), Exit.LATER, f"Fault. (500 from {URL})"),
+        (ServerError("<html>", status=501, title="x"), Exit.NO_SERVER, f"What answers at {URL} is no Alex"),
+        (Unavailable("Of a proxy.", status=502, title="x"), Exit.LATER, f"Of a proxy. (502 from {URL})"),
     ],
 )  # fmt: skip
 def test_each_error_has_its_exit_code_and_says_what_to_do(error: AlexError, code: Exit, words: str) -> None:

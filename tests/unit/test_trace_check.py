@@ -10,8 +10,9 @@ from random import Random
 
 import pytest
 
+from alex_actors.logs.reading import LONGEST
 from alex_actors.tracing.check import check_lines
-from alex_actors.tracing.checking import LONGEST, check_files
+from alex_actors.tracing.checking import check_files
 from alex_actors.tracing.findings import Checked
 from tests.unit.written_logs import WrittenLog
 
@@ -160,49 +161,12 @@ def test_a_sub_agent_whose_place_was_released_may_be_confirmed_again() -> None:
     assert set(rules(check_lines(without))) == {"recorded-first"}
 
 
-def test_a_power_cut_may_have_taken_the_lines_about_what_the_next_server_takes_up() -> None:
+def test_a_task_that_completes_and_was_never_started_is_accused() -> None:
     log = WrittenLog()
     task_id = log.new_task()
-    log.say("server.starting").fact("task.recovered", task_id).fact("agent.resumed", task_id)
-    log.say("server.listening").ended(task_id)
+    log.confirmed(task_id).fact("task.created", task_id).fact("agent.started", task_id).ended(task_id)
 
-    checked = check_lines(log.lines)
-
-    assert (rules(checked), checked.begun_before) == ([], 1)
-
-
-def test_after_a_stop_in_order_what_is_taken_up_must_have_been_told_before() -> None:
-    log = WrittenLog()
-    task_id = log.new_task()
-    log.say("server.stopped", exit_code=0).say("server.starting").fact("task.recovered", task_id)
-
-    assert rules(check_lines(log.lines)) == ["recorded-first"]
-
-
-@pytest.mark.parametrize("gap", [b'{"ts":"2026-11\n', b"\0\0\0\n", None], ids=["cut short", "zeros", "log.lost"])
-def test_what_stood_in_missing_lines_explains_whatever_comes_after_them(gap: bytes | None) -> None:
-    """Of each log that is checked, some lines are missing: wherever that is, no task is accused."""
-    log = WrittenLog()
-    first, second, third = log.new_task(), log.new_task(), log.new_task()
-    log.confirmed(first).fact("task.created", first).confirmed(CHILD, strategy="parallel", ahead=1)
-    log.fact("agent.started", first).fact("task.started", first).fact("session.released", CHILD)
-    log.confirmed(second, ahead=1).fact("task.created", second)
-    log.say("actor.restarted", "warning", actor="TaskStoreActor").lines.append(log.lines[-2])
-    log.confirmed(third, ahead=2, session="another")
-    log.say("actor.restarted", "warning", actor="SessionActor")
-    log.confirmed(third, ahead=0, session="s").ended(first).started(second)
-    log.say("server.starting").fact("task.recovered", second).fact("agent.resumed", second)
-    log.confirmed(CHILD, strategy="parallel", ahead=1).fact("task.created", CHILD).say("server.listening")
-    log.started(CHILD).ended(CHILD).ended(second).say("server.stopped", exit_code=0)
-    log.start().task()
-    assert rules(check_lines(log.lines)) == []
-
-    for begin in range(len(log.lines)):
-        for end in range(begin + 1, len(log.lines)):
-            told = gap or WrittenLog(starts=False).say("log.lost", lines=end - begin).lines[0]
-            checked = check_lines([*log.lines[:begin], told, *log.lines[end:]])
-
-            assert [(one.task_id, one.what) for one in checked.violations] == [], f"without {begin} to {end}"
+    assert [(one.task_id, one.rule) for one in check_lines(log.lines).violations] == [(task_id, "recorded-first")]
 
 
 def test_two_owners_may_have_a_session_of_the_same_name() -> None:

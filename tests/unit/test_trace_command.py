@@ -73,7 +73,7 @@ def test_json_says_all_of_it(tmp_path: Path) -> None:
     assert violation["lines"][-1] == {"number": 8, "file": path, "text": log.lines[-1].decode().rstrip()}
 
 
-@pytest.mark.parametrize("content", [b"", b"no log\n", b"{}\n"])
+@pytest.mark.parametrize("content", [b"", b"no log\n", b"{}\n", b"\n", b"abc\n\n", b"\x7fELF\n\n \n"])
 def test_what_is_no_log_cannot_be_checked(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other.txt"
     path.write_bytes(content)
@@ -82,6 +82,54 @@ def test_what_is_no_log_cannot_be_checked(content: bytes, tmp_path: Path) -> Non
 
     assert done.exit_code == 2
     assert done.stderr == f"alex: {path}: no line of a log of Alex Runtime is in it.\n"
+
+
+def test_a_log_of_warnings_only_cannot_be_checked(tmp_path: Path) -> None:
+    done = run("--check", written(WrittenLog(starts=False).say("log.lost", "warning", lines=1), tmp_path))
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "nothing could be checked" in done.stderr
+
+
+def test_a_log_of_a_server_that_had_no_task_yet_is_not_called_clean(tmp_path: Path) -> None:
+    done = run("--check", written(WrittenLog(), tmp_path))
+
+    assert done.exit_code == 0
+    assert done.stdout.endswith("No task is in it: there was nothing to check.\n")
+
+
+def test_a_log_that_somebody_has_written_anew_with_spaces_is_drawn(tmp_path: Path) -> None:
+    log = WrittenLog()
+    task_id = log.task()
+    log.lines = [json.dumps(json.loads(line)).encode() + b"\n" for line in log.lines]
+    path = written(log, tmp_path)
+
+    drawn = [run(wanted, path) for wanted in (task_id, task_id[-6:], "last")]
+
+    assert [done.exit_code for done in drawn] == [0, 0, 0]
+    assert all("task.ended completed" in done.stdout for done in drawn)
+    assert "it tells of 1 tasks" in run("task-none", path).stderr
+
+
+def test_a_comment_of_a_mermaid_diagram_is_no_directive(tmp_path: Path) -> None:
+    log = WrittenLog()
+    log.fact("task.ended", "task-1", session="%%{init: {}}%%", status="completed")
+
+    done = run("task-1", written(log, tmp_path), "--mermaid")
+
+    assert done.exit_code == 0
+    assert "%{" not in done.stdout
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1", "ftp://here"])
+def test_spans_are_not_sent_to_what_is_no_url(url: str, tmp_path: Path) -> None:
+    log = WrittenLog()
+    log.task()
+
+    done = run(written(log, tmp_path), "--otlp", url)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "is no URL such as http://localhost:4318" in done.stderr
 
 
 def test_a_log_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:

@@ -6,14 +6,18 @@ from collections.abc import Iterable
 
 from alex_actors.logs.searching import DISORDER
 from alex_actors.tracing.facts import (
+    AFTER,
     AGENT_RESUMED,
     AGENT_STARTED,
+    BEFORE,
     CONFIRMED,
     CREATED,
     ENDED,
+    ENDS,
     FACTS,
     RECOVERED,
     RELEASED,
+    RUNS,
     STARTED,
 )
 from alex_actors.tracing.findings import Checked
@@ -26,10 +30,12 @@ TASK_FACTS = frozenset(
 )
 """What is told of a task before its end alone. A cancel, a request and a message may come a moment later."""
 
-ENDS = frozenset(("completed", "failed", "cancelled"))
-
 GIVEN_UP = -1
 """In place of the line of an end: it has none, as it was never recorded, and may be confirmed again."""
+
+RESTART = 10.0
+"""Seconds from a stop to a start within which nobody has had another run with other settings of the log: one at
+level `warning` leaves no line, and what it ended would look forgotten."""
 
 OF_STORE, OF_SESSIONS, OF_LISTENERS = "TaskStoreActor", "SessionActor", "BroadcasterActor"
 
@@ -61,7 +67,7 @@ class _Check:
         self._run = 0
         self._stretch = 0  # what is told in one is whole: a run, or what comes in it after lines that are missing
         self._listening = False
-        self._in_order: set[int] = set()  # runs that were stopped
+        self._in_order: set[int] = set()  # runs that were stopped, and after which the next one here came at once
         self._stopped = True
         self._stopped_at: float | None = None
         self._last_event = 0
@@ -107,8 +113,10 @@ class _Check:
     # Runs of the server, and what is not in the log.
 
     def _server_starts(self, line: Line) -> None:
-        del line
         self._begins_with_start |= self._found.lines == 1
+        at = seconds_of(line.ts)
+        if at is None or self._stopped_at is None or at - self._stopped_at > RESTART:
+            self._in_order.discard(self._run)  # between the two, another may have run, and logged elsewhere
         self._new_run()
 
     def _new_run(self) -> None:
@@ -247,17 +255,8 @@ class _Check:
         return given_up and (line.event == CONFIRMED or self._begun_elsewhere(line))
 
     def _begun_elsewhere(self, line: Line) -> bool:
-        """Whether what is taken up may have begun in lines that a power cut took, or in a run that is not here.
-
-        If the run before was not stopped, the end of its log may be lost. If a task was made after that run had
-        been stopped, another server ran, and logged less, or elsewhere.
-        """
-        if line.event != RECOVERED:
-            return False
-        made = made_at(line.task_id)
-        if made is not None and self._stopped_at is not None and made > self._stopped_at:
-            self._in_order.discard(self._run - 1)
-        return made is None or self._run - 1 not in self._in_order
+        """Whether what is taken up may have begun in lines that a power cut took, or in a run that is not here."""
+        return line.event == RECOVERED and (not made_at(line.task_id) or self._run - 1 not in self._in_order)
 
     def _after_the_end(self, line: Line) -> None:
         task_id = line.task_id
@@ -307,6 +306,9 @@ class _Check:
         completed = name == ENDED and line.status == "completed"
         if completed and not facts.keys() & RUNS and task.whole and self._is_whole(line.task_id):
             return "recorded-first", "It is completed, and its agent was never started."
+        at_once = CREATED in facts and not self._store_restarted  # all of it must be in this stretch of the log
+        if completed and at_once and not task.begun and self._is_whole(line.task_id):
+            return "recorded-first", f"It is completed, and {STARTED} was never told."
         return None
 
     def _take_note(self, line: Line, task: Unfinished) -> None:
@@ -363,25 +365,3 @@ class _Check:
         known = task or Unfinished(session_id=session_id or "")
         what = f"{line.event} says {line.session_id!r}; it was in {session_id!r}."
         self._notes.accuse(line.task_id, known, "one-session", what, self._found.lines)
-
-
-AFTER = {
-    CREATED: frozenset((CONFIRMED,)),
-    AGENT_STARTED: frozenset((CREATED, RECOVERED)),
-    AGENT_RESUMED: frozenset((RECOVERED,)),
-    STARTED: frozenset((AGENT_STARTED,)),
-    ENDED: frozenset((CREATED, RECOVERED)),
-}
-"""What one of must have been told, in the same run of the server."""
-
-BEFORE = {
-    CONFIRMED: frozenset(FACTS[1:]),
-    CREATED: frozenset(FACTS[2:]),
-    RECOVERED: frozenset((CONFIRMED, CREATED, *FACTS[3:])),
-    AGENT_STARTED: frozenset((AGENT_RESUMED, STARTED)),
-    AGENT_RESUMED: frozenset((AGENT_STARTED, STARTED)),
-    RELEASED: frozenset((CREATED, RECOVERED)),
-}
-"""What must not have been told before it, in the same run of the server."""
-
-RUNS = frozenset((AGENT_STARTED, AGENT_RESUMED))

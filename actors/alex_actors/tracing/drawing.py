@@ -32,7 +32,8 @@ class Drawing:
 
     def mermaid(self) -> str:
         """Return it as a Mermaid sequence diagram, with what stands above it as comments."""
-        notes = "".join(f"%% {note}\n" for note in (self._title(), *self._notes()))
+        # A comment of Mermaid must not have its directives, %%{…}%%: it looks for them anywhere.
+        notes = "".join(f"%% {note.replace('%{', '% {')}\n" for note in (self._title(), *self._notes()))
         return notes + mermaid(self._trace, shown=self._shown)
 
     def html(self) -> str:

@@ -14,6 +14,29 @@ ENDED = "task.ended"
 FACTS = (CONFIRMED, CREATED, RECOVERED, AGENT_STARTED, AGENT_RESUMED, STARTED, ENDED)
 """What the log of one process tells of a task, in the only order in which it may."""
 
+AFTER = {
+    CREATED: frozenset((CONFIRMED,)),
+    AGENT_STARTED: frozenset((CREATED, RECOVERED)),
+    AGENT_RESUMED: frozenset((RECOVERED,)),
+    STARTED: frozenset((AGENT_STARTED,)),
+    ENDED: frozenset((CREATED, RECOVERED)),
+}
+"""What one of must have been told, in the same run of the server."""
+
+BEFORE = {
+    CONFIRMED: frozenset(FACTS[1:]),
+    CREATED: frozenset(FACTS[2:]),
+    RECOVERED: frozenset((CONFIRMED, CREATED, *FACTS[3:])),
+    AGENT_STARTED: frozenset((AGENT_RESUMED, STARTED)),
+    AGENT_RESUMED: frozenset((AGENT_STARTED, STARTED)),
+    RELEASED: frozenset((CREATED, RECOVERED)),
+}
+"""What must not have been told before it, in the same run of the server."""
+
+RUNS = frozenset((AGENT_STARTED, AGENT_RESUMED))
+
+ENDS = frozenset(("completed", "failed", "cancelled"))
+
 ALWAYS_LOGGED = {CONFIRMED, CREATED, ENDED}
 """Those of every task, unless the process is killed before it can."""
 

@@ -143,6 +143,8 @@ class _Work:
         self._sender: SpanSender | None = None
         self._told_lost = 0
         self._dropped = 0
+        self._in_hand = 0  # spans that are being sent
+        self._at_end = False  # whether the end of the queue was taken out of it
         self._reason = ""
         self._told_at: float | None = None
         self._given_up = False
@@ -159,8 +161,11 @@ class _Work:
             self._thread.join(timeout / 10)
         if self._thread.is_alive():
             self._given_up = True
-            lines = self._queue.qsize() - 1 + self._lost() - self._told_lost  # less the end of the queue
-            self._log.warning("otel.dropped", lines=lines, reason="The stop did not wait for them any longer.")
+            lines = self._queue.qsize() - (not self._at_end) + self._lost() - self._told_lost
+            self._log.warning(
+                "otel.dropped", spans=self._dropped + self._in_hand, lines=lines,
+                reason="The stop did not wait for them any longer.",
+            )  # fmt: skip
 
     def _run(self) -> None:
         try:
@@ -173,7 +178,10 @@ class _Work:
         going_on = True
         while going_on:
             entries, going_on = self._next_entries()
-            self._send(sender, [span for entry in entries if (span := self._maker.feed(entry)) is not None])
+            spans = [span for entry in entries if (span := self._maker.feed(entry)) is not None]
+            self._in_hand = len(spans)
+            self._send(sender, spans)
+            self._in_hand = 0
             self._say_dropped(at_once=not going_on)
         sender.close()
 
@@ -199,6 +207,7 @@ class _Work:
                 entry = self._queue.get_nowait()
         except Empty:
             return entries, True
+        self._at_end = True
         return entries, False
 
     def _empty_queue(self) -> None:

@@ -17,7 +17,7 @@ Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LAST = 2**63 // 1000 - 1
-"""Microseconds since 1970, in the year 2262: in nanoseconds, they are the most that a signed integer of OTLP has."""
+"""Microseconds since 1970, in the year 2262: as nanoseconds, the most that a signed integer of 64 bits holds."""
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _SPAN_ID = re.compile(r"(?!0{16})[0-9a-f]{16}")
 

@@ -241,7 +241,8 @@ export class Api extends EventTarget {
 
 /**
  * Read JSON. Numbers that JavaScript would round are kept as they are written, by browsers that can
- * (https://github.com/tc39/proposal-json-parse-with-source): a person is to decide on the very arguments of a call.
+ * (https://github.com/tc39/proposal-json-parse-with-source): a person is to decide on the very arguments of a
+ * call.
  *
  * @param {string} text
  * @returns {any} any: what it is, the callers say

@@ -139,15 +139,9 @@ const DRAWN = {
     to.row(at, "Agent", "Person", `${tool_name}?`, "call");
     to.begin(`person ${call_id}`, "Person", at);
   },
-  approval_resolved(to, { call_id, approved, reason }, at) {
-    to.row(
-      at,
-      "Person",
-      "Agent",
-      `${approved ? "approved" : "denied"}${reason ? `: ${reason}` : ""}`,
-      "reply",
-      !approved,
-    );
+  approval_resolved(to, { call_id, approved, reason, arguments: others }, at) {
+    const said = approved ? (others ? "approved, with other arguments" : "approved") : "denied";
+    to.row(at, "Person", "Agent", reason ? `${said}: ${reason}` : said, "reply", !approved);
     to.end(`person ${call_id}`);
   },
   context_compressed(to, { original_count, compressed_count }, at) {
@@ -163,16 +157,11 @@ const DRAWN = {
 
 /** @param {Diagram} to @param {TaskEvent} event @param {number} at */
 function ended(to, { status, error, duration }, at) {
-  const bad = status !== "completed";
+  const bad = status === "failed";
+  const done = status === "completed";
   // A task that was cancelled while it waited in line never had an agent.
-  to.row(
-    at,
-    to.actors.has("Agent") ? "Agent" : "Session",
-    "Store",
-    bad ? `${status}: ${error}` : status,
-    "call",
-    bad,
-  );
+  const from = to.actors.has("Agent") ? "Agent" : "Session";
+  to.row(at, from, "Store", done ? status : `${status}: ${error}`, "call", bad);
   to.endAll();
-  to.row(at, "Store", "Client", `${bad ? status : "answer"} · ${span(duration)}`, "reply", bad);
+  to.row(at, "Store", "Client", `${done ? "answer" : status} · ${span(duration)}`, "reply", bad);
 }

@@ -13,7 +13,7 @@ const ROW = 28;
 /** Pixels at the left, for the times. */
 const MARGIN = 48;
 /** Pixels beside the first and the last actor, for half a name. */
-const EDGE = 21;
+const EDGE = 25;
 /** Pixels between two actors, at least: what does not fit can be scrolled to. */
 const LEAST = 40;
 /** Pixels from which on the agent and the model, who say most, stand further apart than others. */
@@ -147,32 +147,34 @@ export class DiagramView {
     if (row.kind === "turn") {
       group.append(svg("path", { class: "turn-line", d: `M${MARGIN} ${y}H${width}` }));
       group.append(svg("text", { class: "label", x: MARGIN, y: y - 4 }, row.label));
-    } else if (row.from === row.to) {
-      group.append(
-        svg(
-          "text",
-          { class: "label", y: y + 4, ...fitting(from + BAR, 0, row.label, width) },
-          clipped(row.label, width - MARGIN),
-        ),
-      );
-    } else {
+      return group;
+    }
+    if (row.from !== row.to) {
       const side = to > from ? 1 : -1;
       const tip = to - (side * BAR) / 2;
       group.append(svg("path", { class: "arrow", d: `M${from + (side * BAR) / 2} ${y}H${tip}` }));
       group.append(svg("path", { class: "tip", d: `M${tip} ${y}l${-7 * side} -4v8z` }));
-      group.append(
-        svg(
-          "text",
-          {
-            class: "label",
-            y: y - 5,
-            ...fitting(Math.min(from, to) + BAR, Math.abs(to - from) - 2 * BAR, row.label, width),
-          },
-          clipped(row.label, width - MARGIN),
-        ),
-      );
     }
+    const label = clipped(row.label, width - MARGIN);
+    const place = this.#placeOf(label, Math.min(from, to) + BAR, Math.max(from, to) - BAR);
+    group.append(svg("text", { class: "label", y: from === to ? y + 4 : y - 5, ...place }, label));
     return group;
+  }
+
+  /**
+   * Where a label stands: in the middle of its gap. One that is wider leaves the agent's bar free, and all of it
+   * is in the drawing.
+   *
+   * @param {string} label @param {number} left @param {number} right
+   */
+  #placeOf(label, left, right) {
+    const long = label.length * CHARACTER;
+    if (long <= right - left) return { x: (left + right) / 2, "text-anchor": "middle" };
+    const isBeforeAgent = left < right && right < this.#xOf("Agent");
+    if (isBeforeAgent) return { x: Math.max(right, MARGIN + long), "text-anchor": "end" };
+    return left + long > this.#width
+      ? { x: this.#width, "text-anchor": "end" }
+      : { x: left, "text-anchor": "start" };
   }
 
   /** @param {string} actor */
@@ -199,26 +201,11 @@ function sentence({ from, to, label, kind, at, bad }) {
 }
 
 /** About as wide as a character of a label is. */
-const CHARACTER = 6;
+const CHARACTER = 5.7;
 
 /** @param {string} label @param {number} room */
 const clipped = (label, room) =>
   label.length * CHARACTER > room ? `${label.slice(0, Math.floor(room / CHARACTER) - 1)}…` : label;
-
-/**
- * Where a label stands: in the middle of its gap. One that is wider begins where the gap does, so that it leaves the
- * bar before it free; and all of it is in the drawing.
- *
- * @param {number} left
- * @param {number} gap
- * @param {string} label
- * @param {number} width
- */
-function fitting(left, gap, label, width) {
-  const long = Math.min(label.length * CHARACTER, width - MARGIN);
-  if (long <= gap) return { x: left + gap / 2, "text-anchor": "middle" };
-  return left + long > width ? { x: width, "text-anchor": "end" } : { x: left, "text-anchor": "start" };
-}
 
 /**
  * Where each actor's line is.

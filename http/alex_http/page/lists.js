@@ -15,8 +15,12 @@ export class Lists {
   #tasks = new Pages(orderOfTask);
   #sessions = new Pages(orderOfSession);
   #show = "tasks";
+  /** Turns in which tasks wait for a person's word, by their IDs. @type {Map<string, number>} */
+  #waits = new Map();
   #asked = 0;
-  #showTasks = keyedList(byId("tasks", HTMLUListElement), taskRow);
+  #showTasks = keyedList(byId("tasks", HTMLUListElement), (/** @type {Task} */ task) =>
+    taskRow(task, (one) => this.#isWaiting(one)),
+  );
   #showSessions = keyedList(byId("sessions", HTMLUListElement), sessionRow);
   #status = byId("filter-status", HTMLSelectElement);
   #session = byId("filter-session", HTMLInputElement);
@@ -49,6 +53,23 @@ export class Lists {
     const other = this.#status.value && this.#status.value !== task.status;
     if (!other && (!this.#session.value || this.#session.value === task.session_id)) this.#tasks.put(task);
     this.#draw();
+  }
+
+  /**
+   * Whether a task waits for a person's word: only who looks at it knows.
+   *
+   * @param {string} id
+   * @param {number | null} turn in which it does
+   */
+  setWaits(id, turn) {
+    if (turn === null) this.#waits.delete(id);
+    else this.#waits.set(id, turn);
+    this.#draw();
+  }
+
+  /** As far as is known: in a later turn it has had its answer. @param {Task} task */
+  #isWaiting(task) {
+    return !hasEnded(task) && task.current_iteration <= (this.#waits.get(task.task_id) ?? -1);
   }
 
   /** Whether a task of the list has not ended: it may change soon. */
@@ -97,6 +118,7 @@ export class Lists {
     this.#showTasks(this.#tasks.items, (task) => task.task_id);
     this.#showSessions(this.#sessions.items, (session) => session.id);
     const filtered = this.#status.value || this.#session.value;
+    document.body.classList.toggle("no-tasks", this.#tasks.asked && !this.#tasks.items.length && !filtered);
     write(byId("tasks-none", HTMLElement), filtered ? "There is no such task." : "There are no tasks yet.");
     for (const [name, pages] of /** @type {[string, Pages<any>][]} */ ([
       ["tasks", this.#tasks],
@@ -170,17 +192,17 @@ const orderOfTask = (task) => `${task.created_at} ${task.task_id}`;
 /** @param {Session} session */
 const orderOfSession = (session) => `${session.updated_at} ${session.id}`;
 
-/** @param {Task} first */
-export function taskRow(first) {
+/** @param {Task} first @param {(task: Task) => boolean} [waits] for a person's word, as far as is known */
+export function taskRow(first, waits = () => false) {
   const text = h("bdi", { class: "what" }, oneLine(first.task));
-  const status = h("span", { class: "unseen" });
+  const said = h("span", { class: "unseen" });
   const more = h("span", { class: "about" });
   const link = h(
     "a",
     { href: `#/tasks/${first.task_id}`, title: oneLine(first.task, 400) },
     dot(),
     text,
-    status,
+    said,
     more,
   );
   let shown = "";
@@ -188,12 +210,18 @@ export function taskRow(first) {
     element: h("li", null, link),
     /** @param {Task} task */
     update(task) {
-      const now = `${task.status} ${age(task.created_at, Date.now())} ${task.current_iteration}`;
+      const status = waits(task) ? "waiting" : task.status;
+      const now = `${status} ${age(task.created_at, Date.now())} ${task.current_iteration}`;
       if (now === shown) return;
       shown = now;
-      attribute(link, "data-status", task.status);
-      write(status, task.status);
-      const turns = task.status === "running" ? `turn ${task.current_iteration} · ` : "";
+      attribute(link, "data-status", status);
+      write(said, status === "waiting" ? "waits for your word" : status);
+      const turns =
+        status === "waiting"
+          ? "waits for you · "
+          : status === "running"
+            ? `turn ${task.current_iteration} · `
+            : "";
       write(more, `${task.parent_task_id ? "sub-agent · " : ""}${turns}${age(task.created_at, Date.now())}`);
     },
   };

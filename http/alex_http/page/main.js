@@ -15,7 +15,7 @@ import { TaskView } from "./task-view.js";
 const LOOK = 2000;
 /** The same while nothing runs: each look is a few lines in the server's log. */
 const SELDOM = 10_000;
-/** The same after something has happened: once for what happens together. */
+/** The same after something has happened. */
 const SOON = 300;
 const TICK = 500;
 
@@ -61,6 +61,8 @@ async function route() {
   const [, kind, id] = /^#\/(tasks|sessions)\/([^/]+)$/.exec(location.hash) ?? [];
   document.body.dataset.view = kind ? "detail" : "list";
   lists.mark(location.hash);
+  if (kind === "sessions") form.beside("session", decoded(id));
+  if (!kind) form.beside("other", "");
   if (!kind) return showWelcome();
   const parts = {
     api,
@@ -71,6 +73,8 @@ async function route() {
     // Where a stream goes on there is a server.
     onLost: (/** @type {boolean} */ stream) => tellLost(stream ? { stream } : { stream, server: false }),
     onTask,
+    onWaits: lists.setWaits.bind(lists),
+    onChange: lookSoon,
     continueIn,
   };
   const opened = kind === "tasks" ? new TaskView(parts) : new SessionView(parts);
@@ -101,15 +105,19 @@ function showWelcome() {
   );
 }
 
+/** Whether the list and a task are two views. */
+const isNarrow = () => matchMedia("(max-width: 899px)").matches;
+
 /** @param {string} sessionId */
 function continueIn(sessionId) {
-  if (matchMedia("(max-width: 899px)").matches) location.hash = "#/";
+  if (isNarrow()) location.hash = "#/";
   form.continueIn(sessionId);
 }
 
-/** What runs has changed. @param {import("./api.js").Task} task */
+/** A task was read, since it has changed. @param {import("./api.js").Task} task */
 function onTask(task) {
   lists.put(task);
+  if (location.hash === `#/tasks/${task.task_id}`) form.beside("task", task.session_id);
   lookSoon();
 }
 
@@ -185,7 +193,13 @@ api.addEventListener("unreachable", () => {
   hasChoices = false; // it may be started again with others
 });
 api.addEventListener("reached", () => lost.server && tellLost({ server: false }));
-addEventListener("hashchange", () => route().then(() => main.focus()));
+addEventListener("hashchange", async () => {
+  const cameFromDetail = view !== null;
+  await route();
+  main.focus();
+  // The list is below the form there, and whoever comes back from a task has seen the form.
+  if (!view && cameFromDetail && isNarrow()) byId("lists", HTMLElement).scrollIntoView();
+});
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return view?.pause();
   view?.resume();

@@ -30,6 +30,8 @@ export class SessionView {
   #stream = null;
   #timer = 0;
   #closed = false;
+  /** Whether it is this page that deletes it. */
+  #erases = false;
   #about = h("p", { class: "crumbs" });
   #fault = h("p", { class: "fault", role: "alert" });
   #before = h("div", { class: "turns" });
@@ -92,6 +94,7 @@ export class SessionView {
       this.#timer = 0;
       const session = await this.#read().catch(() => null);
       if (session && !this.#closed) this.#show(session);
+      this.#parts.onChange();
     }, PAUSE);
   }
 
@@ -111,6 +114,8 @@ export class SessionView {
     this.close();
     this.#parts.onLost(false);
     this.#parts.say("The session is deleted.");
+    this.#parts.onChange();
+    if (this.#erases) return void (location.hash = "#/");
     this.#parts.setTitle("No such session");
     this.#parts.host.replaceChildren(
       h(
@@ -130,7 +135,15 @@ export class SessionView {
       location.hash = `#/sessions/${(await api.fork(session.id)).id}`;
     };
     const erase = async () => {
-      if (confirm("Delete this session, with all of its tasks and files?")) await api.deleteSession(session.id);
+      if (!confirm("Delete this session, with all of its tasks and files?")) return;
+      this.#erases = true;
+      try {
+        await api.deleteSession(session.id);
+      } catch (error) {
+        this.#erases = false;
+        throw error;
+      }
+      this.#gone();
     };
     return h(
       "article",
@@ -262,7 +275,7 @@ function exchange({ task: first }) {
       attribute(status, "aria-label", `Open the task, ${says}: ${oneLine(task.task, 80)}`);
       const text = task.result?.answer ?? task.error;
       answer.hidden = !text;
-      answer.classList.toggle("error", !task.result);
+      answer.classList.toggle("error", task.status === "failed");
       if (text) answer.replaceChildren(task.result ? prose(text) : plain(text));
     },
   };

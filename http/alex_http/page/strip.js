@@ -2,14 +2,14 @@
 
 import { Problem } from "./api.js";
 import { attribute, h, svg, write } from "./dom.js";
-import { count, span } from "./format.js";
+import { count, plural, span } from "./format.js";
 import { parseMetrics, quantilesBetween, rate, total } from "./metrics.js";
 
 /** @typedef {import("./metrics.js").Scrape} Scrape */
 
 /** Milliseconds that are plotted. */
 const PLOTTED = 120_000;
-/** Milliseconds over which a rate is taken: submits are rare on most servers. */
+/** Milliseconds over which a rate is taken, at least: submits are rare on most servers. */
 const WINDOW = 10_000;
 /** Milliseconds without a look, after which a line is broken: the tab was not seen. */
 const GAP = 25_000;
@@ -25,11 +25,10 @@ export class Strip {
   #api;
   #hasMetrics = true;
   #health = h("a", { class: "health", href: "health", target: "_blank", rel: "noopener" });
-  #work = h("span", { class: "figure" });
-  #done = plot("tasks/s", "Tasks that ended a second, over the last two minutes");
+  #work = h("span", { class: "figure work" });
+  #done = plot("Tasks that ended a second, over the last two minutes");
   #latency = plot(
-    "submit p50 / p95",
-    "How long a submit took: median and 95th percentile, over the last two minutes; without one, since the start",
+    "How long a submit took: median and 95th percentile, over the last two minutes; if there were few, ever",
   );
   /** @type {Scrape[]} */
   #scrapes = [];
@@ -79,12 +78,17 @@ export class Strip {
     const running = total(now.samples, "alex_tasks", { status: "running" });
     const waiting = total(now.samples, "alex_tasks", { status: "pending" });
     this.#work.hidden = running === null;
-    write(this.#work, `${count(running ?? 0)} running · ${count(waiting ?? 0)} waiting`);
-    const [before] = this.#scrapes;
-    this.hasWork = !before || Boolean(running || waiting);
-    if (running !== null) this.#plot(before ?? NOTHING, now);
-    const recent = this.#scrapes.findIndex(({ at }) => now.at - at < WINDOW);
-    this.#scrapes = [...(recent < 0 ? [] : this.#scrapes.slice(recent)), now];
+    const asked = total(now.samples, "alex_approvals_waiting");
+    const work = [
+      asked && `${plural(asked, "question")} for you`,
+      `${count(running ?? 0)} running`,
+      waiting && `${count(waiting)} in line`,
+    ];
+    write(this.#work, work.filter(Boolean).join(" · "));
+    const earlier = this.#scrapes.filter(({ at }) => now.at - at < PLOTTED);
+    this.#scrapes = [...earlier, now];
+    this.hasWork = !earlier.length || Boolean(running || waiting);
+    if (running !== null) this.#plot(earlier, now);
   }
 
   async #metrics() {
@@ -97,30 +101,36 @@ export class Strip {
     }
   }
 
-  /**
-   * Draw what two looks tell of the time between them.
-   *
-   * @param {Scrape} before empty at the first look: the server's whole time
-   * @param {Scrape} now
-   */
-  #plot(before, now) {
+  /** Draw what the looks before this one tell of the time since. @param {Scrape[]} earlier @param {Scrape} now */
+  #plot(earlier, now) {
     const { at } = now;
-    const perSecond = before.at ? (rate(before, now, "alex_tasks_ended_total") ?? 0) : null;
+    const before = earlier.findLast((one) => at - one.at >= WINDOW) ?? earlier[0];
+    // What ended in a second is not yet what ends each second.
+    const began = before && { ...before, at: Math.min(before.at, at - WINDOW) };
+    const perSecond = began ? (rate(began, now, "alex_tasks_ended_total") ?? 0) : null;
     this.#rates = added(this.#rates, { at, value: perSecond });
-    this.#done.element.hidden = perSecond === null;
-    if (perSecond !== null) this.#done.show(perSecond.toFixed(perSecond < 10 ? 1 : 0), [this.#rates]);
-    const submits = { method: "POST", route: "/api/tasks" };
-    const [name, quantiles] = ["alex_http_request_seconds", [0.5, 0.95]];
-    const seconds = quantilesBetween(before, now, name, quantiles, submits);
-    this.#quantiles = this.#quantiles.map((line, n) =>
-      added(line, { at, value: before.at && seconds ? seconds[n] : null }),
-    );
-    const last = this.#quantiles.map((line) => line.findLast(({ value }) => value !== null)?.value ?? null);
-    const shown = last[0] === null ? quantilesBetween(NOTHING, now, name, quantiles, submits) : last;
-    this.#latency.element.hidden = !shown;
-    if (shown) this.#latency.show(shown.map((one) => span((one ?? 0) * 1000)).join(" / "), this.#quantiles);
+    const ended = perSecond?.toFixed(perSecond < 10 ? 1 : 0) ?? "–";
+    this.#done.show(ended, "tasks/s", [this.#rates]);
+
+    const latest = before && quantilesBetween(before, now, SECONDS, QUANTILES, SUBMITS);
+    this.#quantiles = this.#quantiles.map((points, n) => added(points, { at, value: latest?.[n] ?? null }));
+    const from = earlier[0] && submits(now) - submits(earlier[0]) >= ENOUGH ? earlier[0] : NOTHING;
+    const found = quantilesBetween(from, now, SECONDS, QUANTILES, SUBMITS)?.map((one) => span(one * 1000));
+    const isEnough = submits(now) - submits(from) >= ENOUGH;
+    if (isEnough) this.#latency.show(found?.join(" / ") ?? "–", "submit p50 / p95", this.#quantiles);
+    else this.#latency.show(found?.[0] ?? "–", "submit p50", this.#quantiles);
+    for (const one of [this.#done, this.#latency]) one.element.hidden = false;
   }
 }
+
+const SECONDS = "alex_http_request_seconds";
+const SUBMITS = { method: "POST", route: "/api/tasks" };
+const QUANTILES = [0.5, 0.95];
+/** Submits from which on their 95th percentile means something. */
+const ENOUGH = 20;
+
+/** @param {Scrape} scrape */
+const submits = ({ samples }) => total(samples, `${SECONDS}_count`, SUBMITS) ?? 0;
 
 /** What a server counts before its first task. @type {Scrape} */
 const NOTHING = { at: 0, samples: [] };
@@ -128,9 +138,10 @@ const NOTHING = { at: 0, samples: [] };
 /** @param {Point[]} points @param {Point} point @returns {Point[]} those that are plotted */
 const added = (points, point) => [...points.filter(({ at }) => point.at - at < PLOTTED), point];
 
-/** @param {string} label @param {string} title */
-function plot(label, title) {
+/** @param {string} title */
+function plot(title) {
   const value = h("b");
+  const unit = h("span");
   const lines = [svg("path", { class: "line" }), svg("path", { class: "line second" })];
   const drawing = svg(
     "svg",
@@ -138,10 +149,11 @@ function plot(label, title) {
     lines,
   );
   return {
-    element: h("span", { class: "figure plot", title }, drawing, h("span", null, value, ` ${label}`)),
-    /** @param {string} text @param {Point[][]} series */
-    show(text, series) {
+    element: h("span", { class: "figure plot", title }, drawing, h("span", null, value, " ", unit)),
+    /** @param {string} text @param {string} label @param {Point[][]} series */
+    show(text, label, series) {
       write(value, text);
+      write(unit, label);
       const most = Math.max(...series.flat().map(({ value }) => value ?? 0)) || 1;
       series.forEach((points, n) => attribute(lines[n], "d", line(points, most)));
     },

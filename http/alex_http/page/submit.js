@@ -14,6 +14,8 @@ export class SubmitForm {
   #button = /** @type {HTMLButtonElement} */ (this.#form.querySelector("button[type=submit]"));
   /** The submit that may have been lost: repeated with its key, it is the same task. */
   #unanswered = { key: "", body: "" };
+  /** The session that was filled in by the page. */
+  #preset = "";
 
   /**
    * @param {{api: import("./api.js").Api, onTask: (task: Task) => void}} parts `onTask` is told what was submitted
@@ -58,7 +60,21 @@ export class SubmitForm {
   /** Have the next task in this session. @param {string} sessionId */
   continueIn(sessionId) {
     this.#field("session_id").value = sessionId;
+    this.#preset = "";
     this.focus();
+  }
+
+  /**
+   * Another view is shown. Beside a session, the next task is meant for it; and beside its tasks, if that is where
+   * one has come from.
+   *
+   * @param {"session" | "task" | "other"} what
+   * @param {string} sessionId whose; "" if nobody's
+   */
+  beside(what, sessionId) {
+    const field = this.#field("session_id");
+    if (what === "session") field.value = this.#preset = sessionId;
+    else if (this.#preset !== sessionId && field.value === this.#preset) field.value = this.#preset = "";
   }
 
   focus() {

@@ -12,6 +12,7 @@ import { stepList } from "./steps.js";
 import { EventStream } from "./stream.js";
 import { SubAgents } from "./sub-agents.js";
 import { apply, hasEnded, spoken, unknownTask, waitingCalls } from "./task-state.js";
+import { WaitingLine } from "./waiting-line.js";
 
 /** @typedef {import("./api.js").Task} Task */
 
@@ -31,6 +32,9 @@ const TURNING_POINTS = new Set(["task_started", "task_completed", "task_failed",
  * @property {(title: string) => void} setTitle
  * @property {(reconnecting: boolean) => void} onLost is told whether the stream is
  * @property {(task: Task) => void} onTask is told of each task that was read
+ * @property {(id: string, turn: number | null) => void} onWaits is told in which turn a task waits for a person's
+ *   word; null: it does not
+ * @property {() => void} onChange is told that a session is another one
  * @property {(sessionId: string) => void} continueIn has the next task submitted in a session
  */
 
@@ -46,6 +50,7 @@ export class TaskView {
     (text) => this.#parts.say(text),
   );
   #subAgents;
+  #line;
   #questions = questions({
     decide: (taskId, callId, decision) => this.#parts.api.decide(taskId, callId, decision),
   });
@@ -76,6 +81,7 @@ export class TaskView {
   constructor(parts) {
     this.#parts = parts;
     this.#subAgents = new SubAgents({ api: parts.api });
+    this.#line = new WaitingLine({ api: parts.api });
   }
 
   /** Read the task, and follow its events. */
@@ -117,8 +123,8 @@ export class TaskView {
   async tick() {
     if (!this.#task || hasEnded(this.#state) || hasEnded(this.#task)) return;
     this.#draw();
-    this.#ticks += 1;
-    if (this.#ticks % 5) return;
+    if (this.#ticks++ % 5) return;
+    if (!document.hidden) await this.#line.refresh(this.#task);
     // Without its events, the title of a tab that nobody sees tells the status all the same.
     await (document.hidden ? this.#read() : this.#readSubAgents());
   }
@@ -192,6 +198,7 @@ export class TaskView {
       "article",
       { class: "task" },
       this.#header(task),
+      this.#line.element,
       h("section", { class: "progress", "aria-label": "Progress" }, this.#bar, h("dl", null, figures)),
       this.#questions.element,
       this.#answerBox,
@@ -207,7 +214,6 @@ export class TaskView {
     const title = oneLine(task.task, 160);
     const curl = () => `curl -s ${shellQuoted(`${location.origin}${taskPath(task.task_id)}`)}`;
     const copyLink = copyButton("Copy link", () => location.href, say);
-    copyLink.classList.add("wide-only"); // there is little room elsewhere, and the address bar has it
     const space = h("span", { class: "spacer" });
     return h(
       "header",
@@ -221,7 +227,14 @@ export class TaskView {
       ),
       h("h1", { dir: "auto" }, title),
       title !== task.task.trim() && h("details", null, h("summary", null, "The whole task"), plain(task.task)),
-      h("div", { class: "state" }, this.#pill, this.#cancel, space, copyLink, copyButton("Copy curl", curl, say)),
+      h(
+        "div",
+        { class: "state" },
+        this.#pill,
+        this.#cancel,
+        space,
+        h("span", { class: "copies" }, copyLink, copyButton("Copy curl", curl, say)),
+      ),
       this.#fault,
     );
   }
@@ -236,8 +249,9 @@ export class TaskView {
     if (this.#closed || !this.#task) return;
     const task = this.#task;
     const status = hasEnded(this.#state) ? this.#state.status : task.status;
-    attribute(this.#pill, "data-status", status);
-    write(this.#pill, this.#state.reason === "timeout" ? "failed: timeout" : status);
+    const waits = this.#waiting().length > 0;
+    attribute(this.#pill, "data-status", waits ? "waiting" : status);
+    write(this.#pill, waits ? "waits for you" : this.#state.reason === "timeout" ? "failed: timeout" : status);
     if (hasEnded({ status }) && document.activeElement === this.#cancel) this.#parts.host.focus();
     this.#cancel.hidden = hasEnded({ status });
     this.#showFigures(task, status);
@@ -269,7 +283,8 @@ export class TaskView {
     const ended = hasEnded(this.#state);
     const text = ended ? (answer ?? error ?? "") : spoken(this.#state);
     this.#answerBox.hidden = text === "";
-    attribute(this.#answerBox, "data-kind", ended ? (answer === null ? "error" : "answer") : "live");
+    const kind = this.#state.status === "failed" ? "error" : "answer";
+    attribute(this.#answerBox, "data-kind", ended ? kind : "live");
     write(
       /** @type {HTMLElement} */ (this.#answerBox.firstElementChild),
       ended ? (answer === null ? "No answer" : "Answer") : "Answer, as it is written",
@@ -300,6 +315,7 @@ export class TaskView {
     const waits = this.#waiting().length > 0;
     const says = waits ? "waits for your word" : status;
     if (says === this.#said) return;
+    this.#parts.onWaits(this.#parts.id, waits ? this.#state.iteration : null);
     if (this.#said) this.#parts.say(`The task ${waits ? "" : "is "}${says}.`);
     this.#said = says;
     this.#parts.setTitle(`${says}: ${oneLine(this.#task?.task ?? "", 60)}`);

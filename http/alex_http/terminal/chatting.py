@@ -73,7 +73,7 @@ class Chat:
 
     def by_hand(self) -> Exit:
         """Ask for lines until Ctrl-D."""
-        click.echo("Ctrl-D ends the chat.", err=True)
+        click.echo("Ctrl-D ends the chat; so does Ctrl-C while an answer comes, and its task goes on.", err=True)
         for line in _typed_lines(self._said_before()):
             try:
                 if self._turn(line) is Exit.DETACHED:

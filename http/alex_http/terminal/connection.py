@@ -112,7 +112,8 @@ def server_url(server: str | None, environ: Mapping[str, str], cwd: Path) -> str
     if url:
         return (url if "://" in url else f"http://{url}").rstrip("/")
     host, port = DEFAULT_HOST, DEFAULT_PORT
-    if (cwd / "alex.toml").exists() or any(name.startswith("ALEX_SERVER__") for name in environ):
+    settings = {name for name in environ if name.startswith("ALEX_")} - {SERVER_VARIABLE, TOKEN_VARIABLE}
+    if settings or (cwd / "alex.toml").exists():  # one that is misspelt is said, as `alex serve` does
         host, port = _configured(environ, cwd)
     host = _EVERYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

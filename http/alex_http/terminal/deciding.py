@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from alex_http.client import Client, NothingWaits
 from alex_http.terminal.completing import complete_task
 from alex_http.terminal.connection import connected, connects
+from alex_http.terminal.exits import Exit, Failed
 from alex_http.terminal.given import call_id_of, task_id_of
 from alex_http.terminal.harmless import one_line
+from alex_http.terminal.progress import Call, Progress
 from alex_http.terminal.views import show_json
+from alex_http.terminal.words import arguments as written
+
+_PAGE = 200
+"""Events in one reply."""
 
 
 @click.command()
@@ -47,17 +55,17 @@ def _json_object(
 
 @click.command()
 @click.argument("task", shell_complete=complete_task)
-@click.argument("call")
+@click.argument("call", required=False)
 @click.option("--deny", is_flag=True, help="Have it not run.")
 @click.option("--reason", metavar="TEXT", help="For the agent, and for the record.")
 @click.option("--arguments", metavar="JSON", callback=_json_object, help="Have it run with these instead.")
 @click.option("--json", "as_json", is_flag=True, help="Write the task as it is then, as JSON.")
 @connects
 def approve(
-    task: str, call: str, reason: str | None, arguments: dict[str, Any] | None,  # Any: as above
+    task: str, call: str | None, reason: str | None, arguments: dict[str, Any] | None,  # Any: as above
     server: str | None, token_file: Path | None, *, deny: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Have the tool call CALL of TASK run, which waits for a person's word. `alex watch TASK` shows those that do.
+    """Have the tool call CALL of TASK run, which waits for a person's word. CALL may be left out if only one does.
 
     TASK is an ID or the end of one, of four characters or more; `last` is the one that was submitted last.
     The exit code is 7 if none waits under that ID.
@@ -65,12 +73,44 @@ def approve(
     if deny and arguments is not None:
         raise click.UsageError("What is denied is not run: --deny goes without --arguments.")
     with connected(server, token_file) as connection:
-        client, task_id, call = connection.client, task_id_of(connection.client, task), call_id_of(call)
-        if deny:
-            decided = client.deny(task_id, call, reason=reason)
-        else:
-            decided = client.approve(task_id, call, reason=reason, arguments=arguments)
+        client, task_id = connection.client, task_id_of(connection.client, task)
+        call = _the_one_that_waits(client, task_id) if call is None else call_id_of(call)
+        try:
+            if deny:
+                decided = client.deny(task_id, call, reason=reason)
+            else:
+                decided = client.approve(task_id, call, reason=reason, arguments=arguments)
+        except NothingWaits as error:
+            waiting = _named(_waiting(client, task_id))
+            raise Failed(f"{error.detail}{' These do:' if waiting else ''}{waiting}", Exit.CONFLICT) from error
         if as_json:
             show_json(decided)
         else:
             click.echo(f"{one_line(call)} is {'denied' if deny else 'approved'}.", err=True)
+
+
+def _the_one_that_waits(client: Client, task_id: str) -> str:
+    """Return the ID of the call that waits. Raises Failed if none does, or several do, with what they are."""
+    waiting = _waiting(client, task_id)
+    if not waiting:
+        raise Failed(f"No tool call of the task {task_id} waits for your word.", Exit.CONFLICT)
+    if len(waiting) > 1:
+        raise Failed(f"{len(waiting)} tool calls wait for your word, name one:{_named(waiting)}", Exit.USAGE)
+    return waiting[0].call_id
+
+
+def _waiting(client: Client, task_id: str) -> Sequence[Call]:
+    """Return the calls of a task that wait for a person's word, as its recorded events tell."""
+    progress, after = Progress(task_id=task_id), 0
+    while page := client.recorded_events(task_id, after=after, limit=_PAGE).events:
+        for event in page:
+            if event.task_id == task_id:
+                progress.take(event)
+        after = page[-1].event_id
+    return progress.waiting
+
+
+def _named(calls: Sequence[Call]) -> str:
+    return "".join(
+        f"\n  {one_line(each.call_id)}  {one_line(each.tool)}({written(each.arguments)})" for each in calls
+    )

@@ -87,7 +87,7 @@ def told(url: str) -> Iterator[None]:
         raise Failed(_no_server(url), Exit.NO_SERVER) from error
     except AlexError as error:
         raise failure(error, url) from error
-    except UnicodeEncodeError as error:  # whatever it was: what cannot be sent was not read as UTF-8
+    except UnicodeError as error:  # what cannot be read, or not be sent, because it was read as it is (PEP 383)
         raise Failed("What was given is not UTF-8.", Exit.USAGE) from error
     except KeyboardInterrupt as interrupt:
         raise click.exceptions.Exit(Exit.DETACHED) from interrupt

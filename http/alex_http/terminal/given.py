@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from math import isfinite
+from typing import Protocol
 
 import click
 
-from alex_http.client import Client, Task
+from alex_http.client import Task, TaskPage
 from alex_http.terminal.exits import Exit, Failed
 from alex_http.terminal.harmless import one_line
 
@@ -23,6 +24,13 @@ MOST_NAMED = 10
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _TASK_ID = re.compile(r"task-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Lists(Protocol):
+    """What lists tasks, newest first: a client."""
+
+    def tasks(self, *, limit: int, offset: int = 0) -> TaskPage:
+        """Return so many of them."""
 
 
 def utf8(text: str, what: str) -> str:
@@ -53,7 +61,7 @@ def call_id_of(call: str) -> str:
     return utf8(call, "CALL")
 
 
-def task_id_of(client: Client, task: str) -> str:
+def task_id_of(client: Lists, task: str) -> str:
     """Return the ID of a task: of ``last``, the one that was submitted last; of an ID, or of the end of one.
 
     Raises Failed if there is none, or if the end is that of several.
@@ -87,7 +95,7 @@ def _is_end(task: str) -> bool:
     return True
 
 
-def _newest(client: Client) -> Iterator[Task]:
+def _newest(client: Lists) -> Iterator[Task]:
     """Yield the newest tasks, by pages. One may come twice, if others are submitted meanwhile."""
     for offset in range(0, AMONG, _PAGE):
         page = client.tasks(limit=_PAGE, offset=offset).tasks

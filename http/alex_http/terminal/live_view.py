@@ -16,7 +16,7 @@ from alex_http.terminal.bottom import Bottom
 from alex_http.terminal.harmless import harmless, one_line
 from alex_http.terminal.progress import Call, Progress, Tasks
 from alex_http.terminal.views import Answers, Shows
-from alex_http.terminal.words import LONGEST_FACT, arguments, duration, figures, summary
+from alex_http.terminal.words import LONGEST_FACT, arguments, decision, duration, figures, summary
 
 _SIGNS = {"task": "●", "done": "✓", "failed": "✗", "stopped": "■", "ask": "?", "trouble": "!", "says": "│"}
 _PLAIN_SIGNS = {"task": "*", "done": "+", "failed": "x", "stopped": "-", "ask": "?", "trouble": "!", "says": "|"}
@@ -86,6 +86,8 @@ class LiveView:
                 self._add(*self._called(data, call))
             case "approval_requested":
                 self._add(*self._question(event))
+            case "approval_resolved":
+                self._add(Text(f"    {decision(data, call)}", "dim"))
             case "error":
                 text = one_line(data["error"], LONGEST_FACT)
                 goes_on = " (trying again)" if data["recoverable"] else ""

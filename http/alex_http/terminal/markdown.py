@@ -18,8 +18,16 @@ from alex_http.terminal.harmless import harmless
 
 WIDEST = 120
 """Columns of an answer at most: longer lines are hard to read."""
-LONGEST = 100_000
-"""Characters of an answer that is laid out; a longer one is shown as it is, which takes no time."""
+LONGEST = 50_000
+"""Characters of an answer that is laid out, in a second or two at worst; a longer one is shown as it is."""
+LONGEST_CODE = 5_000
+"""Characters of code that are coloured in an answer. Lexers take the square of some texts' length, or worse."""
+_LANGUAGES = frozenset({
+    "bash", "c", "c++", "console", "cpp", "css", "diff", "go", "html", "ini", "java", "javascript", "js",
+    "json", "kotlin", "lua", "python", "python3", "py", "rs", "rust", "sh", "shell", "sql", "toml", "ts",
+    "typescript", "xml", "yaml", "yml",
+})  # fmt: skip
+"""Those that are coloured. Each took less than a quarter of a second for 3,000 characters of any two, repeated."""
 _TRAILING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 """Blanks up to the edge of the terminal, which would be copied along, and wrapped where it is made narrower."""
 
@@ -54,6 +62,17 @@ class HarmlessMarkdown(Markdown):
         self.markup = harmless(text)
         self.parsed = parser.parse(self.markup)
         _make_harmless(self.parsed)
+        _limit_colours(self.parsed)
+
+
+def _limit_colours(tokens: Iterable[Token]) -> None:
+    left = LONGEST_CODE
+    for token in tokens:
+        if token.type == "fence":
+            if token.info.partition(" ")[0].lower() in _LANGUAGES and len(token.content) <= left:
+                left -= len(token.content)
+            else:
+                token.info = ""
 
 
 def _make_harmless(tokens: Iterable[Token]) -> None:

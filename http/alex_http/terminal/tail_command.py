@@ -21,7 +21,7 @@ from alex_actors.logs.follower import Follower
 from alex_actors.logs.reading import Opened, lines_of, open_log
 from alex_actors.logs.searching import Part, backwards, between, forwards, unpacked
 from alex_http.terminal.local_log import finds_log, log_of_this_machine, unreadable
-from alex_http.terminal.tail_filters import LEVELS, Filter, moment
+from alex_http.terminal.tail_filters import LEVELS, SHORTEST_END, Filter, moment
 from alex_http.terminal.tail_output import Output
 
 LAST = 20
@@ -93,6 +93,8 @@ def tail(
     """
     if follow and until:
         raise click.UsageError("--follow goes on for ever: it cannot be had with --until.")
+    if task is not None and len(task) < SHORTEST_END:
+        raise click.UsageError(f"--task takes an ID, or its end: at least {SHORTEST_END} characters.")
     wanted = Wanted(
         filter=Filter(task=task, session=session, events=events, level=level, since=since, until=until),
         count=LAST if count is None and not (task or session or since or until) else count,
@@ -106,11 +108,15 @@ def tail(
             _pass_on(path, wanted.filter, count, output)
         else:
             _show(path, wanted, output, follow=follow)
+        if not output.shown and count != 0:
+            click.echo("alex: no line of the log fits.", err=True)
     except KeyboardInterrupt:
         context.exit(INTERRUPTED)
     except BrokenPipeError:  # `head` has what it wanted
         output.forsake()
     except CANNOT_READ as error:
+        if error is output.failure:
+            raise
         raise unreadable(path, error, default=file is None) from error
 
 

@@ -20,6 +20,8 @@ WIDE = 200
 """Columns from which on IDs are shown in full."""
 NARROW = 120
 """Columns below which a level is one letter."""
+SMALL = 100
+"""Columns below which times are without milliseconds, which are in the time since the line before."""
 SHOWN_OF_ID = 6
 """The last characters of an ID, which are random: of a thousand tasks hardly two have them in common."""
 
@@ -112,7 +114,7 @@ class LineFormat:
             yield _BOLD, f"→ {_name(entry, 'receiver')} {_name(entry, 'type')}"
         else:
             yield "", f"{_who(event, entry):<{_WHO_WIDTH}} "
-            yield _BOLD, f"{event:<{_EVENT_WIDTH}}"
+            yield _BOLD, event if self._is_small else f"{event:<{_EVENT_WIDTH}}"
         # Whose it is comes first, and what many lines have in common last: that is what is cut off.
         values = {key: each for key, each in entry.items() if key not in left_out}
         for key in sorted(values, key=lambda key: _PLACES.get(key, 1)):
@@ -120,6 +122,10 @@ class LineFormat:
             is_id = key in _IDS and isinstance(value, str) and value != ""
             yield _DIM, f" {key.removesuffix('_id') if is_id else plain(key)}="
             yield (_id_color(value), self._id(value)) if is_id else ("", plain(value))
+
+    @property
+    def _is_small(self) -> bool:
+        return self._width is not None and self._width < SMALL
 
     def _local(self, time: datetime | None) -> datetime | None:
         """Return a time in the zone that is shown; None if it has no such time: it is of the year 1, or 9999."""
@@ -133,7 +139,7 @@ class LineFormat:
             return plain(text)[:23] if text else "-"
         if self._width is None:
             return local.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return local.isoformat(timespec="milliseconds")[11:23]
+        return local.isoformat(timespec="milliseconds")[11 : 19 if self._is_small else 23]
 
     def _new_day(self, local: datetime | None) -> Iterator[str]:
         if local is None or self._width is None:

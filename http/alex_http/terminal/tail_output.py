@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
 from shutil import get_terminal_size
 
@@ -19,6 +21,10 @@ class Output:
         self._file = sys.stdout.buffer
         self._terminal = sys.stdout.isatty()
         self._as_json = as_json
+        self.shown = False
+        """Whether there was a line."""
+        self.failure: OSError | None = None
+        """Why nothing can be written: a full disk, say."""
         plain = not self._terminal or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         self._format = LineFormat(
             color=color == "always" or (color == "auto" and not plain),
@@ -29,16 +35,20 @@ class Output:
 
     def show(self, line: bytes) -> None:
         """Write a line, soon. Raises BrokenPipeError."""
+        self.shown = True
         if not self._as_json:
-            self._file.write(self._format(line).encode(errors="replace"))
+            text = self._format(line).encode(errors="replace")
         elif self._terminal:  # escapes in it would steer the terminal
-            self._file.write(f"{printable(line.decode(errors='backslashreplace'))}\n".encode(errors="replace"))
+            text = f"{printable(line.decode(errors='backslashreplace'))}\n".encode(errors="replace")
         else:
-            self._file.write(line + b"\n")
+            text = line + b"\n"
+        with self._may_fail():
+            self._file.write(text)
 
     def flush(self) -> None:
         """Have all of it written now. Raises BrokenPipeError if nobody reads, also if nothing is written."""
-        self._file.flush()
+        with self._may_fail():
+            self._file.flush()
         if self._terminal:
             self._format.resize(get_terminal_size().columns)
         else:
@@ -46,6 +56,14 @@ class Output:
             reader.register(self._file.fileno(), 0)  # nothing is asked for; that a pipe has no reader is told
             if any(told & select.POLLERR for _, told in reader.poll(0)):
                 raise BrokenPipeError
+
+    @contextmanager
+    def _may_fail(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = error
+            raise
 
     def forsake(self) -> None:
         """Write nothing more: what Python flushes at its end goes nowhere."""

@@ -114,7 +114,13 @@ def _fact_of_tool(event: Event, call: Call | None) -> str | None:
                 f"alex approve {one_line(event.task_id)} {one_line(data['call_id'])} [--deny]"
             )
         case "approval_resolved":
-            tool = "" if call is None else f"{one_line(call.tool)} "
-            why = f": {one_line(data['reason'], LONGEST_FACT)}" if data["reason"] else ""
-            return f"{tool}{'approved' if data['approved'] else 'denied'}{why}"
+            return decision(data, call)
     return None
+
+
+def decision(data: Mapping[str, Any], call: Call | None) -> str:  # Any: JSON
+    """Return what was decided about a call that waited: ``file_write approved, with other arguments: Better.``"""
+    tool = "" if call is None else f"{one_line(call.tool)} "
+    other = ", with other arguments" if data.get("arguments") is not None else ""
+    why = f": {one_line(data['reason'], LONGEST_FACT)}" if data["reason"] else ""
+    return f"{tool}{'approved' if data['approved'] else 'denied'}{other}{why}"
