@@ -119,7 +119,7 @@ def from_environ(environ: Mapping[str, str]) -> Source:
         if name := variables.get(variable):
             settings[name] = Given(_parsed(text, name), f"in environment variable {variable}")
         elif variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
-            problems.append(unknown(variable, "in the environment", variables))
+            problems.append(unknown(variable, "in the environment", [*variables, *NOT_SETTINGS]))
     return Source(settings, problems=tuple(problems))
 
 

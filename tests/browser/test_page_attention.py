@@ -87,12 +87,15 @@ def test_who_deletes_a_session_is_back_at_the_lists_without_it(shown: RestartedS
 def test_a_tab_that_nobody_sees_opens_no_stream_until_somebody_does(shown: RestartedServer, tabs: Tabs) -> None:
     task = shown.client.answered("Echo unseen")
     at = TaskPage(tabs.open())
+    asked: list[str] = []
+    at.page.on("request", lambda request: asked.append(request.url))  # Playwright takes no built-in
     at.page.add_init_script(HIDDEN)
     at.page.goto(f"{shown.url}/#/tasks/{task['task_id']}")
     at.page.reload()
     at.wait_for_status("completed")
 
-    streams = [reply.url for reply in tabs.replies if reply.url.endswith("/events")]
+    at.page.evaluate("fetch('health').then((reply) => reply.text())")  # what was asked for before this is told of
+    streams = [url for url in asked if url.endswith("/events")]
     at.page.evaluate(SHOW)
 
     expect(at.answer).to_contain_text("unseen")

@@ -100,7 +100,7 @@ def test_where_the_server_is_comes_from_the_option_the_variable_or_the_settings(
 
 
 def test_a_variable_that_is_misspelt_is_not_passed_over(tmp_path: Path) -> None:
-    with pytest.raises(Failed, match="ALEX_SERVR_URL"):
+    with pytest.raises(Failed, match=r"ALEX_SERVR_URL.*did you mean ALEX_SERVER_URL\?"):
         server_url(None, {"ALEX_SERVR_URL": "http://a.example"}, tmp_path)
 
 
