@@ -9,6 +9,7 @@
  * @property {string} agent_preset
  * @property {string} tool_preset
  * @property {string} model
+ * @property {string} multitask_strategy
  * @property {string | null} parent_task_id
  * @property {string} created_at
  * @property {string | null} started_at

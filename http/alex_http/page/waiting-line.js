@@ -25,7 +25,7 @@ export class WaitingLine {
     this.element.hidden = task.status !== "pending";
     if (this.element.hidden) return;
     const { tasks } = await this.#api.tasks({ session_id: task.session_id, limit: MOST });
-    const ahead = tasks.filter((one) => isAhead(one, task));
+    const ahead = task.multitask_strategy === "parallel" ? [] : tasks.filter((one) => isAhead(one, task));
     const [next] = ahead.slice(-1);
     const others = ahead.length - 1;
     this.element.replaceChildren(
