@@ -88,10 +88,10 @@ def test_a_tab_that_nobody_sees_opens_no_stream_until_somebody_does(shown: Resta
     task = shown.client.answered("Echo unseen")
     at = TaskPage(tabs.open())
     asked: list[str] = []
-    at.page.on("request", lambda request: asked.append(request.url))  # Playwright takes no built-in
     at.page.add_init_script(HIDDEN)
+    at.page.goto("about:blank")  # where only the hash changes, nothing is loaded anew
+    at.page.on("request", lambda request: asked.append(request.url))  # Playwright takes no built-in
     at.page.goto(f"{shown.url}/#/tasks/{task['task_id']}")
-    at.page.reload()
     at.wait_for_status("completed")
 
     at.page.evaluate("fetch('health').then((reply) => reply.text())")  # what was asked for before this is told of

@@ -233,6 +233,7 @@ def test_five_hundred_tasks_are_listed_and_a_new_one_changes_no_row_but_its_own(
     more = at.page.get_by_role("button", name="Load more")
     for count in range(50, 500, 50):
         expect(rows).to_have_count(count)
+        expect(more).to_have_text(f"Load more ({count} of 500)")  # what was asked for is drawn
         more.click()
     expect(rows).to_have_count(500)
     expect(more).to_be_hidden()

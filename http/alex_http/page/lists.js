@@ -96,8 +96,9 @@ export class Lists {
 
   /** @param {Pages<any>} pages */
   async #more(pages) {
-    pages.wanted += 1;
-    await quietly(this.#load(pages, pages.wanted - 1));
+    const next = pages.wanted;
+    // If it fails, the next click asks for the same page.
+    await quietly(this.#load(pages, next).then(() => (pages.wanted = next + 1)));
   }
 
   /** @param {Pages<any>} pages @param {number} number */
