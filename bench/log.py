@@ -78,7 +78,7 @@ def main() -> None:
     of_a_task = cost * written["info"].lines
     share = of_a_task / statistics.median(batch.cpu for batch in batches[LEVELS[0]])
     print(
-        f"a line of them, logged again by itself: {cost:.1f} µs of CPU; those of a task at info: {of_a_task:.0f}, {share:.1%} of it"
+        f"logged again, a line takes {cost:.1f} µs of CPU, those of a task at info {of_a_task:.0f}: {share:.1%} of it"
     )
     print(f"aim: a submit at info takes less than {AIM} of one without")
     print(noise)
@@ -90,9 +90,8 @@ def measure(count: int, rounds: int) -> tuple[dict[str, list[Batch]], dict[str, 
     ended = 0
     with ExitStack() as stack:
         servers = {level: stack.enter_context(alex(log__level=level)) for level in LEVELS}
-        for (
-            server
-        ) in servers.values():  # each by itself takes any: with whom it shares that is more than a log costs
+        # Each takes any core else, and who shares that one makes more of a difference than a log.
+        for server in servers.values():
             stack.enter_context(pinning(server, pinned=True))
         for number in range(-1, rounds):
             for level in LEVELS[number % 3 :] + LEVELS[: number % 3]:

@@ -23,7 +23,9 @@ def test_a_line_of_the_table_has_the_figures_of_its_level_beside_those_without_a
 
 
 def test_what_a_line_costs_is_measured() -> None:
-    assert 0 < line_cost(100) < 10_000
+    fact = {"ts": "2026-01-01T00:00:00.000000Z", "level": "info", "event": "task.ended", "status": "completed"}
+
+    assert 0 < line_cost([fact] * 100) < 10_000
 
 
 @pytest.mark.parametrize("level", LEVELS)
