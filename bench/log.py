@@ -77,9 +77,8 @@ def main() -> None:
     cost = line_cost(written["info"].some)
     of_a_task = cost * written["info"].lines
     share = of_a_task / statistics.median(batch.cpu for batch in batches[LEVELS[0]])
-    print(
-        f"logged again, a line takes {cost:.1f} µs of CPU, those of a task at info {of_a_task:.0f}: {share:.1%} of it"
-    )
+    own = f"{of_a_task:.0f} ({share:.1%})"
+    print(f"logged again, a line takes {cost:.1f} µs of CPU, those of a task at info {own}")
     print(f"aim: a submit at info takes less than {AIM} of one without")
     print(noise)
 
