@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -111,7 +112,8 @@ class Screen:
 
     def wait_for_end(self) -> str:
         """Wait for the exit code of a command that was typed with ``; echo exit $?.``."""
-        return until(lambda: found if "\nexit " in (found := self.text) else None, "its end")
+        # With the prompt behind it, or what is there might end in the middle of it.
+        return until(lambda: found if re.search(r"\nexit \d+\.\n\$", found := self.text) else None, "its end")
 
     def close(self) -> None:
         """End it, and what runs in it."""

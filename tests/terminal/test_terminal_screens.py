@@ -72,7 +72,7 @@ def test_ctrl_c_twice_cancels_and_waits_for_the_end(server: ServerProcess, clien
         terminal.press("C-c")
         text = terminal.wait_for_end()
 
-    assert re.search(r"\n■ cancelled · \d+ iterations · .+\nexit 3\.\n", text)
+    assert re.search(r"\n■ cancelled · \d+ iterations · .+\nexit 3\.", text)
     assert client.tasks(session_id="cancels").tasks[0].status == "cancelled"
 
 
