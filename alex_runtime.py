@@ -241,14 +241,9 @@ def run(settings: Settings) -> int:
         shutdown.watch_signals()
         try:
             server = System(
-                settings,
-                data=data,
-                log=log,
-                shutdown=shutdown,
-                shell_commands=shell_commands,
-                cores=cores,
+                settings, data=data, log=log, shutdown=shutdown, shell_commands=shell_commands, cores=cores,
                 stops=stops,
-            ).start()
+            ).start()  # fmt: skip
             shutdown.watch(server)
             # What is there by now stays: a full collection, which stops all threads, need not look at it. With the
             # SDK of a model it took a tenth of a second.

@@ -138,7 +138,7 @@ def scraping(tasks: int, streams: int) -> None:
         ]
         wanted = (f'\nalex_tasks{{status="running"}} {1.0 + tasks}\n', f"\nalex_streams {float(streams)}\n")
         while not all(line in _asked(connection, "GET", "/metrics").decode() for line in wanted):
-            time.sleep(0.1)
+            time.sleep(0.1)  # nothing tells when all tasks run and all streams are open
         print(f"{tasks} tasks run, {streams} streams are open:")
         print(f"            {_scrapes(server, connection)}; a submit {_submits(connection)}")
         scrapes = http.client.HTTPConnection(*server.address, timeout=60)

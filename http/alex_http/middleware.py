@@ -84,8 +84,12 @@ class Gate:
         ids = {"request_id": req.request_id, "trace_id": req.trace_id}
         if req.denial is not None:
             self._log_denial(req, req.denial, status=resp.status_code, duration=duration, **ids)
-            return
-        self._few.tell()
+        else:
+            self._few.tell()
+            self._log_answer(req, status=resp.status_code, duration=duration, **ids)
+
+    def _log_answer(self, req: Request, *, status: int, **answered: str | float) -> None:
+        """Log a request that was let in: whose it is, and what it is about."""
         about = {"task_id": req.task_id} if req.task_id is not None else {}
         if req.session_id is not None:
             about["session_id"] = req.session_id
@@ -94,15 +98,14 @@ class Gate:
         if req.caller.token_id:
             about["owner"], about["token_name"] = req.owner, req.caller.token_name
         # What asks again and again, every few seconds, would hide what people did.
-        quiet = resp.status_code < 400 and (req.path in WATCHED or is_page(req.path))
+        quiet = status < 400 and (req.path in WATCHED or is_page(req.path))
         tell = self._log.debug if quiet else self._log.info
         tell(
             "http.request",
             method=for_log(req.method),
             path=for_log(req.path),
-            status=resp.status_code,
-            duration=duration,
-            **ids,
+            status=status,
+            **answered,
             **about,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -40,10 +40,9 @@ def broken_rules(server: ServerProcess) -> list[str]:
     )
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server that tests share: each has sessions of its own there. Logs all that it can."""
-    server = ServerProcess(tmp_path_factory.mktemp("shared"), "--log-level", "debug")
+@contextmanager
+def sound(server: ServerProcess) -> Iterator[ServerProcess]:
+    """Serve meanwhile; then the server stops in good order, and its log has no fault and no broken rule."""
     try:
         server.wait_until_listening()
         yield server
@@ -52,6 +51,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         assert broken_rules(server) == []
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that tests share: each has sessions of its own there. Logs all that it can."""
+    with sound(ServerProcess(tmp_path_factory.mktemp("shared"), "--log-level", "debug")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

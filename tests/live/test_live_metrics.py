@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.live.client import Client
-from tests.live.conftest import Start
+from tests.live.conftest import Start, sound
 from tests.live.process import ROOT, ServerProcess, until
 from tests.live.test_live_access import client_with, make_token
 
@@ -37,14 +37,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess
     """A server that needs tokens, with the agent whose figures are known."""
     directory = tmp_path_factory.mktemp("measured")
     write_settings(directory)
-    server = ServerProcess(directory, forked=True)
-    try:
-        server.wait_until_listening()
+    with sound(ServerProcess(directory, forked=True)) as server:
         yield server
-        assert server.stop() == 0
-        assert server.troubles() == []
-    finally:
-        server.kill()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from alex_http.client import Client
+from tests.live.conftest import sound
 from tests.live.process import ServerProcess
 
 CAREFUL = """
@@ -20,14 +21,8 @@ approve = ["file_write"]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     directory = tmp_path_factory.mktemp("terminal")
     (directory / "alex.toml").write_text(CAREFUL)
-    server = ServerProcess(directory)
-    try:
-        server.wait_until_listening()
+    with sound(ServerProcess(directory)) as server:
         yield server
-        assert server.stop() == 0
-        assert server.troubles() == []
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="session")

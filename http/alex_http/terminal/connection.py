@@ -80,7 +80,7 @@ class Connection:
             raise NoServer
         self._is_away = True
         self.away()
-        time.sleep(seconds)
+        time.sleep(seconds)  # the client's own wait, told to the person before
 
     def _answered(self, response: httpx.Response) -> None:
         self._reached = True

@@ -189,4 +189,4 @@ def _follow(follower: Follower, wanted: Filter, output: Output) -> None:
             if wanted.wants(line):
                 output.show(line)
         output.flush()
-        time.sleep(_PAUSE)
+        time.sleep(_PAUSE)  # a file tells nobody that it has grown
