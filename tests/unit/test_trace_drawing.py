@@ -28,7 +28,8 @@ def submitted(log: WrittenLog) -> str:
     """Add a task and what its actors send each other until its agent starts."""
     task_id = log.new_task()
     log.confirmed(task_id).message("http", "SessionActor", "Confirm", task_id, took=2.0)
-    log.fact("task.created", task_id).message("http", "TaskStoreActor", "Create", task_id, took=1.5)
+    log.message("http", "TaskStoreActor", "Create", task_id, took=0.01)
+    log.fact("task.created", task_id).message("TaskStoreActor", "TaskStoreActor", "Commit", task_id, took=1.5)
     log.fact("agent.started", task_id).message("SessionActor", "AgentActor", "TurnGranted", task_id, waited=0.5)
     return task_id
 
@@ -40,7 +41,9 @@ def test_facts_come_after_the_message_in_whose_handling_they_were_told() -> None
     trace = trace_of(read(log, task_id).entries, main=task_id)
 
     told = [str(entry.what).split(" ")[0] for entry in trace if entry.kind != "sent"]
-    assert told == ["Confirm", "session.confirmed", "Create", "task.created", "TurnGranted", "agent.started"]
+    assert told == [
+        "Confirm", "session.confirmed", "Create", "Commit", "task.created", "TurnGranted", "agent.started",
+    ]  # fmt: skip
     assert [entry.index for entry in trace if entry.kind == "handled" and entry.cause >= entry.index] == []
 
 
@@ -55,6 +58,22 @@ def test_a_time_that_was_taken_late_does_not_have_a_fact_before_its_message() ->
     assert [(entry.kind, entry.who) for entry in trace] == [
         ("sent", "http"), ("handled", "SessionActor"), ("logged", "SessionActor"),
     ]  # fmt: skip
+
+
+def test_a_fact_of_a_commit_of_another_task_draws_no_later_message_to_itself() -> None:
+    """A commit is of many tasks, and its line is of the first: then this one's fact has none of its own here."""
+    log = WrittenLog()
+    task_id = log.new_task()
+    log.confirmed(task_id).message("http", "TaskStoreActor", "Create", task_id, took=0.01)
+    log.fact("task.created", task_id)
+    log.message("SessionActor", "AgentActor", "TurnGranted", task_id, took=0.01)
+    log.message("AgentActor", "TaskStoreActor", "Record", task_id, took=0.01)
+    log.message("TaskStoreActor", "TaskStoreActor", "Commit", task_id, took=0.01)
+
+    trace = trace_of(read(log, task_id).entries, main=task_id)
+
+    told = [str(entry.what).split(" ")[0] for entry in trace if entry.kind != "sent"]
+    assert told == ["session.confirmed", "Create", "task.created", "TurnGranted", "Record", "Commit"]
 
 
 def test_the_times_of_a_message_stand_at_its_arrow() -> None:
@@ -159,7 +178,7 @@ def test_mermaid_has_an_arrow_for_each_message() -> None:
     text = drawing(log, submitted(log)).mermaid()
 
     assert "sequenceDiagram" in text
-    assert len(re.findall(r"p\d+->>p\d+: ", text)) == 3
+    assert len(re.findall(r"p\d+->>p\d+: ", text)) == 4
 
 
 @pytest.mark.parametrize("part", [slice(None), slice(None, 13), slice(5, 13), slice(-12, None)])

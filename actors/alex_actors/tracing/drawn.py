@@ -34,6 +34,11 @@ TELLERS = {
     "approval": STORE, "store": STORE, "agent": AGENT, "http": HTTP, "stream": HTTP,
 }  # fmt: skip
 """Who tells a fact: by its name, or else by the first part of that."""
+TELLS_IN = {STORE: "Commit"}
+"""Who tells facts of tasks in the handling of one type of message alone.
+
+A commit is of many tasks, and its line is of the first of them: a fact may have been told in one that is not here.
+"""
 
 Moment: TypeAlias = Literal["sent", "handled", "logged"]
 Named: TypeAlias = Callable[[str, object], str]
@@ -106,7 +111,12 @@ def trace_of(entries: Sequence[LogEntry], *, main: str) -> LogTrace:
             since.setdefault(who, at)
             continue
         fact_at = since.pop(message.receiver, None)
-        if fact_at is not None and message.began - SKEW <= fact_at < message.began:
+        told_in = TELLS_IN.get(message.receiver, entry.get("type"))
+        if (
+            fact_at is not None
+            and entry.get("type") == told_in
+            and message.began - SKEW <= fact_at < message.began
+        ):
             message.began = fact_at - MOMENT
             message.sent = min(message.sent, message.began - MOMENT)
         messages.append(message)
