@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import gc
-import os
+from itertools import islice
+from pathlib import Path
 
 import pytest
 
-LEAST, MOST = 3, 4
-"""Processes: three also on two cores, since tests of servers mostly wait; no more than four, since the longest
-tests take as long as a quarter of all."""
+PROCESSES = 3
+"""On two cores as well, since tests of servers mostly wait. More make no use of two cores that is worth their own
+collecting of the tests, of ten seconds each."""
 CHUNK = 10
 """Tests that a process is given at a time. More, and one has long ones left when the others are done; fewer, and
 modules whose tests share a server would start it in each of them more often."""
 
-LONGEST = ("test_whole_system.py", "test_mutations.py")
-"""Modules that come first: at the end, one process would work on them while the others have nothing left to do."""
+WAITING = ("browser", "faults", "live", "peers", "terminal")
+COMPUTING = ("simulation", "properties")
+"""Folders of tests that mostly wait, for a server, a browser, a disk; and of those that use a core."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, and leave the rest in its order."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """Put what is marked as long first, then tests that wait among those that compute, then the many short ones.
+
+    So the cores have work all the time, and all processes end at the same time. Modules stay together, since the
+    tests of one may share a server.
+    """
+    longest = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    places: dict[Path, float] = {}
+    for kind in (WAITING, COMPUTING):
+        modules = list(dict.fromkeys(item.path for item in others if item.path.parent.name in kind))
+        places |= {module: number / len(modules) for number, module in enumerate(modules)}
+    others.sort(key=lambda item: places.get(item.path, 1.0))
+    # One of the longest in each of the first chunks, so that no process has two of them while others have none.
+    short = max(0, len(others) - len(longest) * (CHUNK - 1))
+    fill = iter(others[short:])
+    items[:] = [one for long in longest for one in (long, *islice(fill, CHUNK - 1))] + others[:short]
 
 
 def pytest_collection_finish() -> None:
@@ -38,9 +54,5 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     in_worker = hasattr(config, "workerinput")
     option = config.option
     if whole and not in_worker and not option.usepdb and getattr(option, "numprocesses", 0) is None:
-        option.numprocesses = max(LEAST, min(MOST, _cores()))
+        option.numprocesses = PROCESSES
         option.maxschedchunk = option.maxschedchunk or CHUNK
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

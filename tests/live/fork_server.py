@@ -60,13 +60,18 @@ class ForkedProcess:
 
 
 class ForkServer:
-    """The process that is forked; it ends with this one."""
+    """The process that is forked; it ends with this one, also if that is killed."""
 
     def __init__(self, module: str, *, environment: Mapping[str, str]) -> None:
         self._asked, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, str(FORKING), module]
             self._process = subprocess.Popen(command, env=dict(environment), stdin=theirs.fileno())
+
+    def close(self) -> None:
+        """Let it end, and wait for that."""
+        self._asked.close()
+        self._process.wait()
 
     def start(
         self,

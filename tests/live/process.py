@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -75,7 +76,9 @@ def run_alex(
 @cache
 def fork_server() -> ForkServer:
     """Return the process that all servers of this one's tests are forked from."""
-    return ForkServer("alex_runtime", environment=environment({}))
+    server = ForkServer("alex_runtime", environment=environment({}))
+    atexit.register(server.close)
+    return server
 
 
 class ServerProcess:

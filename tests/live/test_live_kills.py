@@ -15,6 +15,7 @@ KILLS = 10
 TASK = "task-1"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # a start takes a second of CPU, and there may be little of it
 def test_what_a_killed_server_had_acknowledged_is_there_and_goes_on(tmp_path: Path) -> None:
     seed = secrets.randbelow(1_000_000)

@@ -36,6 +36,7 @@ def schemathesis(server: ServerProcess, directory: Path) -> subprocess.Completed
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(200)
 def test_requests_drawn_from_the_document_are_answered_as_it_says(
     start: Start, tmp_path: Path, record_property: Callable[[str, object], None]

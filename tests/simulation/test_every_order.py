@@ -38,7 +38,9 @@ def store() -> Iterator[SimulatedStore]:
 
 
 @pytest.mark.timeout(300)  # the largest take some 20 seconds, on a machine that does nothing else
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in SMALL else pytest.mark.long) for name in SCENARIOS]
+)
 def test_what_always_holds_holds_in_every_order(simulation: Explorer, store: SimulatedStore, name: str) -> None:
     exhausted = simulation.explore_every_order(
         lambda sim: SCENARIOS[name](sim, store), interrupted=name != "two submits, parallel"

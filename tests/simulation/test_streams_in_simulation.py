@@ -26,7 +26,7 @@ from tests.simulation.simulated_streams import NOTHING_OPEN, InterruptedStreams,
 from tests.simulation.stream_readers import Circumstances, Manner, Reader
 from tests.simulation.stream_scenario import StreamScenario
 
-SEEDS = 800
+SEEDS = 400
 """Of CI: some 25 seconds. A nightly run takes ``--sim-seconds``."""
 
 HOUR = 3600.0
@@ -43,6 +43,7 @@ def http() -> HttpSide:
     return HttpSide()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # half a minute, on a machine that does nothing else
 def test_every_reader_has_each_event_once_whatever_happens(
     simulation: Explorer, store: SimulatedStore, http: HttpSide

@@ -20,7 +20,7 @@ from alex_actors.simulation.exploring import Played
 from tests.simulation.http_clients import HttpSide
 from tests.simulation.whole_system import WholeSystem
 
-SEEDS = 5_000
+SEEDS = 2_000
 """Of CI. A nightly run takes ``--sim-seconds``."""
 
 PARTS = 4
@@ -55,6 +55,7 @@ def is_wanted(part: int, config: pytest.Config) -> bool:
     return part == 0 or (config.getoption("sim_seeds") is None and config.getoption("sim_seconds") is None)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # a quarter of a minute, on a machine that does nothing else
 @pytest.mark.parametrize("part", range(PARTS))
 def test_what_always_holds_holds_whatever_happens(
