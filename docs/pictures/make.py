@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import re
 import shutil
 import tempfile
@@ -44,6 +45,10 @@ HOLD = 5.0
 """Seconds that the last frame stays, before it begins again."""
 SHORTEST = 0.2
 """Seconds between two frames: five a second are enough to follow, and keep the file small."""
+
+OTHERS = ("What is 12 * 12?", "Echo Good morning", "List files in current directory", "Calculate 3 * (4 + 5)")
+PLOTTED = 30.0
+"""Seconds of other tasks that the page's plots show."""
 
 WIDTH = 1400
 SCHEMES: tuple[tuple[Scheme, str], ...] = (("light", "page.png"), ("dark", "page-dark.png"))
@@ -142,8 +147,9 @@ def export(frame: str, *, rows: int, name: str) -> tuple[str, str]:
 
 
 def photograph(server: RestartedServer, folder: Path) -> None:
-    """Take the pictures of the page: the task that was watched in the terminal, among others."""
-    (shown,) = (task for task in server.client.tasks()["tasks"] if task["task"] == TASK)
+    """Take the pictures of the page: a task waits for a person's word, another one runs, and many come and go."""
+    server.client.submit("Simulate 1000 steps of 100 ms", session_id="research", max_iterations=1000)
+    shown = server.client.submit(TASK, session_id="arithmetic")
     with (
         sync_playwright() as playwright,
         closing(playwright.chromium.launch(executable_path=chromium())) as browser,
@@ -152,8 +158,12 @@ def photograph(server: RestartedServer, folder: Path) -> None:
             with Tabs(browser, server.url) as tabs:
                 page = tabs.open(f"/#/tasks/{shown['task_id']}", width=WIDTH, scheme=scheme)
                 at = TaskPage(page)
-                at.wait_for_status("completed")
-                expect(at.answer).to_contain_text("391")
+                expect(at.questions.get_by_role("article")).to_be_visible()
+                until = time.monotonic() + PLOTTED
+                for text in itertools.cycle(OTHERS):
+                    server.client.answered(text, session_id="talk")
+                    if time.monotonic() > until:
+                        break
                 page.screenshot(path=folder / name)
 
 
