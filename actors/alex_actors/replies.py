@@ -10,7 +10,7 @@ import msgspec
 from alex_actors.copies import BroughtSession, Message
 from alex_actors.events import RecordedEvent
 from alex_actors.tasks import IdempotencyKey, NewTask, Session, Status, Task
-from alex_actors.values import Context, Owner, SessionId, TaskId, Value
+from alex_actors.values import Context, Owner, SessionId, TaskId, Timestamp, Value
 
 if TYPE_CHECKING:
     from alex_actors.broadcaster_protocol import TaskTopic, Topic
@@ -116,6 +116,30 @@ class Decided(Value, frozen=True):
 
 
 ApproveReply: TypeAlias = Decided | NothingWaits | UnknownTask
+
+
+class WaitingCall(Value, frozen=True, kw_only=True):
+    """A tool call that waits for a person's word."""
+
+    event_id: int
+    """Of its ``approval_requested``: in the order of these they are listed."""
+    task_id: TaskId
+    session_id: SessionId
+    call_id: str
+    iteration: int
+    tool_name: str
+    arguments: msgspec.Raw
+    """A JSON object, as it is recorded: without secrets."""
+    requested_at: Timestamp
+    expires_at: Timestamp | None
+
+
+class WaitingCalls(Value, frozen=True):
+    """A page of tool calls that wait, those first that were asked about first."""
+
+    calls: tuple[WaitingCall, ...]
+    goes_on: bool
+    """Whether there are more behind the last of them."""
 
 
 class SessionMade(Value, frozen=True):
@@ -282,6 +306,9 @@ class Runtime(Protocol):
         self, *, owner: Owner, limit: int, offset: int, session_id: SessionId | None, status: Status | None
     ) -> Tasks:
         """Return a page of tasks, newest first."""
+
+    def waiting_calls(self, *, owner: Owner, limit: int, after: int, session_id: SessionId | None) -> WaitingCalls:
+        """Return a page of the tool calls that wait for a person's word, asked about after an event's id."""
 
     def events(self, task_id: TaskId, *, owner: Owner, after: int, limit: int) -> tuple[RecordedEvent, ...] | None:
         """Return a task's events with an id above ``after``, in order; None if there is no such task."""

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from alex_actors.events import RecordedEvent
     from alex_actors.following import Following, Followings
     from alex_actors.ports import Clock, Decision, Ids
-    from alex_actors.replies import SessionDetail, Sessions, Tasks
+    from alex_actors.replies import SessionDetail, Sessions, Tasks, WaitingCalls
     from alex_actors.session_actor import SessionActor
     from alex_actors.store.reader import StoreReader
     from alex_actors.task_store_actor import TaskStoreActor
@@ -316,6 +316,15 @@ class ActorRuntime:
         with self._unavailable():
             return self._reader.tasks(
                 limit=limit, offset=offset, session_id=session_id, status=status, owner=owner
+            )
+
+    def waiting_calls(
+        self, *, limit: int, after: int, session_id: SessionId | None, owner: Owner = LOCAL_OWNER
+    ) -> WaitingCalls:
+        """Return a page of the tool calls that wait for a person's word, asked about after an event's id."""
+        with self._unavailable():
+            return self._reader.waiting_calls(
+                limit=limit, after=after, session_id=session_id, most_bytes=LARGEST_PAGE, owner=owner
             )
 
     def events(

@@ -286,7 +286,8 @@ class TaskStoreActor(PooledActor):
 
     def _tell(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
-            self._log.info(fact.name, **fact.fields)
+            log = self._log.warning if fact.level == "warning" else self._log.info
+            log(fact.name, **fact.fields)
 
     def _give_up(self, group: list[Pending], error: SQLAlchemyError | Superseded) -> None:
         for one in group:

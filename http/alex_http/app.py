@@ -12,7 +12,7 @@ from alex_actors.ports import Clock, Ids
 from alex_actors.replies import Runtime, Unavailable
 from alex_http import errors
 from alex_http.access import Access
-from alex_http.approvals import TaskApproval
+from alex_http.approvals import ApprovalCollection, TaskApproval
 from alex_http.catalog import Catalog
 from alex_http.event_streams import EventStreams, NamedSessionEvents, SessionEvents, TaskEvents
 from alex_http.exchange import Later, Request, for_log
@@ -55,6 +55,7 @@ def create_app(
         "/api/tasks/{task_id}/cancel": TaskCancellation(runtime=runtime, max_body=max_body),
         "/api/tasks/{task_id}/approvals/{call_id}": TaskApproval(runtime=runtime, max_body=max_body),
         "/api/tasks/{task_id}/events": TaskEvents(runtime=runtime, streams=streams),
+        "/api/approvals": ApprovalCollection(runtime=runtime),
         "/api/sessions": SessionCollection(runtime=runtime, max_body=max_body),
         "/api/sessions/{session_id}": SessionItem(runtime=runtime),
         "/api/sessions/{session_id}/fork": SessionFork(runtime=runtime, max_body=max_body),

@@ -1,4 +1,4 @@
-"""Approvals over HTTP: a person's word on a tool call that waits for it."""
+"""Approvals over HTTP: the tool calls that wait for a person's word, and that word."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alex_http import errors
 from alex_http.bodies import Body
 from alex_http.exchange import Request
 from alex_http.query import Query
-from alex_http.wire import ApprovalIn, encode, task_out
+from alex_http.wire import ApprovalIn, approvals_out, encode, task_out
 
 LARGEST_ARGUMENTS = 262_144
 """Bytes of arguments as JSON: a quarter of an event's, since taking secrets out may make them longer."""
@@ -39,6 +39,25 @@ class NoSuchCallWaits(errors.Conflict):
             case _:
                 assert_never(why)
         super().__init__(text)
+
+
+class ApprovalCollection:
+    """``/api/approvals``."""
+
+    def __init__(self, *, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def on_get(self, req: Request, resp: falcon.Response) -> None:
+        """List the tool calls that wait, those first that were asked about first."""
+        query = Query(req, "limit", "cursor", "session_id")
+        limit, cursor, session_id = query.limit(10), query.cursor(), query.session_id()
+
+        page = self._runtime.waiting_calls(owner=req.owner, limit=limit, after=cursor, session_id=session_id)
+        if page.calls:
+            req.concerns(None, session_id)
+        resp.data = encode(approvals_out(page))
+
+    on_head = on_get
 
 
 class TaskApproval:

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "tasks": Entry("alex_http.terminal.listing:tasks", "List tasks."),
     "sessions": Entry("alex_http.terminal.listing:sessions", "List sessions."),
     "cancel": Entry("alex_http.terminal.deciding:cancel", "Cancel a task."),
+    "approvals": Entry("alex_http.terminal.approving:approvals", "List the tool calls that wait for your word."),
     "approve": Entry("alex_http.terminal.deciding:approve", "Have a tool call run that waits for your word."),
     "tail": Entry("alex_http.terminal.tail_command:tail", "Show the log as lines for people."),
     "trace": Entry("alex_http.terminal.trace_command:trace", "Draw what happened to a task; check a log."),

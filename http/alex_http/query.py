@@ -53,6 +53,13 @@ class Query:
         """Return the event ID above which to begin."""
         return self._integer("after", 0, least=0, most=LARGEST)
 
+    def cursor(self) -> int:
+        """Return the event ID that a page ended at, 0 for the first page."""
+        text = self._given.get("cursor")
+        if text is not None and not _is_integer(text, least=0, most=LARGEST):
+            raise _bad("cursor", "must be the next_cursor of the page before; leave it out for the first page")
+        return int(text or 0)
+
     def position(self) -> int:
         """Return the event ID above which a stream begins: the header Last-Event-ID beats ``after``."""
         after = self.after()  # also if it is not used: what is wrong is said
@@ -96,10 +103,14 @@ class Query:
 
 
 def _integer_of(name: str, text: str, *, least: int, most: int) -> int:
-    # int() alone would take '1_000', ' 5' and the digits of other scripts.
-    if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST)) and least <= int(text) <= most:
+    if _is_integer(text, least=least, most=most):
         return int(text)
     raise _bad(name, f"must be an integer from {least} to {most}")
+
+
+def _is_integer(text: str, *, least: int, most: int) -> bool:
+    # int() alone would take '1_000', ' 5' and the digits of other scripts.
+    return text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST)) and least <= int(text) <= most
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> Problem:

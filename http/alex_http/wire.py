@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from alex_actors.events import RecordedEvent, StopReason, TerminationReason
-from alex_actors.replies import Component, SessionDetail
+from alex_actors.replies import Component, SessionDetail, WaitingCalls
 from alex_actors.tasks import Session, Status, Strategy, Task
 
 encode = msgspec.json.Encoder().encode
@@ -149,6 +149,26 @@ class TasksOut(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
 
 
+class ApprovalOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool call that waits for a person's word. ``expires_at``: when it counts as denied; null: never."""
+
+    task_id: str
+    session_id: str
+    call_id: str
+    iteration: int
+    tool_name: str
+    arguments: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
+    requested_at: str
+    expires_at: str | None
+
+
+class ApprovalsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of tool calls that wait, oldest first. ``next_cursor`` is for the next page; null: there is none."""
+
+    approvals: list[ApprovalOut]
+    next_cursor: str | None
+
+
 class CancelledOut(msgspec.Struct, frozen=True, kw_only=True):
     """The cancellation is recorded."""
 
@@ -258,6 +278,26 @@ def task_out(task: Task) -> TaskOut:
         timeout_seconds=task.timeout_seconds,
         max_iterations=task.max_iterations,
         metadata=task.metadata,
+    )
+
+
+def approvals_out(page: WaitingCalls) -> ApprovalsOut:
+    """Return a page of tool calls that wait."""
+    return ApprovalsOut(
+        approvals=[
+            ApprovalOut(
+                task_id=call.task_id,
+                session_id=call.session_id,
+                call_id=call.call_id,
+                iteration=call.iteration,
+                tool_name=call.tool_name,
+                arguments=call.arguments,
+                requested_at=call.requested_at,
+                expires_at=call.expires_at,
+            )
+            for call in page.calls
+        ],
+        next_cursor=str(page.calls[-1].event_id) if page.goes_on else None,
     )
 
 

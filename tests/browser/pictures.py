@@ -38,7 +38,7 @@ def make_tasks(client: Client) -> dict[str, str]:
     runs = client.submit("Simulate 1000 steps of 50 ms", max_iterations=1000, session_id="talk-1")
     views = {"done": done, "hostile": hostile, "novel": novel, "waits": waits, "runs": runs}
     addresses = {name: f"/#/tasks/{task['task_id']}" for name, task in views.items()}
-    return {"start": "/", **addresses, "session": "/#/sessions/talk-1", "docs": "/docs"}
+    return {"start": "/", **addresses, "asked": "/#/approvals", "session": "/#/sessions/talk-1", "docs": "/docs"}
 
 
 def settle(page: Page, name: str) -> None:
@@ -49,6 +49,9 @@ def settle(page: Page, name: str) -> None:
             at.wait_until_listed("Simulate") if not at.is_narrow() else expect(at.task_box).to_be_visible()
         case "docs":
             expect(page.locator(".opblock").first).to_be_visible()
+        case "asked":
+            expect(at.questions.get_by_role("article").first).to_be_visible()
+            expect(at.asked).to_be_visible()
         case "waits":
             expect(at.questions.get_by_role("article")).to_be_visible()
         case "runs":

@@ -11,6 +11,12 @@ from tests.browser.tabs import NARROW
 from tests.live.process import Json, until
 
 MODIFIER = "Control"
+ENDED = re.compile('"event_type":"task_(completed|failed|cancelled)"')
+LABELS = """(button) => {
+    labels = [];
+    new MutationObserver(() => labels.push(button.textContent)).observe(button, { childList: true });
+}"""
+"""Has the page keep each text that a button has from now on."""
 
 
 class TaskPage:
@@ -30,7 +36,8 @@ class TaskPage:
         self.sequence = self.main.get_by_role("region", name="Sequence", exact=True)
         self.questions = self.main.get_by_role("region", name="Waits for your word")
         self.banner = page.locator("#banner")
-        self.health = page.get_by_role("region", name="Server").get_by_role("link")
+        self.health = page.get_by_role("region", name="Server").locator(".health")
+        self.asked = page.get_by_role("region", name="Server").get_by_role("link", name="for you")
 
     def submit(self, text: str, *, most_turns: int | None = None, session: str = "", agent: str = "") -> str:
         """Submit a task; return its ID, once it is shown."""
@@ -75,15 +82,22 @@ class TaskPage:
         until(lambda: self.turns() >= least, f"turn {least} is shown")
 
     def events(self) -> list[Json]:
-        """Return the events that the page has, in its order: as it copies them."""
-        self.page.bring_to_front()  # a tab behind another one is seconds late to use the clipboard
-        self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        """Return all events of a task that ends, once the last is there: in its order, as it copies them."""
         raw = self.main.locator("details.raw")
         if raw.get_attribute("open") is None:
             raw.locator("summary").click()
-        raw.get_by_role("button", name="Copy all events").click()
-        text = self.page.evaluate("navigator.clipboard.readText()")
+        expect(raw.locator("pre")).to_contain_text(ENDED)
+        text = self.copied(raw.get_by_role("button", name="Copy all events"))
         return [json.loads(line) for line in text.splitlines()]
+
+    def copied(self, button: Locator) -> str:
+        """Press a button that copies; return what it has copied when it says that it has."""
+        self.page.bring_to_front()  # a tab behind another one is seconds late to use the clipboard
+        self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        button.evaluate(LABELS)  # it says so for a moment
+        button.click()
+        until(lambda: "Copied" in self.page.evaluate("labels"), "that it is copied is said")
+        return str(self.page.evaluate("navigator.clipboard.readText()"))
 
     def turn_numbers(self) -> list[int]:
         """Return the numbers of the turns that the steps show, in order."""

@@ -12,7 +12,7 @@ from tests.browser.event_sources import EventSource, InPage, as_frames
 from tests.live.process import Json, until
 
 AWKWARD = 'Echo "zwölf"\r\nBoxkämpfer \u2028 data: \x00 \\ 😀\n\nid: 1\n\n'
-LONG = "Simulate 1000 steps of 20 ms"
+LONG = "Simulate 1000 steps of 50 ms"
 STEPS = 1000
 """How many a task may take: more than it does before it is stopped."""
 
@@ -32,7 +32,7 @@ def submit_three(server: RestartedServer, session_id: str | None = None) -> list
 def wait_until_live(server: RestartedServer, source: EventSource, task_id: str) -> None:
     """Wait until an EventSource got what a running task did after the EventSource had been connected."""
     source.wait_for_iteration(task_id, 1)
-    source.wait_for_iteration(task_id, server.client.task(task_id)["current_iteration"] + 5)
+    source.wait_for_iteration(task_id, server.client.task(task_id)["current_iteration"] + 3)
 
 
 def recorded(server: RestartedServer, session_id: str) -> list[Json]:
@@ -71,7 +71,7 @@ def test_a_task_is_followed_to_its_end_although_the_server_is_killed(
 ) -> None:
     task_id = server.client.submit(LONG, max_iterations=STEPS)["task_id"]
     source = watch(server, f"/api/tasks/{task_id}/events")
-    source.wait_for_iteration(task_id, 10)
+    source.wait_for_iteration(task_id, 5)
 
     server.restart(signal.SIGKILL)
     wait_until_live(server, source, task_id)  # it was resumed

@@ -27,7 +27,7 @@ def views(shown: RestartedServer) -> dict[str, str]:
     waits = client.submit("Create a file called a.txt with content: Hello")
     tasks = {"done": done, "failed": failed, "waits": waits}
     addresses = {name: f"/#/tasks/{task['task_id']}" for name, task in tasks.items()}
-    return {"start": "/", "session": "/#/sessions/views", **addresses}
+    return {"start": "/", "session": "/#/sessions/views", "asked": "/#/approvals", **addresses}
 
 
 def settle(at: TaskPage, name: str) -> None:
@@ -38,6 +38,9 @@ def settle(at: TaskPage, name: str) -> None:
             at.more()
         case "session":
             expect(at.main).to_contain_text("2 + 2 = 4")
+        case "asked":
+            expect(at.questions.get_by_role("article").first).to_be_visible()
+            expect(at.asked).to_be_visible()
         case "waits":
             expect(at.questions.get_by_role("article")).to_be_visible()
         case _:
@@ -97,6 +100,7 @@ def test_a_task_is_submitted_and_opened_without_a_mouse(shown: RestartedServer, 
     expect(at.main.get_by_role("button", name="Copy all events")).to_be_visible()
 
     at.page.goto(f"{shown.url}/")
+    at.wait_until_listed("Echo before")
     press_until(at.page, "Echo before")
     at.page.keyboard.press("Enter")
 

@@ -101,7 +101,7 @@ def test_who_has_logged_in_submits_and_follows_and_logs_out(locked: LockedServer
 
 
 def test_a_token_that_only_reads_is_told_so_where_it_would_write(locked: LockedServer, tabs: Tabs) -> None:
-    running = locked.client.submit("Simulate 1000 steps of 20 ms", max_iterations=1000)["task_id"]
+    running = locked.client.submit("Simulate 1000 steps of 100 ms", max_iterations=1000)["task_id"]
     at = TaskPage(tabs.open(f"/#/tasks/{running}"))
     log_in(at.page, locked.read)
     at.wait_for_turn(5)

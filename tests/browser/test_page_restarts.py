@@ -12,17 +12,17 @@ from tests.browser.conftest import RestartedServer
 from tests.browser.tabs import Tabs
 from tests.browser.task_page import TaskPage
 
-LONG = "Simulate 1000 steps of 20 ms"
+LONG = "Simulate 1000 steps of 50 ms"
 WHILE_IT_IS_AWAY = "net::ERR_|status of 503"
 
 
 def test_a_reload_in_the_middle_loses_nothing(shown: RestartedServer, tabs: Tabs) -> None:
     at = TaskPage(tabs.open())
     task_id = at.submit(LONG, most_turns=1000)
-    at.wait_for_turn(20)
+    at.wait_for_turn(10)
 
     at.page.reload()
-    at.wait_for_turn(40)
+    at.wait_for_turn(20)
     shown.client.cancel(task_id)
 
     at.wait_for_status("cancelled")
@@ -37,7 +37,7 @@ def test_a_server_that_is_started_again_goes_on_where_the_page_is(
     tabs.allow(WHILE_IT_IS_AWAY)
     at = TaskPage(tabs.open())
     task_id = at.submit(LONG, most_turns=1000, session=f"restarted-{number}")
-    at.wait_for_turn(20)
+    at.wait_for_turn(10)
     at.task_box.fill("What I am about to submit")
 
     shown.stop(number)
@@ -47,7 +47,7 @@ def test_a_server_that_is_started_again_goes_on_where_the_page_is(
     shown.start()
     at.wait_for_turn(seen + 1)
     expect(at.banner).to_be_empty()
-    at.wait_for_turn(seen + 10)
+    at.wait_for_turn(seen + 5)
     expect(at.health).to_have_text("healthy")
     shown.client.cancel(task_id)
 

@@ -32,7 +32,8 @@ def url(tmp_path: Path) -> Iterator[str]:
             answers(SUM, {"content": "Two."}, when={"hasToolResult": True}),
             answers(SUM, calls(("calculator", {"expression": "1 + 1"}))),
         )
-        server = ServerProcess(tmp_path, settings=settings_of(model) | {"TOOLS__APPROVE": "calculator"})
+        settings = settings_of(model) | {"TOOLS__APPROVE": "calculator"}
+        server = ServerProcess(tmp_path, settings=settings, forked=True)
         try:
             server.wait_until_listening()
             yield server.url
@@ -45,7 +46,8 @@ def test_what_a_sub_agent_asks_is_answered_on_the_page_of_its_task(url: str, chr
         task = client.submit(SHARE, session_id="shared")
         at = TaskPage(tabs.open(f"/#/tasks/{task['task_id']}"))
         session = tabs.open("/#/sessions/shared")
-        expect(session.get_by_role("link", name="waits for your word")).to_be_visible()
+        waits = session.get_by_role("main").get_by_role("link", name="waits for your word")
+        expect(waits).to_be_visible()
 
         at.questions.get_by_role("button", name="Approve").click()
         at.wait_for_status("completed")
@@ -55,4 +57,4 @@ def test_what_a_sub_agent_asks_is_answered_on_the_page_of_its_task(url: str, chr
         children = at.main.get_by_role("region", name="Sub-agents").get_by_role("link")
         expect(children).to_have_count(1)
         expect(children).to_contain_text(SUM)
-        expect(session.get_by_role("link", name="waits for your word")).to_be_hidden()
+        expect(waits).to_be_hidden()

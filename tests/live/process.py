@@ -7,10 +7,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
@@ -23,8 +25,10 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "actors", ROOT / "http", ROOT / "config", ROOT]
 
-SOON = 15.0
+SOON = 30.0
 """Seconds by which anything here happens on a machine that does other things as well."""
+STARTED = 90.0
+"""Seconds by which a server has started there: with the SDK of a model it computes for three."""
 GLANCE = 0.005
 """Seconds from one look at a condition to the next."""
 
@@ -39,6 +43,28 @@ def until(condition: Callable[[], T | None], what: str, *, within: float = SOON)
             raise AssertionError(f"not within {within:g} seconds: {what}")
         time.sleep(GLANCE)
     return value
+
+
+@contextmanager
+def kept_port() -> Iterator[int]:
+    """Keep a port for servers that a test ends and starts again: meanwhile the kernel gives it to nobody else.
+
+    It is bound, and nobody listens: who connects is refused, and who asks for it by its number may have it.
+    """
+    with socket.socket() as keeping:
+        keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeping.bind(("127.0.0.1", 0))
+        yield keeping.getsockname()[1]
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a process end with what is done meanwhile, at the latest: a test that fails leaves none behind."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -68,7 +94,7 @@ def run_alex(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=SOON,
+        timeout=STARTED,
         check=False,
     )
 
@@ -119,12 +145,14 @@ class ServerProcess:
 
     def wait_until_listening(self) -> None:
         """Wait for the line that tells its address."""
-        self.url = until(self._address, "the line that tells where it listens")
+        self.url = until(self._address, "the line that tells where it listens", within=STARTED)
 
     def wait_until_serving(self) -> None:
         """Wait for the log's line that tells its address: for a server whose stderr cannot be read."""
         self.url = until(
-            lambda: next((line["url"] for line in self.log("server.listening")), None), "a line server.listening"
+            lambda: next((line["url"] for line in self.log("server.listening")), None),
+            "a line server.listening",
+            within=STARTED,
         )
 
     def _address(self) -> str | None:

@@ -128,8 +128,13 @@ def test_a_stream_ends_soon_after_its_token_is_revoked_and_does_not_come_back(
 
 def test_what_one_owner_has_does_not_exist_for_another(start: Start, tmp_path: Path) -> None:
     tokens = {name: make_token(tmp_path, name) for name in ("ann", "bob")}
-    server = start()
+    server = start(settings={"TOOLS__APPROVE": "calculator"})
     with client_with(server, tokens["ann"]) as ann, client_with(server, tokens["bob"]) as bob:
+        asks = ann.submit("What is 2 + 2?", session_id="asks")
+        waiting = until(lambda: ann.http.get("/api/approvals").json()["approvals"], "a question")
+        none = [bob.http.get(f"/api/approvals{query}").json()["approvals"] for query in ("", "?session_id=asks")]
+        ann.cancel(asks["task_id"])
+        ann.http.delete("/api/sessions/asks")
         hers = ann.submit("Echo hers", session_id="same")
         his = bob.submit("Echo his", session_id="same")
         ann.ended(hers["task_id"])
@@ -150,6 +155,8 @@ def test_what_one_owner_has_does_not_exist_for_another(start: Start, tmp_path: P
         deleted = bob.http.delete("/api/sessions/same").status_code
         left = (ann.http.get("/api/sessions/same"), bob.http.get("/api/sessions/same"))
 
+    assert [call["task_id"] for call in waiting] == [asks["task_id"]]
+    assert none == [[], []]
     assert {reply.status_code for reply in foreign} == {404}
     assert [[task["task"] for task in session["tasks"]] for session in sessions] == [["Echo hers"], ["Echo his"]]
     assert [[task["task_id"] for task in tasks] for tasks in listed] == [[hers["task_id"]], [his["task_id"]]]

@@ -87,7 +87,9 @@ def test_a_call_that_waits_when_the_server_is_killed_waits_on_and_is_asked_about
     second = start(settings=ASKS)
 
     with Client(second.url) as client:
+        listed = client.http.get("/api/approvals").json()  # perhaps before the task goes on
         until(lambda: "task_resumed" in types(client.events(task_id)), "the task goes on")
+        still_listed = client.http.get("/api/approvals").json()
         waiting = client.task(task_id)["status"]
         status = until(
             lambda: next(
@@ -95,9 +97,13 @@ def test_a_call_that_waits_when_the_server_is_killed_waits_on_and_is_asked_about
             ),
             "an answer to the approval",
         )
+        decided = client.http.get("/api/approvals").json()
         ended = client.ended(task_id)
         events = types(client.events(task_id))
 
+    assert [(call["task_id"], call["call_id"]) for call in listed["approvals"]] == [(task_id, call_id)]
+    assert still_listed == listed
+    assert decided == {"approvals": [], "next_cursor": None}
     assert (waiting, status) == ("running", 200)
     assert (ended["status"], ended["result"]["answer"]) == ("completed", "2 + 2 = 4")
     assert (events.count("approval_requested"), events.count("approval_resolved")) == (1, 1)
@@ -123,14 +129,20 @@ def test_a_decision_that_was_answered_survives_a_kill(start: Start) -> None:
 
 
 def test_a_call_that_nobody_answers_counts_as_denied(start: Start) -> None:
-    server = start(settings=ASKS | {"TOOLS__APPROVAL_TIMEOUT_SECONDS": "1"})
+    server = start(settings=ASKS | {"TOOLS__APPROVAL_TIMEOUT_SECONDS": "3"})
     with Client(server.url) as client:
         task_id = client.submit(SUM)["task_id"]
         request = request_of(client, task_id)
 
+        (listed,) = client.http.get("/api/approvals").json()["approvals"]
         client.ended(task_id)
+        lapsed = client.http.get("/api/approvals").json()["approvals"]
         events = client.events(task_id)
 
+    assert ({name: request[name] for name in listed if name != "requested_at"}, lapsed) == (
+        {name: value for name, value in listed.items() if name != "requested_at"}, [],
+    )  # fmt: skip
+    assert listed["requested_at"] == request["timestamp"]
     (resolved,) = [event for event in events if event["event_type"] == "approval_resolved"]
     assert (resolved["approved"], resolved["reason"]) == (False, "Nobody answered in time.")
     assert resolved["timestamp"] >= request["expires_at"]
@@ -145,10 +157,17 @@ def test_tasks_that_wait_take_no_thread_and_can_be_cancelled(start: Start) -> No
         calls = {task_id: request_of(client, task_id)["call_id"] for task_id in [first, *tasks]}
         after = threads_of(server)
 
+        listed = [
+            (call["task_id"], call["call_id"])
+            for call in client.http.get("/api/approvals?limit=50").json()["approvals"]
+        ]
+
         codes = [client.cancel(task_id).status_code for task_id in calls]
+        left = client.http.get("/api/approvals").json()["approvals"]
         late = [decide(client, task_id, call_id, approved=True) for task_id, call_id in calls.items()]
 
     assert after <= before
+    assert (sorted(listed), left) == (sorted(calls.items()), [])
     assert codes == [200] * 21
     assert {status for status, _ in late} == {409}
     assert all("has ended" in problem["detail"] for _, problem in late)

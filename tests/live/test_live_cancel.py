@@ -45,7 +45,7 @@ def test_a_task_that_was_just_submitted_is_cancelled(client: Client) -> None:
 
 
 def test_a_task_between_its_steps_is_cancelled(client: Client) -> None:
-    task_id = client.submit("Simulate 1000 steps of 2 ms", max_iterations=1000)["task_id"]
+    task_id = client.submit("Simulate 1000 steps of 20 ms", max_iterations=1000)["task_id"]
     client.task_when(task_id, lambda task: task["current_iteration"] > 5)
 
     recorded = _cancelled(client, task_id)
@@ -56,7 +56,7 @@ def test_a_task_between_its_steps_is_cancelled(client: Client) -> None:
 
 
 def test_a_task_in_the_middle_of_a_step_does_not_finish_it(client: Client) -> None:
-    task_id = client.submit("Simulate 4 steps of 500 ms")["task_id"]
+    task_id = client.submit("Simulate 2 steps of 30 s")["task_id"]
     client.running(task_id)
 
     recorded = _cancelled(client, task_id)

@@ -36,7 +36,12 @@ def test_the_messages_of_a_task_are_those_of_the_design(server: ServerProcess, c
     # The turn of the next one comes when the first's is over.
     client.ended(client.submit("Echo next", session_id=task["session_id"])["task_id"])
 
-    messages = server.log("message", task_id=task["task_id"])
+    def all_told() -> list[Json] | None:
+        """Return the lines once the last is there: it is written after what it caused may have happened."""
+        lines = server.log("message", task_id=task["task_id"])
+        return lines if "TurnEnded" in [line["type"] for line in lines] else None
+
+    messages = until(all_told, "the end of the turn is told")
 
     # The first asks for a session to be confirmed: before its answer there is none to tell of.
     confirm, *others = sorted(messages, key=lambda line: str(line["type"]) != "Confirm")

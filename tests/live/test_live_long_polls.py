@@ -23,10 +23,10 @@ from tests.live.streams import connect, read_one_reply, reset
 LONG = "Simulate 1 step of 30 s"
 TWO_WORKERS = {"SERVER__THREADS": "2"}
 VARIANT = Path(__file__).with_name("deaf_server.py")
-QUICK_STOP = 4.0
-"""Seconds. It takes a fraction of one on a machine that does nothing else."""
 LONG_STOP = {"TIMEOUTS__SHUTDOWN_SECONDS": "100"}
-"""So that whatever is waited for at a stop is waited for longer than that."""
+QUICK_STOP = 30.0
+"""Seconds. It takes a fraction of one on a machine that does nothing else; to wait for what is not over takes 40,
+four tenths of the time for a stop."""
 GRACE = 3
 """Seconds. Long beside what some dozens of reads take."""
 
@@ -117,7 +117,7 @@ def test_a_task_that_has_ended_is_not_waited_for(client: Client, wait: str) -> N
     reply = client.http.get(f"/api/tasks/{task['task_id']}?wait={wait}")
 
     assert reply.json() == task
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # half of what it would wait
 
 
 @pytest.mark.parametrize(

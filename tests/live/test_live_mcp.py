@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 from tests.live.client import Client
 from tests.live.conftest import Start
 from tests.live.model_server import ModelServer, answers, calls, settings_of
-from tests.live.process import SOON, Json, ServerProcess, run_alex, until
+from tests.live.process import SOON, Json, ServerProcess, kept_port, run_alex, until
 from tests.peers.node import NODE_MODULES, MissingPeer, node_for, skip_without
 
 PACKAGE = "@modelcontextprotocol/server-everything"
@@ -95,10 +94,9 @@ def use(model_server: ModelServer, said: str, *wanted: tuple[str, Json]) -> None
 class OverHttp:
     """The reference server over HTTP, on one port whenever it is there."""
 
-    def __init__(self, command: tuple[str, str]) -> None:
+    def __init__(self, command: tuple[str, str], *, port: int) -> None:
         self._command = command
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = port
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -119,12 +117,13 @@ class OverHttp:
 
 @pytest.fixture(scope="module")
 def over_http(everything: tuple[str, str]) -> Iterator[OverHttp]:
-    peer = OverHttp(everything)
-    try:
-        peer.start()
-        yield peer
-    finally:
-        peer.kill()
+    with kept_port() as port:
+        peer = OverHttp(everything, port=port)
+        try:
+            peer.start()
+            yield peer
+        finally:
+            peer.kill()
 
 
 @pytest.fixture(scope="module")

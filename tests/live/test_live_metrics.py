@@ -94,6 +94,10 @@ def test_the_figures_are_those_of_what_was_done(user: Client, prometheus: Client
     user.ended(done)
     user.ended(failed)
     until(lambda: len(user.events(waits)) == 5, "the third has said all that it says")
+    # The agents of the others stop after their end is on record.
+    until(
+        lambda: value(scraped(prometheus), "alex_actors", actor="AgentActor") == 1, "the others' agents are gone"
+    )
     during = scraped(prometheus)
     user.cancel(waits)
     user.ended(waits)
@@ -118,6 +122,8 @@ def test_the_figures_are_those_of_what_was_done(user: Client, prometheus: Client
     assert grown("alex_tasks_ended_total", status="cancelled", reason="cancelled") == 1
     for name in ("queue", "run", "first_event"):
         assert grown(f"alex_task_{name}_seconds_count") == 3
+    assert grown("alex_model_calls_total", model="offline", outcome="ok") == 3
+    assert grown("alex_model_calls_total", model="offline", outcome="error") == 0
     assert grown("alex_model_call_seconds_sum", model="offline") == 4.5
     assert grown("alex_model_call_seconds_bucket", model="offline", le="2.0") == 3
     assert grown("alex_model_call_seconds_bucket", model="offline", le="1.0") == 0

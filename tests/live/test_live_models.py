@@ -13,6 +13,9 @@ from tests.live.process import Json
 
 SLOW = {"ttft": 60_000}
 """A model whose first word takes a minute."""
+AT_ONCE = 4.0
+"""Seconds: less than the five after which an agent that does not stop is given up. bench.models says what it takes
+where nothing else runs."""
 LINES = "One for the money, two for the show, three to get ready, and four to go. "
 
 
@@ -143,7 +146,7 @@ def test_a_cancel_before_the_first_word_closes_the_connection_to_the_model(
     assert reply.status_code == 200
     assert not call.whole
     assert call.closed is not None
-    assert 0 < call.closed - cancelled < 2  # bench.models says what it is where nothing else runs
+    assert 0 < call.closed - cancelled < AT_ONCE
     assert model_client.task(task["task_id"])["status"] == "cancelled"
 
 
@@ -161,7 +164,7 @@ def test_a_cancel_in_the_middle_of_a_reply_closes_the_connection_to_the_model(
     call = model_server.closed("Tell it all.")
     assert not call.whole
     assert call.closed is not None
-    assert 0 < call.closed - cancelled < 2
+    assert 0 < call.closed - cancelled < AT_ONCE
 
 
 def test_sub_agents_of_one_turn_ask_side_by_side_and_are_cut_off_with_their_parent(

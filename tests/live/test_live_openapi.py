@@ -73,6 +73,7 @@ def test_every_call_is_answered_as_the_document_says(asked: Asked) -> None:
     task = ended(asked, {"task": "What is 2 + 2?", "session_id": "described"})
     path, last = f"/api/tasks/{task['task_id']}", 10**6
     asked("GET", "/api/tasks?limit=1000&offset=0&session_id=described&status=completed", 200)
+    asked("GET", "/api/approvals?limit=1000&cursor=1&session_id=described", 200)
     asked("GET", f"{path}/events?after=0&limit=1000", 200, headers=JSON_EVENTS)
     asked("GET", f"{path}/events", 200, headers=STREAM)
     asked("GET", f"{path}/events", 204, headers=STREAM | {"Last-Event-ID": str(last)})
@@ -144,12 +145,14 @@ def test_an_approval_is_answered_as_the_document_says(start: Start, body: Json) 
         created = asked("POST", "/api/tasks", 201, json=examples.SUBMIT).json()
         path = f"/api/tasks/{created['task_id']}"
         call_id = until(lambda: call_that_waits(client, created["task_id"]), "a call that waits")
+        listed = asked("GET", f"/api/approvals?session_id={examples.SESSION_ID}", 200).json()
 
         decided = asked("POST", f"{path}/approvals/{call_id}", 200, json=body).json()
         asked("POST", f"{path}/approvals/{call_id}", 409, json=body)
         asked("GET", f"{path}?wait=30", 200)
         asked("GET", f"{path}/events?limit=1000", 200, headers=JSON_EVENTS)
 
+    assert listed["approvals"][0].keys() == examples.APPROVALS["approvals"][0].keys()
     assert decided.keys() == examples.RUNNING.keys()
     assert decided["current_iteration"] >= 1
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,7 +27,7 @@ from alex_http.client import (
     WaitTimedOut,
 )
 from tests.live.conftest import Start
-from tests.live.process import ROOT, SOON, ServerProcess, environment, until
+from tests.live.process import ROOT, SOON, ServerProcess, environment, kept_port, until
 
 FOLLOWERS = 10
 _CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -71,18 +69,6 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 def client_of(server: ServerProcess) -> Client:
     """Return a client that does not stay for long when its server has gone."""
     return Client(server.url, give_up_after=SOON)
-
-
-def free_port() -> int:
-    """Return a port on which a server can be started twice.
-
-    Below those that the kernel gives to connections (from 32768 on): one of some other program's would take it
-    while the server is away.
-    """
-    for port in range(20_000 + os.getpid() % 10_000, 32_768):
-        with suppress(OSError), closing(socket.create_server(("127.0.0.1", port))):
-            return port
-    raise AssertionError("no port is free")
 
 
 def test_a_task_is_submitted_followed_and_read(server: ServerProcess) -> None:
@@ -128,26 +114,26 @@ def test_many_follow_one_session_at_once(server: ServerProcess) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 def test_no_event_is_lost_or_repeated_when_the_server_is_restarted(start: Start, number: signal.Signals) -> None:
-    port = str(free_port())
-    first = start("--port", port)
-    with client_of(first) as alex, threads() as pool:
-        texts = ["Simulate 40 steps of 20 ms", "Simulate 150 steps of 20 ms", "Simulate 1 step of 3 s"]
-        tasks = [
-            alex.submit(text, session_id="watched", strategy="parallel", max_iterations=1000) for text in texts
-        ]
-        following = [pool.submit(take, alex.events(session_id="watched"), 3) for _ in range(FOLLOWERS)]
-        waiting = pool.submit(alex.wait, tasks[2].task_id, timeout=4 * SOON)
-        until(lambda: alex.task(tasks[0].task_id).current_iteration >= 10, "some of it is done")
+    with kept_port() as port:
+        first = start("--port", f"{port}")
+        with client_of(first) as alex, threads() as pool:
+            texts = ["Simulate 40 steps of 20 ms", "Simulate 150 steps of 20 ms", "Simulate 1 step of 3 s"]
+            tasks = [
+                alex.submit(text, session_id="watched", strategy="parallel", max_iterations=1000) for text in texts
+            ]
+            following = [pool.submit(take, alex.events(session_id="watched"), 3) for _ in range(FOLLOWERS)]
+            waiting = pool.submit(alex.wait, tasks[2].task_id, timeout=4 * SOON)
+            until(lambda: alex.task(tasks[0].task_id).current_iteration >= 10, "some of it is done")
 
-        first.stop(number)
-        second = start("--port", port)
-        received = [future.result(4 * SOON) for future in following]
+            first.stop(number)
+            second = start("--port", f"{port}")
+            received = [future.result(4 * SOON) for future in following]
 
-        events = of_session(alex, tasks)
-        assert waiting.result(SOON).status == "completed"
-        assert len(events) > 20
-        assert received == [events] * FOLLOWERS
-        assert second.troubles() == []
+            events = of_session(alex, tasks)
+            assert waiting.result(SOON).status == "completed"
+            assert len(events) > 20
+            assert received == [events] * FOLLOWERS
+            assert second.troubles() == []
 
 
 def test_a_wait_that_is_too_short_says_how_the_task_is(server: ServerProcess) -> None:

@@ -14,7 +14,7 @@ from tests.live.conftest import Start
 from tests.live.process import Json, ServerProcess, until
 from tests.live.test_live_access import client_with, make_token
 
-LONG = "Simulate 100 steps of 20 ms"
+LONG = "Simulate 1 step of 30 s"
 WRITE = "Create a file called a.txt with content: Hello"
 MIB = 1024 * 1024
 

@@ -16,6 +16,8 @@ from tests.unit.otlp_receiver import Received, Receiver
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz"
 PARENT = "00f067aa0ba902b7"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+ABSENT = '[models.absent]\nbase_url = "http://127.0.0.1:9/v1"\napi_key = "sk-of-nobody"\nattempts = 1\n'
+"""Settings with a model whose server is not there."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Run:
     task_id: str
     spans: dict[str, Received]
     """Those of the task's trace, by their IDs."""
+    failed: dict[str, Received]
+    """Those of a task whose model is not there, by their names."""
     names: set[str]
     sent: bytes
 
@@ -49,16 +53,25 @@ def receiver() -> Iterator[Receiver]:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A server at level debug; one for all tests here, since none changes anything."""
     with taken() as receiver:
-        server = ServerProcess(tmp_path_factory.mktemp("spans"), "--log-level", "debug")
+        directory = tmp_path_factory.mktemp("spans")
+        (directory / "alex.toml").write_text(ABSENT)
+        # A tenth of the time for a stop is for what is not sent yet.
+        stop = {"TIMEOUTS__SHUTDOWN_SECONDS": "100"}
+        server = ServerProcess(
+            directory, "--config", str(directory / "alex.toml"), "--log-level", "debug", settings=stop
+        )
         try:
             server.wait_until_listening()
             task_id = run_a_task(server)
             with Client(server.url) as client:
                 client.http.get(f"/api/tasks/{SECRET}")
+                fails = client.submit(f"Say {SECRET}", model="absent")["task_id"]
+                client.ended(fails)
             assert server.stop() == 0
         finally:
             server.kill()
-    return Run(server, task_id, of_trace(receiver), set(receiver.names()), b"".join(receiver.bodies))
+    failed = {span.name: span for span in receiver.spans if span.attributes.get("alex.task_id") == fails}
+    return Run(server, task_id, of_trace(receiver), failed, set(receiver.names()), b"".join(receiver.bodies))
 
 
 def of_trace(receiver: Receiver) -> dict[str, Received]:
@@ -73,7 +86,7 @@ def run_a_task(server: ServerProcess) -> str:
             headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},
         )
         task_id = str(reply.json()["task_id"])
-        assert client.http.get(f"/api/tasks/{task_id}", params={"wait": 10}).json()["status"] == "completed"
+        assert client.http.get(f"/api/tasks/{task_id}", params={"wait": 25}).json()["status"] == "completed"
         client.http.get("/health")
         return task_id
 
@@ -88,6 +101,17 @@ def test_a_task_is_a_tree_under_the_client_s_span(ran: Run) -> None:
         assert request.start <= by_name[name].start <= by_name[name].end
     assert by_name["execute_tool calculator"].end <= agent.end
     assert not [line for line in ran.server.log() if line["event"] in ("otel.dropped", "otel.not_sending", "log")]
+
+
+def test_a_model_that_is_not_there_is_seen_in_the_log_and_in_a_span(ran: Run) -> None:
+    chat, agent = ran.failed["chat absent"], ran.failed["invoke_agent default"]
+    (failed,) = ran.server.log("model.failed")
+
+    assert (chat.error, chat.attributes["error.type"], chat.parent_id) == (True, "model_error", agent.span_id)
+    assert agent.start <= chat.start < chat.end <= agent.end
+    assert (failed["level"], failed["model"], failed["iteration"]) == ("warning", "absent", 1)
+    assert "http://127.0.0.1:9 cannot be reached" in failed["error"]
+    assert "cannot be reached" not in str(ran.failed)
 
 
 def test_from_its_log_the_same_spans_are_sent_again(ran: Run, receiver: Receiver) -> None:

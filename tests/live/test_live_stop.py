@@ -185,30 +185,28 @@ def test_a_stop_lets_a_reply_finish_and_closes_what_is_idle(start: Start) -> Non
 
 
 def test_a_second_signal_ends_it_at_once(start: Start) -> None:
-    server = start()
+    server = start(settings={"TIMEOUTS__SHUTDOWN_SECONDS": "100"})  # the first alone would wait for 40 of them
     with Client(server.url) as client, _unread_reply(client):
         server.send(signal.SIGINT)
         until(lambda: server.log("server.stopping"), "the stop has begun")
         assert server.process.poll() is None
-        began = time.monotonic()
 
         server.send(signal.SIGINT)
         exit_code = server.wait()
 
     assert exit_code == 128 + signal.SIGINT
-    assert time.monotonic() - began < 1
     assert [line["signal"] for line in server.log("server.aborted")] == ["SIGINT"]
 
 
 def test_a_client_that_does_not_read_holds_up_a_stop_no_longer_than_allowed(start: Start) -> None:
-    server = start(settings={"TIMEOUTS__SHUTDOWN_SECONDS": "2"})
+    server = start(settings={"TIMEOUTS__SHUTDOWN_SECONDS": "5"})  # of which two are for such a client
     with Client(server.url) as client, _unread_reply(client):
         began = time.monotonic()
 
         exit_code = server.stop()
 
     assert exit_code == 0
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_2000_running_tasks_do_not_hold_up_a_stop(start: Start) -> None:

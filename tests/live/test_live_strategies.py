@@ -32,10 +32,11 @@ def test_parallel_tasks_run_side_by_side(client: Client) -> None:
 
 
 def test_a_rejected_task_is_not_recorded_and_one_after_the_end_is_taken(client: Client) -> None:
-    first = client.submit(SHORT)
+    first = client.submit(LONG)
     reject = {"session_id": first["session_id"], "multitask_strategy": "reject"}
 
     refused = client.try_submit(SHORT, **reject)
+    client.cancel(first["task_id"])
     client.ended(first["task_id"])
     taken = client.submit(SHORT, **reject)
 

@@ -34,10 +34,10 @@ NEIGHBOUR = "127.0.0.2"
 """Another address of this machine: all of 127.0.0.0/8 is, on Linux."""
 FEED_READERS = 2
 """Threads that read the store for all streams; they are started when they are needed."""
-QUICK_STOP = 4.0
-"""Seconds. It takes a fraction of one on a machine that does nothing else."""
 LONG_STOP = {"TIMEOUTS__SHUTDOWN_SECONDS": "100"}
-"""So that whatever is waited for at a stop is waited for longer than that."""
+QUICK_STOP = 30.0
+"""Seconds. It takes a fraction of one on a machine that does nothing else; to wait for what is not over takes 40,
+four tenths of the time for a stop."""
 
 
 def path_of(task: Json) -> str:
@@ -184,7 +184,7 @@ def test_streams_that_are_closed_leave_nothing_behind(start: Start) -> None:
     server = start()
     process = psutil.Process(server.process.pid)
     with Client(server.url) as client:
-        task = client.submit("Simulate 1000 steps of 5 ms", max_iterations=1000)
+        task = client.submit("Simulate 1000 steps of 30 ms", max_iterations=1000)  # which outlast all of it
         client.running(task["task_id"])
         before, threads = tcp_sockets(server), process.num_threads()
         for _ in range(3):
@@ -227,7 +227,7 @@ def test_who_goes_before_a_stream_has_begun_takes_no_place(start: Start) -> None
 def test_a_stop_ends_streams_where_a_frame_ends_and_takes_no_time(start: Start) -> None:
     server = start(settings=LONG_STOP)
     with Client(server.url) as client, ExitStack() as closing:
-        task = client.submit("Simulate 1000 steps of 2 ms", max_iterations=1000)
+        task = client.submit("Simulate 1000 steps of 20 ms", max_iterations=1000)  # which go on at the stop
         streams = [
             closing.enter_context(open_stream(client, path))
             for path in [path_of(task), path_of_session(task)] * 20
@@ -271,14 +271,14 @@ def test_a_stop_lets_a_slow_reader_have_the_frame_that_is_on_its_way(start: Star
 
 
 def test_readers_who_do_not_close_hold_up_a_stop_no_longer_than_allowed(start: Start) -> None:
-    server = start(settings={"TIMEOUTS__SHUTDOWN_SECONDS": "2"})
+    server = start(settings={"TIMEOUTS__SHUTDOWN_SECONDS": "5"})  # of which two are for such readers
     with Client(server.url) as client, opened(client, path_of(client.submit(LONG)), 20):
         began = time.monotonic()
 
         exit_code = server.stop()
 
     assert exit_code == 0
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_stream_that_a_stop_finds_behind_another_reply_is_answered_and_closed(start: Start) -> None:

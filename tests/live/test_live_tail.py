@@ -14,7 +14,7 @@ from pathlib import Path
 from alex_actors.logs.reading import log_files, parse, read_lines
 from tests.live.client import Client
 from tests.live.conftest import Start
-from tests.live.process import SOON, until
+from tests.live.process import SOON, STARTED, ended, until
 
 ALEX = [sys.executable, "-c", "from alex_http.command_line import main; main()"]
 
@@ -41,15 +41,17 @@ writer.close(timeout=1)
 def test_a_log_is_followed_while_a_process_writes_and_rotates_it(tmp_path: Path) -> None:
     log, told = tmp_path / "alex.jsonl", tmp_path / "told"
     log.write_text('{"event":"first"}\n')
-    with told.open("wb") as output:
-        tail = subprocess.Popen([*ALEX, "tail", "-f", "--json", "-n", "99999", str(log)], stdout=output)
-    until(lambda: told.stat().st_size, "the first line")
+    with (
+        told.open("wb") as output,
+        ended(subprocess.Popen([*ALEX, "tail", "-f", "--json", "-n", "99999", str(log)], stdout=output)) as tail,
+    ):
+        until(lambda: told.stat().st_size, "the first line")
 
-    subprocess.run([sys.executable, "-c", WRITER, str(log)], check=True, timeout=SOON)
-    until(lambda: told.read_bytes().count(b"\n") > 12_000, "all lines")
-    tail.send_signal(signal.SIGINT)
+        subprocess.run([sys.executable, "-c", WRITER, str(log)], check=True, timeout=STARTED)
+        until(lambda: told.read_bytes().count(b"\n") > 12_000, "all lines")
+        tail.send_signal(signal.SIGINT)
 
-    assert tail.wait(timeout=SOON) == 130
+        assert tail.wait(timeout=SOON) == 130
     lines = [line for each in told.read_bytes().splitlines() if (line := parse(each))]
     numbers = {f"thread-{name}": list(range(4000)) for name in range(3)}
     assert {
@@ -61,16 +63,17 @@ def test_a_log_is_followed_while_a_process_writes_and_rotates_it(tmp_path: Path)
 def test_who_reads_no_more_ends_the_tail_without_a_word(tmp_path: Path) -> None:
     log = tmp_path / "alex.jsonl"
     log.write_text("garbage\n")
-    tail = subprocess.Popen([*ALEX, "tail", "-f", str(log)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert tail.stdout is not None
-    assert tail.stderr is not None
+    with ended(
+        subprocess.Popen([*ALEX, "tail", "-f", str(log)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
 
-    assert tail.stdout.readline() == b"garbage\n"
-    tail.stdout.close()  # nothing more is written to it: that the reader is gone is noticed all the same
+        assert tail.stdout.readline() == b"garbage\n"
+        tail.stdout.close()  # nothing more is written to it: that the reader is gone is noticed all the same
 
-    assert tail.wait(timeout=SOON) == 0
-    assert tail.stderr.read() == b""
-    tail.stderr.close()
+        assert tail.wait(timeout=SOON) == 0
+        assert tail.stderr.read() == b""
 
 
 def test_if_no_line_fits_that_is_said_and_half_an_end_of_an_id_is_refused(tmp_path: Path) -> None:
@@ -78,7 +81,7 @@ def test_if_no_line_fits_that_is_said_and_half_an_end_of_an_id_is_refused(tmp_pa
     log.write_text('{"event":"a"}\n')
 
     none, short = (
-        subprocess.run([*ALEX, "tail", *options, str(log)], capture_output=True, timeout=SOON, check=False)
+        subprocess.run([*ALEX, "tail", *options, str(log)], capture_output=True, timeout=STARTED, check=False)
         for options in (["--event", "b"], ["--task", "zz"])
     )
 
@@ -93,7 +96,7 @@ def test_a_full_disk_behind_its_output_is_not_taken_for_a_log_that_cannot_be_rea
 
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [*ALEX, "tail", str(log)], stdout=full, stderr=subprocess.PIPE, timeout=SOON, check=False
+            [*ALEX, "tail", str(log)], stdout=full, stderr=subprocess.PIPE, timeout=STARTED, check=False
         )
 
     assert done.returncode not in (0, 1, 2)
@@ -110,7 +113,7 @@ def test_a_terminal_gets_lines_that_fit_and_nothing_that_steers_it(tmp_path: Pat
 
     for options in ([], ["--json"]):
         tail = [*ALEX, "tail", "--utc", *options, str(log)]
-        subprocess.run(tail, stdout=slave, env=environment, check=True, timeout=SOON)
+        subprocess.run(tail, stdout=slave, env=environment, check=True, timeout=STARTED)
     os.close(slave)
     text = b""
     while b"title" not in text.partition(b"title")[2]:
@@ -134,7 +137,7 @@ def test_a_server_rotates_its_log_and_no_line_of_a_task_is_missing(start: Start,
     log = server.data_dir / "logs" / "alex.jsonl"
     shown = subprocess.run(
         [*ALEX, "tail", "--data-dir", str(server.data_dir), "--event", "task.ended", "-n", "99"],
-        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=SOON,
+        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=STARTED,
     )  # fmt: skip
 
     lines = [parse(line) for line in read_lines(log)]

@@ -21,7 +21,7 @@ approve = ["file_write"]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     directory = tmp_path_factory.mktemp("terminal")
     (directory / "alex.toml").write_text(CAREFUL)
-    with sound(ServerProcess(directory)) as server:
+    with sound(ServerProcess(directory, forked=True)) as server:
         yield server
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alex_http.command_line import main
+from alex_http.terminal.completing import InTime
 from tests.live.process import SOON, environment, until
 
 ALEX = "from alex_http.command_line import main; main(prog_name='alex')"
@@ -30,7 +31,8 @@ def alex_command(*arguments: str) -> list[str]:
 def run(*arguments: str, url: str, text: str | None = None, variables: Mapping[str, str] | None = None) -> Result:
     """Run a command of ``alex`` as with its inputs and outputs in pipes, in this process: that takes no start."""
     given = {"ALEX_SERVER_URL": url, "ALEX_TOKEN": None} | dict(variables or {})
-    return CliRunner().invoke(main, arguments, input=text, env=given, prog_name="alex")
+    patient = InTime(SOON)
+    return CliRunner().invoke(main, arguments, input=text, env=given, prog_name="alex", obj=patient)
 
 
 def find_tmux() -> str:
@@ -45,17 +47,19 @@ class Screen:
     """One terminal. Commands are typed into its shell, whose prompt is ``$``."""
 
     def __init__(self, socket: Path, *, columns: int, rows: int, variables: Mapping[str, str]) -> None:
-        self._tmux = [find_tmux(), "-u", "-f", "/dev/null", "-S", str(socket)]
+        # Before there is a terminal: a line of status that goes away later makes it a row higher under the shell.
+        settings = socket.with_name("tmux.conf")
+        settings.write_text("set-option -g status off\nset-option -g set-titles off\n")
+        self._tmux = [find_tmux(), "-u", "-f", str(settings), "-S", str(socket)]
         alex = " ".join(map(shlex.quote, alex_command()))
-        shell = f"alex() {{ {alex} \"$@\"; }}; PS1='$ '"
+        # Without a history, which the shell would write when it ends: into a directory that is being removed.
+        shell = f"alex() {{ {alex} \"$@\"; }}; PS1='$ '; unset HISTFILE"
         rc = socket.with_name("rc")
         rc.write_text(shell)
         self._run(
             "new-session", "-d", "-x", str(columns), "-y", str(rows),
             "bash", "--noprofile", "--rcfile", str(rc), "-i", variables=variables,
         )  # fmt: skip
-        self._run("set-option", "-g", "status", "off")
-        self._run("set-option", "-g", "set-titles", "off")
         self.wait("$")
 
     def _run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
@@ -100,10 +104,11 @@ class Screen:
 
     def wait(self, text: str) -> str:
         """Wait until a text is there; return all that is."""
-        try:
-            return until(lambda: found if text in (found := self.text) else None, text)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; there is:\n{self.text}") from error
+        return self._until(lambda found: text in found, text)
+
+    def wait_for_prompt(self, prompt: str) -> None:
+        """Wait until a prompt is the last that is there."""
+        self._until(lambda found: found.endswith(f"\n{prompt}"), f"the prompt {prompt}")
 
     def ended(self, text: str) -> str:
         """Run a command that is typed, and return all that is there when it has ended, its exit code last."""
@@ -113,7 +118,14 @@ class Screen:
     def wait_for_end(self) -> str:
         """Wait for the exit code of a command that was typed with ``; echo exit $?.``."""
         # With the prompt behind it, or what is there might end in the middle of it.
-        return until(lambda: found if re.search(r"\nexit \d+\.\n\$", found := self.text) else None, "its end")
+        return self._until(lambda found: re.search(r"\nexit \d+\.\n\$", found), "its end")
+
+    def _until(self, condition: Callable[[str], object], what: str) -> str:
+        """Wait until all that is there is as ``condition`` says; return it."""
+        try:
+            return until(lambda: found if condition(found := self.text) else None, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there is:\n{self.text}") from error
 
     def close(self) -> None:
         """End it, and what runs in it."""

@@ -47,6 +47,8 @@ from alex_actors.replies import (
     TooManyTasks,
     UnknownSession,
     UnknownTask,
+    WaitingCall,
+    WaitingCalls,
 )
 from alex_actors.tasks import UNFINISHED, IdempotencyKey, NewTask, Result, Session, Status, Task
 from alex_actors.values import LOCAL_OWNER, Context, Owner, SessionId, TaskId, timestamp
@@ -214,6 +216,8 @@ class FakeRuntime:
         self.import_reply: ImportReply = SessionDeleting(SessionId("gone"))
         self.waiting: set[str] = set()
         """Tool calls of any task that wait for approval."""
+        self.listed: list[WaitingCall] = []
+        """What the list of calls that wait has, whatever `waiting` has."""
         self.decisions: dict[str, Decision] = {}
         """What was said of which."""
         self.delayed: list[Callable[[], None]] | None = None
@@ -355,6 +359,19 @@ class FakeRuntime:
             if session_id in (None, task.session_id) and status in (None, task.status) and task.owner == owner
         ]
         return Tasks(tuple(found[offset : offset + limit]), len(found))
+
+    def waiting_calls(
+        self, *, limit: int, after: int, session_id: SessionId | None, owner: Owner = LOCAL_OWNER
+    ) -> WaitingCalls:
+        self._called()
+        found = [
+            one
+            for one in self.listed
+            if one.event_id > after
+            and session_id in (None, one.session_id)
+            and self.task(one.task_id, owner=owner) is not None
+        ]
+        return WaitingCalls(tuple(found[:limit]), goes_on=len(found) > limit)
 
     def events(
         self, task_id: TaskId, *, after: int, limit: int, owner: Owner = LOCAL_OWNER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -33,9 +34,13 @@ class Received:
 
 @dataclass
 class Receiver:
-    """A server on a free port. Requests wait while ``go_on`` is cleared; ``status`` is what they are answered."""
+    """A server on a free port. Requests wait while ``go_on`` is cleared; ``status`` is what they are answered.
+
+    While there is a ``drip``, an answer begins with that, and goes on a byte at a time, for ten seconds.
+    """
 
     status: int = 200
+    drip: bytes = b""
     go_on: Event = field(default_factory=Event)
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -43,6 +48,7 @@ class Receiver:
 
     def __post_init__(self) -> None:
         receiver = self
+        self._over = Event()
         self.go_on.set()
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,9 +62,21 @@ class Receiver:
                     gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
                 )
                 receiver.go_on.wait(WAIT)
+                if receiver.drip:
+                    self._drip()
+                    return
                 self.send_response(receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            def _drip(self) -> None:
+                self.close_connection = True
+                with suppress(OSError):  # who asked has gone
+                    self.wfile.write(receiver.drip)
+                    for _ in range(500):
+                        if not receiver.drip or receiver._over.wait(0.02):
+                            return
+                        self.wfile.write(b"a")
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -76,6 +94,7 @@ class Receiver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.go_on.set()
+        self._over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(WAIT)

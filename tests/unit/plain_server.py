@@ -13,6 +13,7 @@ from alex_actors.clock import SystemClock
 from alex_http.transport import HOLD, Reason, Refusal, Server
 from alex_http.transport.loops import LoopName
 from tests.unit.fake_runtime import Log
+from tests.unit.running_server import close_wholly
 
 Environ: TypeAlias = dict[str, Any]  # WSGI's environment has values of many types
 Start: TypeAlias = Callable[..., Any]  # WSGI's start_response
@@ -117,6 +118,7 @@ def servers(loop: LoopName) -> Iterator[Serve]:
     yield start
     for serving in started:
         serving.stop()
+        close_wholly(serving.server)
         assert len(serving.server.streams) == 0
         assert serving.server.waiting == 0
 

@@ -16,6 +16,7 @@ from alex_http.refusals import Refusals
 from alex_http.transport import Limits, Server
 from alex_http.transport.loops import LoopName
 from alex_http.transport.server import LIMITS
+from tests.live.process import until
 from tests.unit.fake_runtime import CountedIds, FakeRuntime, HeldClock, Log, application
 
 LOOPS: list[LoopName] = ["epoll", "poll"] if hasattr(select, "epoll") else ["poll"]
@@ -54,6 +55,17 @@ class Running:
         assert not self.thread.is_alive()
 
 
+def close_wholly(server: Server) -> None:
+    """Close a server, once more when its workers have ended: so long it keeps what they may still use.
+
+    On a busy machine they may take longer for that than it waits for them. What is left open then is complained of
+    in whichever test comes later.
+    """
+    server.close()
+    until(lambda: not server._workers.running, "its workers end")
+    server.close()
+
+
 @contextmanager
 def running(*, grace: float = 5.0, loop: LoopName | None = None) -> Iterator[Running]:
     it = Running(grace=grace, loop=loop)
@@ -61,6 +73,7 @@ def running(*, grace: float = 5.0, loop: LoopName | None = None) -> Iterator[Run
         yield it
     finally:
         it.stop()
+        close_wholly(it.server)
 
 
 class Reply:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
+import httpx
 import pytest
 
 from alex_http.client import BadRequest, Conflict, ConnectionFailed, NothingWaits, UnknownTask
@@ -51,6 +53,49 @@ def test_the_client_for_asyncio_does_the_same() -> None:
         ("POST", PATH, {"approved": True, "arguments": {}}),
         ("POST", PATH, {"approved": False, "reason": "No."}),
     ]
+
+
+def page(*call_ids: str, next_cursor: str | None = None) -> Callable[[], httpx.Response]:
+    calls = [
+        {
+            "task_id": TASK_ID,
+            "session_id": "s",
+            "call_id": call_id,
+            "iteration": 1,
+            "tool_name": "shell",
+            "arguments": {"command": "ls"},
+            "requested_at": "2026-11-22T13:10:55.377120Z",
+            "expires_at": None,
+            "something new": 1,
+        }
+        for call_id in call_ids
+    ]
+    return reply({"approvals": calls, "next_cursor": next_cursor})
+
+
+def test_those_that_wait_come_in_pages() -> None:
+    server = answering(page("a", "b", next_cursor="17"), page("c"))
+    client = server.client()
+
+    first = client.approvals(limit=2)
+    second = client.approvals(limit=2, cursor=first.next_cursor, session_id="s")
+
+    assert [call.call_id for one in (first, second) for call in one.approvals] == ["a", "b", "c"]
+    assert first.approvals[0].arguments == {"command": "ls"}
+    assert second.next_cursor is None
+    assert [str(one.url.raw_path, "ascii") for one in server.requests] == [
+        "/api/approvals?limit=2", "/api/approvals?limit=2&cursor=17&session_id=s",
+    ]  # fmt: skip
+
+
+def test_the_client_for_asyncio_lists_them_too_and_asks_again_where_nobody_answered() -> None:
+    server = answering(broken, page("a"))
+
+    async def listed() -> list[str]:
+        async with server.async_client() as client:
+            return [call.call_id for call in (await client.approvals()).approvals]
+
+    assert asyncio.run(listed()) == ["a"]
 
 
 def test_the_id_of_a_call_cannot_lead_to_another_address() -> None:

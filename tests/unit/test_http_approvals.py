@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from falcon import testing
 
 from alex_actors.ports import Decision
-from alex_actors.values import Context
+from alex_actors.replies import Unavailable, WaitingCall
+from alex_actors.values import Context, SessionId, TaskId, Timestamp
 from alex_http.approvals import LARGEST_ARGUMENTS
 from alex_http.wire import SubmitIn
 from tests.unit.fake_runtime import CATALOG, FakeRuntime, Log, application
@@ -139,6 +141,98 @@ def test_it_takes_no_other_method(client: testing.TestClient, method: str) -> No
 
 def test_a_call_without_a_name_is_no_path(client: testing.TestClient) -> None:
     assert post(client, {"approved": True}, "task-0001/approvals/").status_code == 404
+
+
+# The list of those that wait.
+
+
+def a_call(number: int, *, session_id: str = "s") -> WaitingCall:
+    return WaitingCall(
+        event_id=number,
+        task_id=TaskId("task-0001"),
+        session_id=SessionId(session_id),
+        call_id=f"call-{number}",
+        iteration=2,
+        tool_name="shell",
+        arguments=msgspec.Raw(b'{"n":1.10}'),
+        requested_at=Timestamp("2026-01-01T00:00:00.000000Z"),
+        expires_at=None,
+    )
+
+
+def test_those_that_wait_are_listed_with_all_that_a_person_decides_by(
+    runtime: FakeRuntime, client: testing.TestClient
+) -> None:
+    runtime.listed = [a_call(7)]
+
+    result = client.simulate_get("/api/approvals")
+
+    assert (result.status_code, client.simulate_head("/api/approvals").status_code) == (200, 200)
+    assert '"arguments":{"n":1.10}' in result.text, "as it is recorded"
+    assert result.json == {
+        "approvals": [
+            {
+                "task_id": "task-0001", "session_id": "s", "call_id": "call-7", "iteration": 2,
+                "tool_name": "shell", "arguments": {"n": 1.1},
+                "requested_at": "2026-01-01T00:00:00.000000Z", "expires_at": None,
+            }
+        ],
+        "next_cursor": None,
+    }  # fmt: skip
+
+
+def test_a_page_says_where_the_next_one_goes_on(runtime: FakeRuntime, client: testing.TestClient) -> None:
+    runtime.listed = [a_call(number) for number in (3, 5, 8)]
+
+    first = client.simulate_get("/api/approvals?limit=2").json
+    second = client.simulate_get(f"/api/approvals?limit=2&cursor={first['next_cursor']}").json
+
+    assert [call["call_id"] for page in (first, second) for call in page["approvals"]] == [
+        "call-3", "call-5", "call-8",
+    ]  # fmt: skip
+    assert (first["next_cursor"], second["next_cursor"]) == ("5", None)
+
+
+def test_those_of_one_session_and_ten_if_nobody_says_how_many(
+    runtime: FakeRuntime, client: testing.TestClient
+) -> None:
+    runtime.listed = [a_call(number, session_id=f"s{number % 2}") for number in range(1, 23)]
+
+    every = client.simulate_get("/api/approvals").json["approvals"]
+    odd = client.simulate_get("/api/approvals?session_id=s1&limit=1000").json["approvals"]
+    none = client.simulate_get("/api/approvals?session_id=never").json
+
+    assert (len(every), {call["session_id"] for call in odd}, len(odd)) == (10, {"s1"}, 11)
+    assert none == {"approvals": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("cursor=x", "cursor"),
+        ("cursor=-1", "cursor"),
+        ("cursor=1_0", "cursor"),
+        (f"cursor={2**63}", "cursor"),
+        (f"cursor={'9' * 5000}", "cursor"),
+        ("cursor=", "cursor"),
+        ("session_id=a/b", "session_id"),
+        ("offset=1", "offset"),
+        ("status=running", "status"),
+    ],
+)
+def test_a_bad_parameter_of_the_list_is_named(client: testing.TestClient, query: str, field: str) -> None:
+    result = client.simulate_get(f"/api/approvals?{query}")
+
+    assert result.status_code == 400
+    assert [error["field"] for error in result.json["errors"]] == [field]
+
+
+def test_the_list_is_unavailable_while_the_store_is(runtime: FakeRuntime, client: testing.TestClient) -> None:
+    runtime.failure = Unavailable("Not now.")
+
+    assert client.simulate_get("/api/approvals").status_code == 503
 
 
 def test_the_reply_is_held_back_without_a_worker_and_comes_when_it_is_recorded(runtime: FakeRuntime) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from alex_http.transport.loops import LoopName
 from tests.unit.fake_runtime import HeldClock, Log
-from tests.unit.running_server import LOOPS, Reply, bind
+from tests.unit.running_server import LOOPS, Reply, bind, close_wholly
 
 LARGE = b"x" * (12 * 1024 * 1024)
 
@@ -51,3 +51,4 @@ def test_a_client_that_does_not_read_does_not_keep_its_worker(loop: LoopName) ->
     finally:
         server.stop()
         serving.join(timeout=20)
+        close_wholly(server)

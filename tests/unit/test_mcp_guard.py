@@ -45,10 +45,15 @@ def _gone(*processes: int) -> bool:
 
 def test_what_goes_in_and_out_goes_past_it_and_so_does_the_exit_code() -> None:
     with guarded('read line; echo "got $line"; exit 3') as guard:
-        output, _ = guard.communicate(b"hello\n", timeout=WAIT)
+        assert guard.stdin is not None
+        assert guard.stdout is not None
 
-    assert output == b"got hello\n"
-    assert guard.returncode == 3
+        guard.stdin.write(b"hello\n")
+        guard.stdin.flush()  # and it stays open: closing it would hurry the server
+        output = guard.stdout.read()
+
+        assert output == b"got hello\n"
+        assert guard.wait(WAIT) == 3
 
 
 def test_a_server_that_ends_when_its_input_does_is_not_hurried() -> None:
@@ -129,11 +134,14 @@ def test_the_guard_stands_beside_what_it_is_started_with() -> None:
 
 def test_a_message_of_the_longest_length_is_passed_on_and_the_next_may_be_as_long() -> None:
     message = f"head -c {LONGEST_MESSAGE} /dev/zero; echo;"
-    with guarded(2 * message) as guard:
-        output, _ = guard.communicate(timeout=WAIT)
+    with guarded(2 * message + "cat >/dev/null") as guard:
+        assert guard.stdout is not None
+
+        output = guard.stdout.read(2 * (LONGEST_MESSAGE + 1))
+        rest, _ = guard.communicate(timeout=WAIT)  # closes its input: not before, or it has a second for all of it
 
     assert len(output) == 2 * (LONGEST_MESSAGE + 1)
-    assert guard.returncode == 0
+    assert (rest, guard.returncode) == (b"", 0)
 
 
 def test_a_message_that_is_longer_is_the_servers_last_one() -> None:

@@ -11,6 +11,7 @@ from mcp.types import ToolAnnotations
 
 from alex_actors.mcp.server import LONGEST_PAUSE, SHORTEST_PAUSE, STEADY
 from alex_actors.ports import ToolError
+from tests.unit.held_loop import go_on, go_on_until, run_held
 from tests.unit.mcp_peers import Peer, Stage, tool, until
 
 SECRET = "s3cr3t-of-the-test"
@@ -162,13 +163,16 @@ def test_a_call_that_takes_too_long_is_cancelled_at_the_server_and_the_model_tol
     peer = Peer()
 
     async def wait() -> None:
-        async with Stage(peer, timeout_seconds=0.05) as stage:
-            with pytest.raises(ToolError, match=r"did not answer within 0\.05 seconds.*what it did is not known"):
-                await stage.call("peer__wait")
+        async with Stage(peer, timeout_seconds=20) as stage:
+            call = asyncio.create_task(stage.call("peer__wait"))
+            await until(lambda: peer.waiting)
+            go_on(20)
+            with pytest.raises(ToolError, match=r"did not answer within 20 seconds.*what it did is not known"):
+                await call
             await until(lambda: peer.cancelled)
             await stage.call("peer__echo")
 
-    asyncio.run(wait())
+    run_held(wait())
 
 
 def test_tools_that_change_are_followed_by_the_protocol_of_2025() -> None:
@@ -304,29 +308,28 @@ def test_an_idle_http_server_is_asked_now_and_then_whether_it_is_there() -> None
     peer = Peer()
 
     async def fall_silent() -> None:
-        async with Stage(peer, check_every=0.001, start_timeout_seconds=0.05) as stage:
-            while peer.listed < 3:
-                await asyncio.sleep(0)
+        async with Stage(peer, check_every=1, start_timeout_seconds=1000) as stage:
+            await go_on_until(lambda: peer.listed >= 3)
             peer.silent = True
-            while stage.server.connected:
-                await asyncio.sleep(0)
+            await go_on_until(lambda: not stage.server.connected)
 
-    asyncio.run(asyncio.wait_for(fall_silent(), 10))
+    run_held(fall_silent())
 
 
 def test_a_server_at_work_on_a_call_is_not_asked_whether_it_is_there() -> None:
     peer = Peer()
 
     async def work() -> tuple[int, int]:
-        async with Stage(peer, check_every=0.001, timeout_seconds=0.1) as stage:
+        async with Stage(peer, check_every=1, timeout_seconds=1000) as stage:
             call = asyncio.create_task(stage.call("peer__wait"))
             await until(lambda: peer.waiting)
             before = peer.listed
+            await go_on_until(call.done)
             with pytest.raises(ToolError):
                 await call
             return before, peer.listed
 
-    before, after = asyncio.run(work())
+    before, after = run_held(work())
     assert after - before <= 1  # the look that was on its way
 
 

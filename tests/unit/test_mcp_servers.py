@@ -18,6 +18,7 @@ from alex_actors.cores import Cores
 from alex_actors.loop_thread import LoopThread
 from alex_actors.mcp import McpError, McpServers, McpServerSpec
 from alex_actors.replies import Component
+from tests.live.process import until
 from tests.unit.actor_fakes import CapturedLog
 from tests.unit.mcp_peers import Peer, tool
 
@@ -68,7 +69,7 @@ def test_a_slow_server_does_not_hold_up_the_start_and_health_names_it() -> None:
         servers.start(within=0.05)
         assert time.monotonic() - began < 4
 
-        assert list(servers.tools()) == ["fast__a"]
+        until(lambda: list(servers.tools()) == ["fast__a"], "the tools of the fast one")
         assert servers.component().status == "degraded"
         assert servers.component().detail == "MCP servers that are not there: slow."
 

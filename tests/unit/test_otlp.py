@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from alex_actors.models.spec import ModelSpec
 from alex_actors.redact import NO_SECRETS
 from alex_actors.tracing import otlp_settings
-from alex_actors.tracing.otlp import BATCH, SpanSender
+from alex_actors.tracing.otlp import BATCH, SpanSender, _Heard
 from alex_actors.tracing.otlp_export import of_its_trace, send_log
 from alex_actors.tracing.spans_values import AskedModel
 from alex_http.terminal.trace_command import trace
@@ -162,6 +162,12 @@ def test_the_command_says_in_a_line_what_cannot_be_sent(
     assert result.exit_code == 2
     assert says in result.stderr
     assert result.stderr.count("\n") == 1
+    assert not [name for name, logger in logging.root.manager.loggerDict.items() if _is_heard(logger)]
+
+
+def _is_heard(logger: logging.Logger | logging.PlaceHolder) -> bool:
+    """Return whether a sender that is not closed still takes what a logger says."""
+    return any(isinstance(one, _Heard) for one in getattr(logger, "filters", ()))
 
 
 def test_the_command_says_what_it_sent(receiver: Receiver, tmp_path: Path) -> None:

@@ -142,8 +142,9 @@ def test_what_is_being_sent_when_a_stop_gives_up_is_counted(
     live = Live(monkeypatch, receiver.url, pause=WAIT)
     live.start()
     live.take(*(submit(2.0, 1.0, request_id=f"r-{number}") for number in range(30)))
+    until(lambda: live.spans._queue.qsize() == 29, "it is connected, and waits for more")
 
-    live.stop(timeout=0.3)  # which ends the pause: all of it is taken out of the queue, its end as well
+    live.stop(timeout=1)  # which ends the pause: all of it is taken out of the queue, its end as well
 
     receiver.go_on.set()
     until(lambda: "otel" not in {thread.name for thread in threading.enumerate()}, "its thread ends")

@@ -70,6 +70,29 @@ def test_it_is_answered_with_the_task_when_the_resolution_is_recorded(server: Se
     assert server.store.event_types(task.task_id)[-2:] == ["approval_requested", "approval_resolved"]
 
 
+def waiting(server: Server) -> list[str]:
+    return [call.call_id for call in server.runtime.waiting_calls(limit=10, after=0, session_id=None).calls]
+
+
+def test_a_call_is_listed_until_the_reply_to_the_decision_is_there(server: Server, task: Task) -> None:
+    before = waiting(server)
+    approval = Approval(server, task.task_id)
+    server.run_of(task).yields(RESOLVED)
+    server.dispatcher.run()
+
+    assert before == ["call-1"]
+    assert isinstance(approval.reply, Decided)
+    assert waiting(server) == []
+
+
+def test_a_call_is_listed_until_the_reply_to_a_cancel_is_there(server: Server, task: Task) -> None:
+    before = waiting(server)
+
+    server.cancel(task.task_id)
+
+    assert (before, waiting(server)) == (["call-1"], [])
+
+
 def test_who_comes_second_is_told_so(server: Server, task: Task) -> None:
     Approval(server, task.task_id)
     second = Approval(server, task.task_id)

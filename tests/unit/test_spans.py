@@ -149,6 +149,47 @@ def test_only_what_failed_is_an_error(status: str, reason: str, error: str | Non
     assert named(spans, "execute_tool shell").error == "tool_error"
 
 
+def a_failure(second: float, **fields: Any) -> Entry:  # Any: as above
+    about = {"event_id": 12, "iteration": 2, "model": "big", "error": "It is down.", "duration": 3000.0}
+    return line("model.failed", second, **{"at": at(second - 0.1), "input_tokens": 130, **about, **fields})
+
+
+def test_a_call_of_a_model_that_failed_is_a_span_that_says_so_and_not_what_was_said_of_it() -> None:
+    failed = a_failure(12.0, output_tokens=5, cost_usd=0.5)
+    spans = made([*a_run()[:7], failed, line("task.ended", 12.1, status="failed", reason="error")])
+
+    chat, agent = spans[-2:]
+    assert (chat.name, chat.kind, chat.error, *seconds(chat)) == ("chat big", "client", "model_error", 8.9, 11.9)
+    assert chat.parent_id == agent.span_id
+    assert chat.attributes == {
+        gen_ai.GEN_AI_OPERATION_NAME: "chat", gen_ai.GEN_AI_CONVERSATION_ID: "session-1",
+        gen_ai.GEN_AI_REQUEST_MODEL: "big", gen_ai.GEN_AI_USAGE_INPUT_TOKENS: 130,
+        gen_ai.GEN_AI_USAGE_OUTPUT_TOKENS: 5, "alex.cost_usd": 0.5, "alex.iteration": 2, "alex.task_id": "task-1",
+        error_attributes.ERROR_TYPE: "model_error",
+    }  # fmt: skip
+    assert agent.attributes[gen_ai.GEN_AI_USAGE_INPUT_TOKENS] == 230
+    assert (agent.attributes["alex.iterations"], agent.attributes["alex.cost_usd"]) == (2, 0.75)
+    assert "It is down." not in str(spans)
+
+
+def test_when_a_model_that_failed_was_asked_may_be_unknown() -> None:
+    (chat,) = made([a_failure(12.0, duration=None)])
+
+    assert (chat.error, *seconds(chat)) == ("model_error", 11.9, 11.9)
+
+
+def test_an_attempt_that_failed_is_in_the_span_of_its_call_and_counts_for_the_task() -> None:
+    attempt = line(
+        "model.attempt_failed", 5.0, event_id=5, iteration=1, model="big", input_tokens=1000, error="No."
+    )
+    run = a_run()
+
+    spans = made([*run[:5], attempt, *run[5:]])
+
+    assert len(spans) == len(made(run))
+    assert named(spans, "invoke_agent researcher").attributes[gen_ai.GEN_AI_USAGE_INPUT_TOKENS] == 1230
+
+
 def test_made_again_from_the_same_log_they_are_the_same_spans() -> None:
     assert made(a_run()) == made(a_run())
 
@@ -162,6 +203,20 @@ def test_a_sub_agent_s_task_is_a_part_of_its_parent_s() -> None:
         next(span for span in spans if span.name.startswith(AGENT) and span.attributes["alex.task_id"] == task_id)
         for task_id in ("task-2", "task-1")
     )
+    assert below.parent_id == above.span_id
+    assert below.attributes["alex.parent_task_id"] == "task-1"
+
+
+def test_after_a_restart_a_sub_agent_s_task_is_still_a_part_of_its_parent_s() -> None:
+    again = [
+        line("task.recovered", 20.0, "task-2", parent_task_id="task-1"), line("task.recovered", 20.0),
+        line("agent.resumed", 21.0, "task-2", agent="researcher"),
+        line("task.ended", 22.0, "task-2", status="completed", reason="completed"),
+        line("task.ended", 23.0, status="completed", reason="completed"),
+    ]  # fmt: skip
+
+    *_, below, above = made(again)
+
     assert below.parent_id == above.span_id
     assert below.attributes["alex.parent_task_id"] == "task-1"
 
@@ -185,6 +240,27 @@ def test_at_debug_each_message_of_a_task_is_a_span_as_long_as_its_handling() -> 
 
     assert (span.name, *seconds(span)) == ("SessionActor Confirm", 0.75, 1.0)
     assert (span.attributes["alex.sender"], span.attributes["alex.waited_ms"]) == ("http", 5.0)
+
+
+def test_a_message_that_another_request_sent_is_a_part_of_no_span_that_its_trace_has_not() -> None:
+    """A cancel is about a task, and in the trace of who cancelled."""
+    message: Entry = {"sender": "http", "receiver": "SessionActor", "type": "Cancel", "waited": 1.0, "took": 1.0}
+    cancel = line("message", 5.0, **message) | {"trace_id": "c" * 32}
+
+    own, theirs = made([*a_run()[:5], line("message", 5.0, **message), cancel])[-2:]
+
+    assert own.parent_id is not None
+    assert (theirs.trace_id, theirs.parent_id, theirs.attributes["alex.task_id"]) == ("c" * 32, None, "task-1")
+
+
+def test_a_commit_is_a_span_of_the_task_whose_line_it_is_and_the_others_spans_do_not_need_it() -> None:
+    commit = line("message", 10.2, "task-2", sender="TaskStoreActor", receiver="TaskStoreActor", type="Commit",
+                  waited=0.1, took=200.0)  # fmt: skip
+
+    with_it, without = made([*a_run(), commit]), made(a_run())
+
+    assert with_it[:-1] == without
+    assert with_it[-1].attributes["alex.task_id"] == "task-2"
 
 
 def test_a_task_that_goes_on_after_a_restart_waits_in_line_again_and_is_one_span() -> None:

@@ -200,6 +200,25 @@ def test_a_database_of_version_1_keeps_what_it_has(path: Path) -> None:
     )  # another owner may have a task of that ID
 
 
+def test_a_database_of_version_2_has_its_approvals_found_by_the_index_of_version_3(path: Path) -> None:
+    open_writer(path, synchronous="OFF", migrations=MIGRATIONS[:2]).dispose()
+    run_sql(
+        path, "PRAGMA foreign_keys=OFF", "INSERT INTO events VALUES (7, 1, 1, 'approval_requested', '', x'7b7d')"
+    )
+
+    make(path)
+
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(
+            "SELECT event_id FROM events INDEXED BY approvals_by_task"
+            " WHERE place = 1 AND event_type = 'approval_requested'"
+        ).fetchall()
+        condition = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'approvals_by_task'").fetchone()
+    (index,) = [index for index in metadata.tables["events"].indexes if index.name == "approvals_by_task"]
+    assert found == [(7,)]
+    assert str(index.dialect_options["sqlite"]["where"]) in condition[0]
+
+
 def test_the_tables_are_those_that_the_queries_are_made_for(path: Path) -> None:
     make(path)
 
@@ -227,7 +246,7 @@ def test_a_newer_database_is_refused_and_left_as_it_is(path: Path) -> None:
     make(path)
     run_sql(path, "PRAGMA user_version=99")
 
-    with pytest.raises(DatabaseError, match=r"schema version 99.*knows up to 2.*newer version"):
+    with pytest.raises(DatabaseError, match=r"schema version 99.*knows up to 3.*newer version"):
         open_writer(path, synchronous="OFF")
 
     assert pragma(path, "user_version") == 99

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from alex_actors.events import (
@@ -12,7 +14,9 @@ from alex_actors.events import (
     ApprovalRequested,
     ApprovalResolved,
     AssistantDelta,
+    ErrorRaised,
     IterationStart,
+    TaskResumed,
     TaskStarted,
     ThinkComplete,
     Thinking,
@@ -20,14 +24,23 @@ from alex_actors.events import (
     ToolCallStart,
     Usage,
 )
-from alex_actors.store.facts import LONGEST_NAME
-from tests.unit.protocol_system import CONTEXT
+from alex_actors.simulation.virtual_time import EPOCH
+from alex_actors.store.facts import LONGEST_ERROR, LONGEST_NAME
+from alex_actors.store.staging import Keys, Staging, live_task
+from alex_actors.values import TaskId, Timestamp, timestamp
+from tests.unit.protocol_system import CONTEXT, a_task
 from tests.unit.store_under_test import COMPLETED, HOME, NOW, StoreUnderTest
 
 THOUGHT = ThinkComplete(
     iteration=1, content="A secret thought", tool_call_count=1, duration=12.34567,
     usage=Usage(input_tokens=30, output_tokens=12, cost_usd=0.5),
 )  # fmt: skip
+SPENT = Usage(input_tokens=30, output_tokens=2, cost_usd=0.25)
+BUSY = ErrorRaised(iteration=2, phase="think", error="It is busy (attempt 1 of 2).", recoverable=True)
+DOWN = ErrorRaised(
+    iteration=2, phase="think", error="It is down (attempt 2 of 2).", recoverable=False, usage=SPENT
+)
+ASKED = (IterationStart(iteration=2, total_iters=3), Thinking(iteration=2, message_count=4))
 REFUSED = ToolCallComplete(call_id="call-1-1", tool_name="shell", result=None, error="No such file", duration=3.0)
 WORK: tuple[AnyEvent, ...] = (
     TaskStarted(),
@@ -125,3 +138,107 @@ def test_a_repeat_of_events_is_no_fact(under: StoreUnderTest) -> None:
     under.run()
 
     assert under.log.events() == FACTS[:4]
+
+
+# A model that fails.
+
+
+def later(seconds: float) -> Timestamp:
+    return timestamp(EPOCH + timedelta(seconds=seconds))
+
+
+def test_a_model_that_fails_is_a_warning_and_an_attempt_after_which_it_is_asked_again_is_none(
+    under: StoreUnderTest,
+) -> None:
+    under.create("a")
+    under.record("a", 1, TaskStarted(), *ASKED)
+    under.record("a", 4, BUSY, at=later(1))
+    under.record("a", 5, DOWN, at=later(3.5))
+    under.run()
+
+    (attempt,), (failed,) = under.log.named("model.attempt_failed"), under.log.named("model.failed")
+    about = {"task_id": "a", "session_id": HOME, "trace_id": CONTEXT.trace_id, "iteration": 2, "model": "offline"}
+    assert attempt == {
+        **about, "event": "model.attempt_failed", "log_level": "info", "event_id": 5, "error": BUSY.error,
+        "at": later(1),
+    }  # fmt: skip
+    assert failed == {
+        **about, "event": "model.failed", "log_level": "warning", "event_id": 6, "error": DOWN.error,
+        "at": later(3.5), "duration": 3500.0, "input_tokens": 30, "output_tokens": 2, "cost_usd": 0.25,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("between", [
+    (), (Thinking(iteration=2, message_count=4), TaskResumed()),
+    (Thinking(iteration=1, message_count=4), THOUGHT),
+    (Thinking(iteration=1, message_count=4), IterationStart(iteration=2, total_iters=3)),
+])  # fmt: skip
+def test_it_does_not_say_how_long_that_took_if_nobody_knows_when_the_model_was_asked(
+    under: StoreUnderTest, between: tuple[AnyEvent, ...]
+) -> None:
+    under.create("a")
+    under.record("a", 1, TaskStarted(), *between, DOWN)
+    under.run()
+
+    assert "duration" not in under.log.named("model.failed")[0]
+
+
+def test_a_clock_that_was_set_back_makes_no_time_below_zero(under: StoreUnderTest) -> None:
+    under.create("a")
+    under.record("a", 1, TaskStarted(), *ASKED, at=later(5))
+    under.record("a", 4, DOWN, at=later(2))
+    under.run()
+
+    assert under.log.named("model.failed")[0]["duration"] == 0.0
+
+
+def test_of_what_a_model_says_went_wrong_the_log_has_the_beginning(under: StoreUnderTest) -> None:
+    under.create("a")
+    under.record("a", 1, ErrorRaised(iteration=1, phase="think", error="e" * 100_000, recoverable=False))
+    under.run()
+
+    assert len(under.log.named("model.failed")[0]["error"]) == LONGEST_ERROR
+
+
+def test_an_error_of_a_tool_is_no_fact_of_a_model(under: StoreUnderTest) -> None:
+    under.create("a")
+    under.record("a", 1, ErrorRaised(iteration=1, phase="execute", error="It broke.", recoverable=False))
+    under.run()
+
+    assert under.log.events() == ["task.created"]
+
+
+def test_after_a_crash_a_failure_is_told_as_it_would_have_been(under: StoreUnderTest) -> None:
+    under.created("a")
+    under.log.clear()
+    under.record("a", 1, TaskStarted(), *ASKED)
+    under.record("a", 4, BUSY, DOWN, REFUSED, at=later(2))
+
+    under.crash_after_commit()
+
+    (failed,) = under.log.named("model.failed")
+    assert (failed["log_level"], failed["duration"], failed["error"]) == ("warning", 2000.0, DOWN.error)
+    assert [line["event"] for line in under.log.lines if "event_id" in line] == [
+        "task.started", "model.attempt_failed", "model.failed", "tool.ended",
+    ]  # fmt: skip
+
+
+def test_a_duration_that_is_no_number_is_left_out(under: StoreUnderTest) -> None:
+    odd = ThinkComplete(iteration=1, content="", tool_call_count=0, duration=float("nan"))
+
+    under.create("a")
+    under.record("a", 1, TaskStarted(), odd)
+    under.run()
+
+    assert "duration" not in under.log.named("model.replied")[0]
+
+
+def test_a_sub_agent_s_task_that_is_taken_up_again_is_told_with_its_parent() -> None:
+    staged = Staging(live={}, session_keys={}, keys=Keys(last_session=0, last_event=0))
+    task = live_task(a_task("a"), recorded=1)
+
+    staged.recover(task)
+    staged.recover(msgspec.structs.replace(task, parent_task_id=TaskId("parent")))
+
+    assert [fact.fields.get("parent_task_id") for fact in staged.facts] == [None, "parent"]
+    assert ["parent_task_id" in fact.fields for fact in staged.facts] == [False, True]

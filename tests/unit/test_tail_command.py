@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
 
 from alex_http.command_line import main
+from tests.live.process import SOON, ended, environment, until
 
 WIDTH = 100
 
@@ -81,6 +85,57 @@ def test_a_time_is_shown_whole_whatever_files_it_is_in(log: Path, tail: Tail) ->
 def test_all_lines_of_a_task_are_shown(log: Path, tail: Tail) -> None:
     assert minutes(tail(log, "--task", "task-1bbbb")) == list(range(1, 60, 2))
     assert minutes(tail(log, "--task", "1bbbb", "-n", "2")) == [57, 59]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_last_is_the_task_that_was_recorded_last_and_its_session(
+    tmp_path: Path, tail: Tail, *, compressed: bool
+) -> None:
+    whose = {"a": "one", "b": "two", "c": "two", "d": "three"}
+    lines = [
+        line(minute, task=f"task-{name}").replace("}", f',"session_id":"{session}"}}')
+        for minute, (name, session) in enumerate(whose.items())
+    ]
+    lines[3] = lines[3].replace("}", ',"parent_task_id":"task-c"}')  # a sub-agent is not the last
+    later = [line(10, "task.ended", task="task-c"), line(11, "task.ended", task="task-a"), '"task.created"\n']
+    old = "".join(lines).encode()
+    (tmp_path / "log.1.gz" if compressed else tmp_path / "log.1").write_bytes(
+        gzip.compress(old) if compressed else old
+    )
+    (tmp_path / "log").write_text("".join(later))
+
+    assert minutes(tail(tmp_path / "log", "--task", "last")) == [2, 10]
+    assert minutes(tail(tmp_path / "log", "--session", "last")) == [1, 2]
+    assert minutes(tail(tmp_path / "log", "--session", "last", "--task", "last")) == [2]
+
+
+def test_that_there_is_no_last_task_is_said(tmp_path: Path, tail: Tail) -> None:
+    (tmp_path / "log").write_text(line(0, "server.starting"))
+
+    assert tail.error(tmp_path / "log", "--task", "last") == (
+        f"There is no task in {tmp_path}/log yet: none is the last."
+    )
+    assert "cannot be had of a pipe" in tail.error("-", "--session", "last")
+    assert "No such file" in tail.error(tmp_path / "no", "--task", "last", "--follow")
+
+
+def test_a_log_that_is_not_there_yet_is_waited_for_if_it_is_followed(tmp_path: Path) -> None:
+    log, shown, said = tmp_path / "data" / "log", tmp_path / "shown", tmp_path / "said"
+    command = [sys.executable, "-c", "from alex_http.command_line import main; main(prog_name='alex')"]
+    with shown.open("wb") as output, said.open("wb") as errors:
+        process = subprocess.Popen(
+            [*command, "tail", "--follow", "--json", str(log)], env=environment({}), stdout=output, stderr=errors
+        )
+    with ended(process):
+        until(lambda: said.stat().st_size, "that it waits")
+
+        log.parent.mkdir()
+        log.write_text(LINES[0] + LINES[1])
+        until(lambda: shown.read_text() == LINES[0] + LINES[1], "what was logged")
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(timeout=SOON) == 130
+    assert said.read_text() == f"alex: There is no log at {log} yet: waiting for it.\n"
 
 
 def test_json_passes_lines_on_as_they_are(log: Path, tail: Tail) -> None:

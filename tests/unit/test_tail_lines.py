@@ -50,6 +50,19 @@ def test_a_line_has_its_time_the_time_since_the_one_before_its_level_who_what_an
     ]
 
 
+def test_what_a_request_came_to_stands_before_its_path_which_has_no_id_in_full() -> None:
+    request = {"method": "POST", "path": f"/api/tasks/{TASK}/cancel", "status": 409, "duration": 0.5}
+    logged = line("http.request", **(request | {"task_id": TASK}))  # type: ignore[arg-type]  # none is a level
+
+    (narrow,) = shown(logged, width=80)
+    (wider,) = shown(logged, width=150)
+    (whole,) = shown(logged)
+
+    assert "task=…78155c status=409" in narrow
+    assert wider.endswith(" duration=0.5 method=POST path=/api/tasks/…78155c/cancel")
+    assert whole.endswith(f" duration=0.5 method=POST path=/api/tasks/{TASK}/cancel")
+
+
 def test_a_message_is_shown_as_from_whom_to_whom() -> None:
     message = line("message", level="debug", sender="http", receiver="SessionActor", type="Confirm", took=0.1)
 

@@ -208,6 +208,34 @@ def test_a_call_of_a_model_counts_its_time_its_tokens_and_its_price(metered: Met
     assert meter.model_tokens == {(MODEL, "input"): 200, (MODEL, "output"): 40}
     assert meter.model_dollars == {MODEL: 0.5}
     assert meter.model_errors == {MODEL: 1}
+    assert meter.model_calls == {(MODEL, "ok"): 1, (MODEL, "error"): 0}
+
+
+def test_a_call_fails_once_however_many_of_its_attempts_do(metered: Metered) -> None:
+    again, over = (
+        ErrorRaised(iteration=1, phase="think", error="It is down.", recoverable=recoverable)
+        for recoverable in (True, False)
+    )
+    metered.under.created("a")
+
+    metered.under.record("a", 1, TaskStarted(), again, again, over)
+    metered.under.run()
+
+    assert metered.meter.model_errors == {MODEL: 3}
+    assert metered.meter.model_calls == {(MODEL, "ok"): 0, (MODEL, "error"): 1}
+
+
+def test_a_time_that_is_no_number_spoils_no_sum(metered: Metered) -> None:
+    metered.under.created("a")
+
+    metered.under.record("a", 1, TaskStarted(), *(
+        ThinkComplete(iteration=1, content="", tool_call_count=0, duration=duration)
+        for duration in (float("nan"), float("inf"), 500.0)
+    ))  # fmt: skip
+    metered.under.run()
+
+    assert metered.meter.model_seconds[MODEL].read().total == 0.5
+    assert metered.meter.model_calls[MODEL, "ok"] == 3
 
 
 def test_an_error_of_a_tool_is_none_of_the_model(metered: Metered) -> None:
@@ -219,6 +247,7 @@ def test_an_error_of_a_tool_is_none_of_the_model(metered: Metered) -> None:
     metered.under.run()
 
     assert metered.meter.model_errors == {MODEL: 0}
+    assert metered.meter.model_calls[MODEL, "error"] == 0
 
 
 def test_a_tool_that_nobody_knows_counts_as_other_until_a_call_of_it_went_well(metered: Metered) -> None:

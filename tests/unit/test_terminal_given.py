@@ -22,10 +22,10 @@ NOT_UTF8 = "\udcff"
 NOWHERE = {"ALEX_SERVER_URL": "http://127.0.0.1:9"}
 
 
-def task(task_id: str) -> Task:
+def task(task_id: str, *, parent: str | None = None) -> Task:
     return Task(
         task_id=task_id, session_id="s", status="running", task="Say \x1b[31mx", agent_preset="a", tool_preset="t",
-        model="m", parent_task_id=None, created_at=datetime(2026, 11, 23, tzinfo=UTC), started_at=None,
+        model="m", parent_task_id=parent, created_at=datetime(2026, 11, 23, tzinfo=UTC), started_at=None,
         completed_at=None, current_iteration=0, total_iterations=0, tokens_used=0, total_tokens=0, cost_usd=0.0,
         error=None, termination_reason=None, result=None, multitask_strategy="enqueue", timeout_seconds=None,
         max_iterations=50, metadata={},
@@ -35,13 +35,19 @@ def task(task_id: str) -> Task:
 class FakeLists:
     """Lists tasks, newest first."""
 
-    def __init__(self, ids: Sequence[str]) -> None:
+    def __init__(self, ids: Sequence[str], *, of_sub_agents: int = 0) -> None:
+        """``of_sub_agents``: so many of the newest are those."""
         self.ids = ids
+        self.of_sub_agents = of_sub_agents
         self.asked = 0
 
     def tasks(self, *, limit: int, offset: int = 0) -> TaskPage:
         self.asked += 1
-        found = [task(each) for each in self.ids[offset : offset + limit]]
+        parents = ["task-parent"] * self.of_sub_agents + [None] * len(self.ids)
+        found = [
+            task(each, parent=parent)
+            for each, parent in list(zip(self.ids, parents, strict=False))[offset : offset + limit]
+        ]
         return TaskPage(tasks=found, total=len(self.ids), limit=limit, offset=offset)
 
 
@@ -55,6 +61,13 @@ def test_the_end_of_an_id_is_looked_for_among_the_newest_tasks() -> None:
     with pytest.raises(Failed, match="no task '00001000'") as too_old:
         task_id_of(lists, "00001000")
     assert too_old.value.code is Exit.UNKNOWN
+
+
+def test_the_last_task_is_the_last_that_somebody_submitted() -> None:
+    ids = [f"task-{number:08}" for number in range(250)]
+
+    assert task_id_of(FakeLists(ids, of_sub_agents=210), "last") == ids[210]
+    assert task_id_of(FakeLists(ids, of_sub_agents=250), "last") == ids[0], "better than none"
 
 
 def test_an_id_that_is_whole_is_not_looked_for() -> None:

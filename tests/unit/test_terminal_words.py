@@ -107,6 +107,16 @@ def test_a_call_is_asked_about_until_somebody_decides() -> None:
     assert ended is not None
 
 
+def test_a_question_is_still_there_when_the_task_goes_on_after_a_restart() -> None:
+    """The server asks once: what is on record is not asked for again."""
+    progress = Progress(task_id="task-1")
+    progress.take(event(1, "approval_requested", iteration=1, call_id="a", tool_name="shell", arguments={}))
+
+    progress.take(event(2, "task_resumed", attempt=1))
+
+    assert [call.call_id for call in progress.waiting] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [

@@ -14,6 +14,7 @@ from alex_actors.ports import Tool, ToolContext, ToolError
 from alex_actors.tools import Sandbox, ShellCommands
 from alex_actors.tools.shell import MAX_OUTPUT, shell_tool
 from alex_actors.values import TaskId
+from tests.unit.held_loop import go_on, run_held
 from tests.unit.tool_limits import QUOTA, limits, sandbox_of_this_machine
 
 LONG = f"sleep 600.{os.getpid()}"
@@ -120,10 +121,20 @@ def test_a_background_process_does_not_survive_its_command_nor_delay_it(shell: S
 
 
 def test_a_command_is_killed_with_its_children_when_its_time_is_over(shell: Shell, tmp_path: Path) -> None:
-    with pytest.raises(ToolError) as raised:
-        shell.run(tmp_path, f"echo begun; {LONG} & {LONG}", timeout=0.3)
+    os.mkfifo(tmp_path / "started")
 
-    assert str(raised.value) == "The command was killed after 0.3 seconds. Its output until then:\nbegun\n"
+    async def scenario() -> str:
+        command = f"echo begun; {LONG} & echo x > started; {LONG}"
+        running = asyncio.ensure_future(shell.tool(20)({"command": command}, context(tmp_path)))
+        await asyncio.to_thread((tmp_path / "started").read_text)
+        go_on(20)
+        with pytest.raises(ToolError) as raised:
+            await running
+        return str(raised.value)
+
+    said = run_held(scenario())
+
+    assert said == "The command was killed after 20 seconds. Its output until then:\nbegun\n"
     assert survivors(tmp_path) == []
 
 

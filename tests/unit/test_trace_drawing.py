@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from alex_actors.diagrams.rows import MOST_LINES
 from alex_actors.tracing.drawing import Drawing
 from alex_actors.tracing.drawn import trace_of
 from alex_actors.tracing.task_log import NotInLog, SeveralTasks, TaskLog, overview, task_log
@@ -95,6 +96,46 @@ def test_the_diagram_fits_its_width(width: int) -> None:
 
     assert max(map(len, lines)) <= width
     assert any("Confirm" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_what_has_no_room_beside_its_arrow_goes_on_below_itself(width: int) -> None:
+    log = WrittenLog()
+    task_id = submitted(log)
+    asked = {"tool": "file_write", "call_id": "call-1-1", "reason": "c" * 40}
+    log.fact("approval.requested", task_id, iteration=1, **asked)
+    log.message("http", "AgentActor", "Decide", task_id, waited=3.5, took=0.25)
+
+    text = drawing(log, task_id).text(width)
+    said = " ".join(re.sub("[│⋮]", "", text).split())
+
+    assert "approval.requested iteration=1 tool='file_write' call_id='call-1-1'" in said
+    assert "c" * 40 in said.replace(" ", "")
+    assert "Decide 3.5 ms + 250 µs" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_text_that_would_take_many_lines_is_cut() -> None:
+    log = WrittenLog()
+    task_id = submitted(log)
+    log.fact("approval.resolved", task_id, **{f"field_{number}": "x" * 50 for number in range(20)})
+
+    lines = drawing(log, task_id).text(80).splitlines()
+
+    [last] = [number for number, line in enumerate(lines) if line.endswith("…")]
+    assert "approval.resolved" in lines[last - MOST_LINES + 1]
+
+
+def test_lifelines_stand_closer_where_that_saves_lines() -> None:
+    log = WrittenLog()
+    task_id = submitted(log)
+    wide = drawing(log, task_id).text(80)
+    log.fact("approval.resolved", task_id, tool="f" * 20)
+    close = drawing(log, task_id).text(80)
+
+    assert max(map(len, re.findall("─+", wide))) > max(map(len, re.findall("─+", close)))
+    assert f"tool='{'f' * 20}'" in close
 
 
 def test_what_repeats_a_thousand_times_is_shown_at_its_beginning_and_its_end() -> None:

@@ -16,7 +16,7 @@ from alex_http.transport import HOLD, Hold, Server
 from alex_http.transport.channels import Channel
 from alex_http.transport.loops import LoopName
 from tests.unit.fake_runtime import HeldClock
-from tests.unit.running_server import LOOPS, bind, rest
+from tests.unit.running_server import LOOPS, bind, close_wholly, rest
 
 LARGE = b"x" * (12 * 1024 * 1024)
 
@@ -101,7 +101,7 @@ class Turned:
 
     def bind(self, *, connections: int = 1000) -> Server:
         server = bind(app=self.app, workers=2, connections=connections, loop=self._loop, clock=self.clock)
-        self._clients.callback(server.close)
+        self._clients.callback(close_wholly, server)
         return server
 
     def client(self, server: Server | None = None) -> socket.socket:

@@ -25,7 +25,7 @@ from tests.unit.plain_server import (
     stream_of,
     streaming,
 )
-from tests.unit.running_server import LOOPS, Reply, rest
+from tests.unit.running_server import LOOPS, Reply, close_wholly, rest
 
 
 @pytest.fixture(params=LOOPS)
@@ -229,9 +229,7 @@ def test_a_server_that_is_closed_while_headers_are_written_leaves_no_feed(serve:
     with started[0].send() as sock:
         rest(sock)
         closed = feed.is_closed.wait(PATIENCE)
-    while started[0].server._workers.running:
-        started[0].server.close()
-    started[0].server.close()  # frees what the worker held
+    close_wholly(started[0].server)  # which frees what the worker held
 
     assert closed
     assert feed.reasons == ["gone"]

@@ -9,6 +9,7 @@ import pytest
 
 from alex_actors.broadcaster_protocol import SessionTopic, TaskTopic
 from alex_actors.copies import Message
+from alex_actors.events import ApprovalRequested
 from alex_actors.replies import ExportedSession, SessionForked, Submitted
 from alex_actors.simulation.runtime import wait_for_reply
 from alex_actors.simulation.scheduler import Wait
@@ -77,6 +78,34 @@ def test_lists_have_ones_own_and_count_them(server: Server, tasks: dict[Owner, T
     for found in (page, of_session):
         assert [task.task_id for task in found.tasks] == [tasks[owner].task_id]
         assert found.total == 1
+
+
+def test_tool_calls_that_wait_are_listed_for_their_owner_alone(server: Server) -> None:
+    asked = {}
+    for owner in (ADA, BOB):
+        reply = server.runtime.submit(new_task(HOME), context_of(owner))
+        assert isinstance(reply, Submitted)
+        asked[owner] = reply.task.task_id
+        server.dispatcher.run()
+        server.run_of(reply.task).yields(
+            ApprovalRequested(iteration=1, call_id="call-1", tool_name="shell", arguments={})
+        )
+        server.dispatcher.run()
+
+    seen = {
+        (owner, session_id): [
+            call.task_id
+            for call in server.runtime.waiting_calls(limit=10, after=0, session_id=session_id, owner=owner).calls
+        ]
+        for owner in (ADA, BOB, NOBODY)
+        for session_id in (None, HOME)
+    }
+
+    assert seen == {
+        (owner, session_id): [asked[owner]] if owner in asked else []
+        for owner in (ADA, BOB, NOBODY)
+        for session_id in (None, HOME)
+    }
 
 
 @pytest.mark.parametrize("owner", [ADA, BOB])

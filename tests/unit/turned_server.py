@@ -12,7 +12,7 @@ from alex_http.transport import HOLD, Limits, Server
 from alex_http.transport.channels import Channel
 from alex_http.transport.loops import LoopName
 from tests.unit.fake_runtime import HeldClock, Log
-from tests.unit.running_server import bind
+from tests.unit.running_server import bind, close_wholly
 
 GET = b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HALF = GET[:20]
@@ -52,7 +52,7 @@ class Turned:
             limits=limits,
             connections=1000,
         )
-        self._open.callback(self.server.close)
+        self._open.callback(close_wholly, self.server)
         return self.server
 
     def send(self, sent: bytes) -> socket.socket:

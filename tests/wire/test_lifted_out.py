@@ -20,6 +20,7 @@ import pytest
 
 from alex_http.transport import HOLD, Hold, Reason, Refusal, Server
 from tests.unit.fake_runtime import Log
+from tests.unit.running_server import close_wholly
 
 ROOT = Path(__file__).parents[2]
 TRANSPORT = ROOT / "http" / "alex_http" / "transport"
@@ -242,6 +243,7 @@ def test_a_bare_falcon_application_streams_and_waits() -> None:
     finally:
         server.stop()
         thread.join(PATIENCE)
+        close_wholly(server)
 
     assert not thread.is_alive()
     assert book.wakes == set()

@@ -129,7 +129,7 @@ def follow(server: SocketServer, kind: str, *, silence: float) -> list[Event]:
         (sends(PLAIN + FIRST + SECOND[:-1]), 30),
         (sends(CHUNKED + chunk(FIRST + SECOND[:-1])), 30),
         (sends(CHUNKED + chunk(FIRST + SECOND)[:-5]), 30),
-        (falls_silent_after(PLAIN + FIRST + SECOND[:-1]), 0.5),
+        (falls_silent_after(PLAIN + FIRST + SECOND[:-1]), 2),
     ],
     ids=["reset", "ended", "between chunks", "inside a chunk", "silent"],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from typing import Literal, TypeAlias, assert_never
 
@@ -33,6 +35,13 @@ ARROWS: tuple[Shape, ...] = ("message", "arrival", "waiting", "lost", "elsewhere
 WORTH_A_LINE = 3
 """How many entries left out in one place are worth a line there: with fewer, the numbers of the steps tell."""
 
+MOST_LINES = 6
+"""Lines that a text takes at most. Most facts have one or two at 80 columns."""
+_AMOUNT = re.compile(r"(\d) (µs|ms|s|min|h)\b")
+"""A number and its unit, which stay together."""
+LEAST_TO_WRAP = 10
+"""Characters of a line below which a text is cut: it would be a column of syllables."""
+
 
 class Row(Value, frozen=True):
     """One row of a diagram: an arrow, a mark on a lifeline, or words across all of them."""
@@ -57,6 +66,19 @@ class Row(Value, frozen=True):
             return cut(self.words, room)
         return f"{self.words}{brief(self.what, room - len(self.words))}"
 
+    def lines(self, room: int) -> list[str]:
+        """Return them in lines of at most ``room`` characters: a text goes on below itself, and is not cut."""
+        if not isinstance(self.what, str) or room < LEAST_TO_WRAP:
+            return [self.label(room)]
+        text = f"{self.words}{plain(self.what)}"
+        if len(text) <= room:
+            return [text]
+        whole = _AMOUNT.sub("\\1\N{NO-BREAK SPACE}\\2", text)
+        wrapped = textwrap.wrap(
+            whole, room, subsequent_indent="  ", max_lines=MOST_LINES, placeholder="…", break_on_hyphens=False
+        )
+        return [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped]
+
     def title(self) -> str:
         """Return all that there is to say of it, of any length."""
         arrow = f" -> {plain(self.target)}" if self.target else ""
@@ -78,6 +100,7 @@ class Diagram:
         self._trace = trace
         self.least_label = trace.least_label
         self.real_time = trace.real_time
+        """Whether it is of a log: what that says is texts, which are not shortened if there is room below."""
         self._ends = _ends_of_messages(trace)
         self._entries = _chosen(trace, shown, self._ends)
         self._present = {entry.index for entry in self._entries}
@@ -99,6 +122,10 @@ class Diagram:
         if not self.left_out:
             return ""
         return self._trace.summary(len(self._entries))
+
+    def lines_of(self, row: Row, room: int) -> list[str]:
+        """Return what stands beside a row's arrow, in lines of at most ``room`` characters."""
+        return row.lines(room) if self.real_time else [row.label(room)]
 
     def _find_participants(self) -> list[str]:
         names: dict[str, None] = {}

@@ -43,10 +43,20 @@ def diagram_lines(trace: Trace, *, shown: Collection[int] | None = None, width: 
 
 
 def _gap_that_fits(diagram: Diagram, room: int) -> int:
-    """Return how far apart lifelines are: as far as the longest label allows, within reason."""
+    """Return how far apart lifelines are: as far as the longest label allows, within reason.
+
+    Where labels may take several lines: as far as it can be without more of them.
+    """
     count = max(1, len(diagram.participants))
+    if diagram.real_time:
+        gaps = [gap for gap in range(WIDEST_GAP, LEAST_GAP - 1, -1) if room - gap * count >= diagram.least_label]
+        return min(gaps, key=lambda gap: _height(diagram, room - gap * count), default=0)
     longest = max((len(row.label(room)) for row in diagram.rows), default=0)
     return min(WIDEST_GAP, max((room - longest) // count, min(FAIR_GAP, (room - diagram.least_label) // count)))
+
+
+def _height(diagram: Diagram, room: int) -> int:
+    return sum(len(diagram.lines_of(row, room)) for row in diagram.rows)
 
 
 class _Lifelines:
@@ -64,10 +74,11 @@ class _Lifelines:
     def lines(self) -> list[str]:
         rows = self._diagram.rows
         names = list(self._names())
-        body = [
-            f"{margin}{self._picture(row):<{self._gap * len(names)}}{row.label(self._room)}"
-            for margin, row in zip(_margins(rows, self._margin), rows, strict=True)
-        ]
+        body: list[str] = []
+        for margin, row in zip(_margins(rows, self._margin), rows, strict=True):
+            first, *more = self._diagram.lines_of(row, self._room)
+            body.append(f"{margin}{self._picture(row)}{first}")
+            body += [f"{' ' * self._margin}{self._between(row)}{line}" for line in more]
         heading = [*names[:-1], _margin("step", "time", self._margin) + names[-1][self._margin :]] if names else []
         return heading + body + (names[::-1] if len(rows) >= REPEAT_NAMES else [])
 
@@ -77,12 +88,15 @@ class _Lifelines:
             before = "".join(f"{'│':<{self._gap}}" for _ in range(column // self._gap))
             yield " " * self._margin + before + cut(plain(name), self._width - self._margin - column)
 
+    def _between(self, row: Row) -> str:
+        """Return the lifelines alone."""
+        picture = "".join(f"{line:<{self._gap}}" for line in self._line.values())
+        return picture.replace("│", "⋮") if row.shape == "left out" else picture
+
     def _picture(self, row: Row) -> str:
-        cells = [" "] * (self._gap * len(self._column))
-        for name, column in self._column.items():
-            cells[column] = self._line[name]
         if row.shape == "left out":
-            return "".join("⋮" if cell == "│" else cell for cell in cells)
+            return self._between(row)
+        cells = list(self._between(row))
         if row.shape in ARROWS:
             self._draw_arrow(cells, row)
         else:
@@ -107,9 +121,15 @@ def _list(diagram: Diagram, *, margin: int, width: int) -> list[str]:
     parties = [parties_of(row) for row in diagram.rows]
     column = min(max(map(len, parties), default=0), max(0, width - margin - diagram.least_label))
     lines = []
+    below = " " * (margin + column + 2)
     for front, who, row in zip(_margins(diagram.rows, margin), parties, diagram.rows, strict=True):
         start = f"{front}{who:<{column}}  "
-        lines.append(cut(start + row.label(max(1, width - len(start))), width))
+        labels = diagram.lines_of(row, max(1, width - len(below if diagram.real_time else start)))
+        if diagram.real_time and len(start) + len(labels[0]) > width:  # beside a long name there is little room
+            lines.append(cut(front + who, width))
+        else:
+            lines.append(cut(start + labels.pop(0), width))
+        lines += [f"{below}{line}" for line in labels]
     return lines
 
 

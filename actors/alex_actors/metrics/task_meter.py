@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from alex_actors.events import (
@@ -97,7 +98,10 @@ class TaskMeter:
         self.model_tokens = {(model, way): 0 for model in models for way in ("input", "output")}
         """By model and direction."""
         self.model_dollars: dict[str, float] = {}
+        self.model_calls = {(model, outcome): 0 for model in models for outcome in ("ok", "error")}
+        """By model and outcome, with all attempts."""
         self.model_errors = dict.fromkeys(models, 0)
+        """Attempts that failed, the last ones included."""
         self.tool_seconds: dict[str, Histogram] = {}
         self.tool_calls = {(tool, outcome): 0 for tool in tools for outcome in ("ok", "error")}
         """By tool and outcome."""
@@ -156,7 +160,8 @@ class TaskMeter:
     def _replied(self, task: LiveTask, _progress: Progress, _at: Timestamp, event: AnyEvent) -> None:
         if not isinstance(event, ThinkComplete):
             return
-        if event.duration is not None:
+        self._called(task.model, "ok")
+        if event.duration is not None and isfinite(event.duration):  # what is no number is null on record
             seconds = self.model_seconds.get(task.model)
             if seconds is None:
                 seconds = self.model_seconds[task.model] = Histogram(MODEL_SECONDS)
@@ -167,6 +172,12 @@ class TaskMeter:
         if isinstance(event, ErrorRaised) and event.phase == "think":
             self.model_errors[task.model] = self.model_errors.get(task.model, 0) + 1
             self._used(task.model, event.usage)
+            if not event.recoverable:
+                self._called(task.model, "error")
+
+    def _called(self, model: str, outcome: str) -> None:
+        name = model, outcome
+        self.model_calls[name] = self.model_calls.get(name, 0) + 1
 
     def _used(self, model: str, usage: Usage | None) -> None:
         if usage is None:

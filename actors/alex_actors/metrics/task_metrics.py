@@ -50,8 +50,12 @@ class TaskMetrics(Collector):
 
     def _models(self) -> Iterator[Metric]:
         meter = self._meter
+        yield counter(
+            "alex_model_calls_total", "Calls of models that ended, each with its retries.", ("model", "outcome"),
+            meter.model_calls.copy(),
+        )  # fmt: skip
         yield histogram(
-            "alex_model_call_seconds", "How long a call of a model took, with its retries.", ("model",),
+            "alex_model_call_seconds", "How long a model that replied took, with its retries.", ("model",),
             {(model,): seconds for model, seconds in meter.model_seconds.copy().items()},
         )  # fmt: skip
         yield counter(

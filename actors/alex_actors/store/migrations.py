@@ -95,6 +95,11 @@ _VERSION_2 = (
     "INSERT INTO fence VALUES (0)",
 )
 
+_VERSION_3 = (
+    """CREATE INDEX approvals_by_task ON events (place, event_type, event_id)
+    WHERE event_type = 'approval_requested' OR event_type = 'approval_resolved'""",
+)
+
 
 def _running(statements: tuple[str, ...]) -> Migration:
     def migrate(connection: Connection) -> None:
@@ -104,6 +109,10 @@ def _running(statements: tuple[str, ...]) -> Migration:
     return migrate
 
 
-MIGRATIONS: tuple[Migration, ...] = (_running(_VERSION_1), _running(_VERSION_2))
+MIGRATIONS: tuple[Migration, ...] = (
+    _running(_VERSION_1),
+    _running(_VERSION_2),
+    _running(_VERSION_3),
+)
 """Step n (from 0) brings a database of version n to version n + 1, without foreign keys being looked at. Steps are
 added, never changed."""

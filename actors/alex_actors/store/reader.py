@@ -8,9 +8,10 @@ from sqlalchemy import Row, Select
 
 from alex_actors.copies import MOST_MESSAGES, Message
 from alex_actors.events import RecordedEvent
-from alex_actors.replies import ExportedSession, SessionDetail, Sessions, SessionTooLarge, Tasks
+from alex_actors.replies import ExportedSession, SessionDetail, Sessions, SessionTooLarge, Tasks, WaitingCalls
 from alex_actors.store import queries
 from alex_actors.store.rows import session_of_row, task_of_row
+from alex_actors.store.waiting import page_of_waiting, waiting_requests
 from alex_actors.tasks import Status
 from alex_actors.values import LOCAL_OWNER, Owner, Value
 
@@ -87,6 +88,25 @@ class StoreReader:
         }  # fmt: skip
         rows, total = self._page(page, count, wanted)
         return Tasks(tuple(task_of_row(row) for row in rows), total)
+
+    def waiting_calls(
+        self,
+        *,
+        limit: int,
+        after: int,
+        session_id: SessionId | None,
+        most_bytes: int,
+        owner: Owner = LOCAL_OWNER,
+    ) -> WaitingCalls:
+        """Return the tool calls that wait for a person's word, in the order of their requests.
+
+        Those of requests with an id above ``after``; of one session, if it is given. At most ``limit``, and no
+        more once their bodies have ``most_bytes``.
+        """
+        wanted: _Parameters = {"owner": owner, "session_id": session_id}
+        with self._engine.connect() as connection:
+            found = [one for one in waiting_requests(connection, wanted) if one > after]
+            return page_of_waiting(connection, found, limit=limit, most_bytes=most_bytes)
 
     def events(
         self,

@@ -89,6 +89,14 @@ events = Table(
     Column("body", LargeBinary, nullable=False),  # the event's JSON without the header that others share
     Index("events_by_task", "place", "event_id"),
     Index("events_by_session", "session_key", "event_id"),
+    Index(
+        "approvals_by_task",
+        "place",
+        "event_type",
+        "event_id",
+        # As SQLite sees it in a query that asks for one of the two, or for both in these words.
+        sqlite_where=text("event_type = 'approval_requested' OR event_type = 'approval_resolved'"),
+    ),
     sqlite_autoincrement=True,  # an id is a position in every stream: never used again, also not after a delete
 )
 

@@ -13,7 +13,7 @@ import msgspec
 from alex_actors import ends
 from alex_actors.events import RecordedEvent, Stamped, TaskCreated, stamp
 from alex_actors.projection import Progress, advance, progress_of
-from alex_actors.store.facts import Fact, fact_of
+from alex_actors.store.facts import Fact, asked_since, fact_of
 from alex_actors.store.rows import row_of_event, row_of_session, row_of_task
 from alex_actors.store.writer import Batch
 from alex_actors.tasks import KEYS_ARE_KEPT, IdempotencyKey, Status, Task
@@ -41,6 +41,8 @@ class LiveTask(Value, frozen=True):
     recorded: int
     """How many events it has."""
     progress: Progress
+    asked: Timestamp | None = None
+    """Since when its model is asked, if it is."""
 
 
 def live_task(task: Task, recorded: int) -> LiveTask:
@@ -161,7 +163,8 @@ class Staging:
     def recover(self, task: LiveTask) -> None:
         """Take up a task that a previous run of the server left unfinished."""
         ids = {"task_id": task.task_id, "session_id": task.session_id, "trace_id": task.trace_id}
-        self.facts.append(Fact("task.recovered", {**ids}))
+        parent = {} if task.parent_task_id is None else {"parent_task_id": task.parent_task_id}
+        self.facts.append(Fact("task.recovered", {**ids, **parent}))
 
     def interrupt(self, task: LiveTask, at: Timestamp) -> None:
         """End a task that a previous run of the server left unfinished."""
@@ -196,11 +199,12 @@ class Staging:
         self.batch.touched[session_key] = max(at, self.batch.touched.get(session_key, at))
 
     def _add_events(self, task: LiveTask, stamped: tuple[Stamped, ...]) -> LiveTask:
-        progress, recorded = task.progress, task.recorded
+        progress, recorded, asked = task.progress, task.recorded, task.asked
         for one in stamped:
             if progress.ended:
                 break
-            self._add_event(task, one)
+            asked = asked_since(asked, one.event_type, one.at)
+            self._add_event(task, one, asked)
             self.metered.append((task, progress, one, recorded))
             progress = advance(progress, one.at, one.event)
             recorded += 1
@@ -210,11 +214,11 @@ class Staging:
             self.batch.progress[task.place] = progress  # a new task's row is inserted with it
         if progress.ended:
             self._touch(task.session_key, stamped[-1].at)
-        task = msgspec.structs.replace(task, recorded=recorded, progress=progress)
+        task = msgspec.structs.replace(task, recorded=recorded, progress=progress, asked=asked)
         self.live[task.task_id] = task
         return task
 
-    def _add_event(self, task: LiveTask, one: Stamped) -> None:
+    def _add_event(self, task: LiveTask, one: Stamped, asked: Timestamp | None) -> None:
         event = RecordedEvent(
             event_id=self._keys.event(),
             event_type=one.event_type,
@@ -227,6 +231,6 @@ class Staging:
         )
         self.events.append(event)
         self.batch.events.append(row_of_event(event, place=task.place, session_key=task.session_key))
-        fact = fact_of(event, one.event, trace_id=task.trace_id, model=task.model)
+        fact = fact_of(event, one.event, trace_id=task.trace_id, model=task.model, asked=asked)
         if fact is not None:
             self.facts.append(fact)

@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otlp/. What can be set is set by OpenTelemet
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from threading import get_ident
 from types import MappingProxyType
@@ -29,6 +30,8 @@ from opentelemetry.trace import (
 )
 
 from alex_actors.text import shortened
+from alex_actors.tracing.otlp_deadline import Deadline, session_of
+from alex_actors.tracing.otlp_settings import timeout_of
 
 if TYPE_CHECKING:
     from alex_actors.redact import Redactor
@@ -52,6 +55,7 @@ class SpanSender:
     """Sends spans, and waits until that is done. For one thread at a time.
 
     Requests that fail are repeated by the exporter, within its timeout (``OTEL_EXPORTER_OTLP_TIMEOUT``, 10 s).
+    Then they are cut off, whatever an endpoint goes on to send.
     What would be logged of that, by it and by what it uses, is kept as ``reason`` instead: it would fill the log.
     """
 
@@ -61,7 +65,9 @@ class SpanSender:
         self._heard = _Heard(redactor)
         self._heard.listen()
         try:
-            self._exporter = OTLPSpanExporter(endpoint=endpoint)
+            self._deadline = Deadline()
+            self._seconds = timeout_of(os.environ)
+            self._exporter = OTLPSpanExporter(endpoint=endpoint, session=session_of(self._deadline))
             self._ids = _GivenIds()
             self._made = _Collector()
             self._provider = TracerProvider(
@@ -85,7 +91,7 @@ class SpanSender:
         self._heard.listen()
         for start in range(0, len(spans), BATCH):
             made = self._sdk_spans(spans[start : start + BATCH])
-            if made and self._exporter.export(made) is not SpanExportResult.SUCCESS:
+            if made and not self._export(made):
                 return len(spans) - start
         return 0
 
@@ -95,6 +101,10 @@ class SpanSender:
             self._closed = True
             self._exporter.shutdown()  # type: ignore[no-untyped-call] # it has no annotation
             self._heard.stop()
+
+    def _export(self, made: Sequence[ReadableSpan]) -> bool:
+        with self._deadline.within(self._seconds):
+            return self._exporter.export(made) is SpanExportResult.SUCCESS
 
     def _sdk_spans(self, spans: Iterable[Span]) -> list[ReadableSpan]:
         """Return spans as the SDK has them, less those that its sampler leaves out."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
+from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,7 @@ INSTALL = "pip install 'alex-runtime[otel]'"
 _PACKAGES = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
 _HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 _PROVIDERS: Mapping[Provider, str] = {
     "openai": "openai",
@@ -31,6 +33,9 @@ _PROVIDERS: Mapping[Provider, str] = {
     "gemini": "gcp.gemini",
 }
 """By their protocols: whoever speaks OpenAI's counts as that, as the semantic conventions have it."""
+
+TIMEOUT = 10.0
+"""Seconds, the specification's default."""
 
 _OFFLINE = "offline"
 _SPOKEN = "http/protobuf"
@@ -90,6 +95,18 @@ def shown(url: str) -> str:
 def endpoint_of(environ: Mapping[str, str]) -> str:
     """Return the endpoint that the environment names, as it names it."""
     return _first(environ, _ENDPOINTS)
+
+
+def timeout_of(environ: Mapping[str, str]) -> float:
+    """Return how many seconds a request may take, with its repeats; the default for what is no time.
+
+    The exporter reads the same, and says what is no number.
+    """
+    try:
+        seconds = float(_first(environ, _TIMEOUTS) or TIMEOUT)
+    except ValueError:
+        return TIMEOUT
+    return seconds if 0 < seconds <= TIMEOUT_MAX else TIMEOUT
 
 
 def redactor_of(environ: Mapping[str, str], *endpoints: str) -> Redactor:

@@ -23,12 +23,15 @@ MOST_QUESTIONS = 1_000
 """Calls of a task that wait for a person's word at a time, and are remembered."""
 
 AGENT, CHAT, TOOL = "invoke_agent", "chat", "execute_tool"
+TOOL_ERROR, MODEL_ERROR = "tool_error", "model_error"
+"""What is said of an error: a word of few, as the conventions want it, and not its text."""
+
 REQUEST = "http.request"
 
 WANTED = frozenset({
     REQUEST, "session.confirmed", "session.released", "task.created", "task.recovered", "agent.started",
-    "agent.resumed", "model.replied", "tool.ended", "approval.requested", "approval.resolved", "task.ended",
-    "message",
+    "agent.resumed", "model.replied", "model.failed", "model.attempt_failed", "tool.ended", "approval.requested",
+    "approval.resolved", "task.ended", "message",
 })  # fmt: skip
 """The events of the log that matter for spans."""
 
@@ -40,6 +43,7 @@ class _Task:
     """What is known of a task that has not ended."""
 
     start: int
+    trace_id: str
     waits_since: int | None = None
     """When it was put in line; None once it has its turn."""
     ahead: int | None = None
@@ -75,7 +79,9 @@ class SpanMaker:
             "task.recovered": self._recovered,
             "agent.started": self._started,
             "agent.resumed": self._started,
-            "model.replied": self._replied,
+            "model.replied": self._asked_model,
+            "model.failed": self._asked_model,
+            "model.attempt_failed": self._count_asked,
             "tool.ended": self._tool_ended,
             "approval.requested": self._asked,
             "approval.resolved": self._decided,
@@ -114,6 +120,7 @@ class SpanMaker:
     def _recovered(self, line: Line, moment: int) -> None:
         task = self._task(line, moment)
         task.waits_since, task.ahead = moment, None
+        task.parent_task_id = line.parent_task_id or task.parent_task_id
 
     def _started(self, line: Line, moment: int) -> Span | None:
         task = self._task(line, moment)
@@ -160,7 +167,7 @@ class SpanMaker:
         if task is None:
             while len(self._tasks) >= self._most_tasks:
                 self._tasks.popitem(last=False)
-            task = self._tasks[line.task_id] = _Task(start=moment)
+            task = self._tasks[line.task_id] = _Task(start=moment, trace_id=line.trace_id)
         return task
 
     def _model(self, name: str) -> _About:
@@ -169,13 +176,18 @@ class SpanMaker:
 
     # What it does, and what it waits for.
 
-    def _replied(self, line: Line, moment: int) -> Span:
+    def _count_asked(self, line: Line, moment: int) -> None:
+        """Count what a model used up. An attempt that failed has no span: that of its call has it in it."""
         task = self._task(line, moment)
         task.model = line.model
         task.input_tokens += line.input_tokens or 0
         task.output_tokens += line.output_tokens or 0
         task.cost_usd += line.cost_usd or 0.0
         task.iterations = max(task.iterations, line.iteration or 0)
+
+    def _asked_model(self, line: Line, moment: int) -> Span:
+        """Return the span of a call of a model, which replied or did not."""
+        self._count_asked(line, moment)
         about: _About = {
             **_gen_ai(line, CHAT),
             **self._model(line.model),
@@ -193,11 +205,12 @@ class SpanMaker:
             end,
             about,
             kind="client",
+            error=MODEL_ERROR if line.event == "model.failed" else None,
         )
 
     def _tool_ended(self, line: Line, moment: int) -> Span:
         self._task(line, moment)
-        error = "tool_error" if line.error is True else None
+        error = TOOL_ERROR if line.error is True else None
         about: _About = {**_gen_ai(line, TOOL), **_call(line, line.tool), "gen_ai.tool.type": "function"}
         end = _end(line, moment)
         return _part(line, f"{TOOL} {line.tool}", _key(line), began(end, line.duration), end, about, error=error)
@@ -213,24 +226,29 @@ class SpanMaker:
         return _part(line, f"wait for approval {tool}", _key(line), since, moment, about)
 
     def _handled(self, line: Line, moment: int) -> Span | None:
-        """Return the span of a message between actors, which may be handled after its task has ended."""
+        """Return the span of a message between actors, which may be handled after its task has ended.
+
+        One that another request sent, such as a cancel, is of that request's trace, which has no span of the task.
+        """
         start = began(moment, line.took)
         about: _About = {"alex.sender": line.sender, "alex.waited_ms": line.waited}
-        return _part(line, f"{line.receiver} {line.type}", _key(line), start, moment, about)
+        task = self._tasks.get(line.task_id)
+        is_part = task is None or task.trace_id == line.trace_id
+        return _part(line, f"{line.receiver} {line.type}", _key(line), start, moment, about, is_part=is_part)
 
 
 def _part(
     line: Line, name: str, key: str, start: int, end: int, about: _About, *, kind: Kind = "internal",
-    error: str | None = None,
+    error: str | None = None, is_part: bool = True,
 ) -> Span:  # fmt: skip
-    """Return a span of something that a task did, or that was done for it."""
+    """Return a span of something that a task did, or that was done for it; a part of the task's, if it is one."""
     name = encodable(" ".join(name.split()))
     return Span(
         name=name,
         kind=kind,
         trace_id=line.trace_id,
         span_id=span_id(line.trace_id, line.task_id, name, key),
-        parent_id=span_id(line.trace_id, line.task_id, AGENT),
+        parent_id=span_id(line.trace_id, line.task_id, AGENT) if is_part else None,
         start=min(start, end),
         end=end,
         attributes=known({**about, "alex.task_id": line.task_id, "error.type": error}),

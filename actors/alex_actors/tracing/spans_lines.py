@@ -26,6 +26,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What entries have of which spans are made; what one does not have is empty."""
 
     ts: str
+    event: str = ""
     trace_id: str = ""
     task_id: str = ""
     session_id: str = ""

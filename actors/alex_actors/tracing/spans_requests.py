@@ -17,7 +17,7 @@ PROBES = frozenset({"/health", "/ready", "/metrics"})
 ROUTES = (
     "/", "/page/{file}", "/docs", "/docs/{file}", "/favicon.ico", "/openapi.json",
     "/api/tasks", "/api/tasks/{task_id}", "/api/tasks/{task_id}/cancel", "/api/tasks/{task_id}/events",
-    "/api/tasks/{task_id}/approvals/{call_id}",
+    "/api/tasks/{task_id}/approvals/{call_id}", "/api/approvals",
     "/api/sessions", "/api/sessions/{session_id}", "/api/sessions/{session_id}/fork",
     "/api/sessions/{session_id}/export", "/api/sessions/{session_id}/events", "/api/import", "/api/sse",
     "/api/login", "/api/logout",

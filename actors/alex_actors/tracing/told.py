@@ -26,6 +26,9 @@ def told(entry: LogEntry) -> str:
             tokens = "" if None in used else f", {used[0]} + {used[1]} tokens"
             took = f": {entry['duration']} ms" if "duration" in entry else ""
             return f"{name} {entry.get('model')}{took}{tokens}"
+        case "model.failed" | "model.attempt_failed":
+            took = f" after {entry['duration']} ms" if "duration" in entry else ""
+            return f"{name} {entry.get('model')}{took}: {entry.get('error')}"
         case "tool.ended":
             failed = ", failed" if entry.get("error") else ""
             return f"{name} {entry.get('tool')}: {entry.get('duration')} ms{failed}"

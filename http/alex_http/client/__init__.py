@@ -36,6 +36,8 @@ from alex_http.client.errors import (
 )
 from alex_http.client.sync_client import Client, EventStream
 from alex_http.client.values import (
+    Approval,
+    ApprovalPage,
     Component,
     Event,
     EventPage,
@@ -54,6 +56,8 @@ from alex_http.client.values import (
 __all__ = [
     "AlexError",
     "ApiError",
+    "Approval",
+    "ApprovalPage",
     "AsyncClient",
     "AsyncEventStream",
     "BadReply",

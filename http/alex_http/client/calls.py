@@ -38,6 +38,7 @@ from alex_http.client.patience import FIRST_PAUSE, Patience
 from alex_http.client.request_reply import Refusals, Reply, Request, bad_reply, check, read
 from alex_http.client.values import (
     UNREADABLE,
+    ApprovalPage,
     Event,
     EventPage,
     Health,
@@ -212,6 +213,13 @@ class Calls:
         """Cancel a task."""
         reply = yield Request(method="POST", path=f"{_task(task_id)}/cancel")
         check(reply, _TASK)
+
+    def approvals(self, limit: int, cursor: str | None, session_id: str | None) -> Call[ApprovalPage]:
+        """List the tool calls that wait."""
+        wanted = {"cursor": cursor, "session_id": session_id}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        reply = yield from self._get("/api/approvals", {"limit": limit, **query})
+        return read(reply, ApprovalPage, _OTHER)
 
     def decide(
         self,

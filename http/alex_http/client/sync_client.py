@@ -25,6 +25,7 @@ from alex_http.client.over_httpx import (
     stream_ended,
 )
 from alex_http.client.values import (
+    ApprovalPage,
     Event,
     EventPage,
     Health,
@@ -148,6 +149,15 @@ class Client:
     def cancel(self, task_id: str) -> None:
         """Cancel a task; return when that is recorded. Raises TaskHasEnded, UnknownTask."""
         self._run(self._calls.cancel(task_id))
+
+    def approvals(
+        self, *, limit: int = 10, cursor: str | None = None, session_id: str | None = None
+    ) -> ApprovalPage:
+        """Return some tool calls that wait for a person's word, oldest first: those of a session, if given.
+
+        ``limit``: 1 to 1000. ``cursor``: the ``next_cursor`` of the page before.
+        """
+        return self._run(self._calls.approvals(limit, cursor, session_id))
 
     def approve(
         self,

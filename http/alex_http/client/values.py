@@ -74,6 +74,26 @@ class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
 
 
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool call that waits for a person's word. ``expires_at``: when it counts as denied; None: never."""
+
+    task_id: str
+    session_id: str
+    call_id: str
+    iteration: int
+    tool_name: str
+    arguments: dict[str, Any]  # Any: JSON, as the tool takes it
+    requested_at: datetime
+    expires_at: datetime | None
+
+
+class ApprovalPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some tool calls that wait, oldest first. ``next_cursor`` is where the next page goes on; None: nowhere."""
+
+    approvals: list[Approval]
+    next_cursor: str | None
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A session. ``last_task`` is the text of the task that was submitted last."""
 

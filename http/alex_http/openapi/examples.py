@@ -71,6 +71,21 @@ COMPLETED: Json = RUNNING | {
 }
 TASKS: Json = {"tasks": [COMPLETED], "total": 1, "limit": 10, "offset": 0}
 CANCELLED: Json = {"task_id": TASK_ID, "status": "cancelled"}
+APPROVALS: Json = {
+    "approvals": [
+        {
+            "task_id": TASK_ID,
+            "session_id": SESSION_ID,
+            "call_id": "call-1-1",
+            "iteration": 1,
+            "tool_name": "shell",
+            "arguments": {"command": "rm -r build"},
+            "requested_at": "2026-11-22T13:10:55.377120Z",
+            "expires_at": "2026-11-23T13:10:55.376981Z",
+        }
+    ],
+    "next_cursor": None,
+}
 APPROVAL: Json = {"approved": True}
 CHANGED_APPROVAL: Json = {
     "approved": True,

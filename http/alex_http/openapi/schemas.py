@@ -26,6 +26,8 @@ REQUESTS: tuple[type[msgspec.Struct], ...] = (
 REPLIES: tuple[type[msgspec.Struct], ...] = (
     wire.TaskOut,
     wire.TasksOut,
+    wire.ApprovalOut,
+    wire.ApprovalsOut,
     wire.CancelledOut,
     wire.EventsOut,
     wire.SessionOut,

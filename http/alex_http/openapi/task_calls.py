@@ -151,6 +151,32 @@ TASK_CALLS: Mapping[tuple[str, str], Operation] = {
         ],
         problems=(*BODY, errors.UnknownTask, NoSuchCallWaits),
     ),
+    ("/api/approvals", "get"): Operation(
+        name="listApprovals",
+        tag="tasks",
+        says="List the tool calls that wait for a person's word, oldest first.",
+        more="Those of sub-agents as well. What was decided on, or has lapsed, is not listed any more.",
+        scope="read",
+        parameters=[
+            limit(10),
+            Parameter(
+                name="cursor",
+                where="query",
+                says="The `next_cursor` of the page before.",
+                schema={"type": "string", "pattern": "^[0-9]{1,19}$"},
+            ),
+            Parameter(
+                name="session_id",
+                where="query",
+                says="Only those of tasks of this session; none if there is no such session.",
+                schema=ID,
+                example=examples.SESSION_ID,
+            ),
+        ],
+        replies=[
+            Reply(status=200, says="A page.", body={JSON_TYPE: wire.ApprovalsOut}, example=examples.APPROVALS),
+        ],
+    ),
     ("/api/tasks/{task_id}/events", "get"): Operation(
         name="followTask",
         tag="events",

@@ -33,6 +33,18 @@
  */
 /** @typedef {Session & {messages: {role: string, content: string}[], tasks: Task[]}} SessionDetail */
 /** @typedef {{agents: string[], tools: string[], models: string[], defaults: Record<string, string>}} Choices */
+/**
+ * @typedef {object} Approval a tool call that waits for a person's word
+ * @property {string} task_id
+ * @property {string} session_id
+ * @property {string} call_id
+ * @property {number} iteration
+ * @property {string} tool_name
+ * @property {object} arguments
+ * @property {string} requested_at
+ * @property {string | null} expires_at
+ */
+/** @typedef {{approvals: Approval[], next_cursor: string | null}} Approvals */
 /** @typedef {{approved: boolean, reason?: string, arguments?: object}} Decision */
 /**
  * @typedef {object} Health
@@ -109,6 +121,11 @@ export class Api extends EventTarget {
   /** @param {string} id @returns {Promise<unknown>} */
   cancel(id) {
     return this.#json("POST", `${taskPath(id)}/cancel`);
+  }
+
+  /** Tool calls that wait, the oldest first. @param {number} limit @returns {Promise<Approvals>} */
+  approvals(limit) {
+    return this.#json("GET", `/api/approvals${search({ limit })}`);
   }
 
   /** @param {string} id @param {string} callId @param {Decision} decision @returns {Promise<Task>} */

@@ -2,11 +2,15 @@
 
 import { parsed } from "./api.js";
 import { h, keyedList, write } from "./dom.js";
-import { oneLine, pretty, span } from "./format.js";
+import { age, oneLine, pretty, span } from "./format.js";
 
-/** @typedef {import("./task-state.js").Call} Call */
+/** @typedef {Pick<import("./task-state.js").Call, "id" | "name" | "args" | "expiresAt">} Call */
 /** @typedef {import("./api.js").Decision} Decision */
-/** @typedef {{taskId: string, call: Call}} Question */
+/**
+ * `asked`: when, and in which session, for who does not look at its task.
+ *
+ * @typedef {{taskId: string, call: Call, asked?: {at: string, session: string}}} Question
+ */
 /** @typedef {(taskId: string, callId: string, decision: Decision) => Promise<unknown>} Decide */
 
 /**
@@ -36,7 +40,7 @@ export function questions({ decide }) {
 }
 
 /** @param {Question} about @param {Decide} decide */
-function question({ taskId, call }, decide) {
+function question({ taskId, call, asked }, decide) {
   const name = oneLine(call.name, 80);
   const original = pretty(call.args);
   const rows = Math.min(12, original.split("\n").length);
@@ -45,9 +49,12 @@ function question({ taskId, call }, decide) {
   const reason = h("input", { maxlength: "2000", dir: "auto", placeholder: "for the model, and for the record" });
   const fault = h("p", { class: "fault", role: "alert" });
   const left = h("span", { class: "about" });
+  const since = h("span");
 
   /** @param {boolean} approved */
   async function answer(approved) {
+    const main = element.closest("main");
+    const pressed = document.activeElement;
     try {
       const changed = approved && args.value !== original;
       for (const button of buttons) button.disabled = true;
@@ -57,9 +64,12 @@ function question({ taskId, call }, decide) {
         ...(reason.value.trim() && { reason: reason.value.trim() }),
         ...(changed && { arguments: anObject(args.value) }),
       });
+      // A button that cannot be pressed any more has no focus either.
+      if (document.activeElement === document.body) main?.focus();
     } catch (error) {
       write(fault, error instanceof Error ? error.message : String(error));
       for (const button of buttons) button.disabled = false;
+      if (pressed instanceof HTMLElement) pressed.focus();
     }
   }
 
@@ -71,13 +81,29 @@ function question({ taskId, call }, decide) {
     "article",
     { "aria-label": `Run ${name}?` },
     h("h3", null, "Run ", h("code", null, name), "? ", left),
+    asked &&
+      h(
+        "p",
+        { class: "about" },
+        h("a", { href: `#/tasks/${taskId}` }, taskId),
+        ` in session `,
+        h("a", { href: `#/sessions/${asked.session}` }, h("bdi", null, asked.session)),
+        ", asked ",
+        since,
+      ),
     h("label", null, "Arguments", args),
     h("label", null, "Reason", reason),
     fault,
     h("div", { class: "send" }, buttons),
   );
   const until = call.expiresAt ? Date.parse(call.expiresAt) : null;
-  return { element, update: () => write(left, until ? `denied by itself in ${span(until - Date.now())}` : "") };
+  return {
+    element,
+    update() {
+      write(left, until ? `denied by itself in ${span(until - Date.now())}` : "");
+      if (asked) write(since, age(asked.at, Date.now()));
+    },
+  };
 }
 
 /** @param {string} text @returns {object} */

@@ -17,6 +17,8 @@ export class Lists {
   #show = "tasks";
   /** Turns in which tasks wait for a person's word, by their IDs. @type {Map<string, number>} */
   #waits = new Map();
+  /** The same, of all tasks, as the server lists them. @type {Map<string, number>} */
+  #listed = new Map();
   #asked = 0;
   #showTasks = keyedList(byId("tasks", HTMLUListElement), (/** @type {Task} */ task) =>
     taskRow(task, (one) => this.#isWaiting(one)),
@@ -55,21 +57,29 @@ export class Lists {
     this.#draw();
   }
 
+  /** Which tasks wait for a person's word. @param {import("./api.js").Approval[]} approvals */
+  setListed(approvals) {
+    this.#listed = new Map(approvals.map(({ task_id, iteration }) => [task_id, iteration]));
+    this.#draw();
+  }
+
   /**
-   * Whether a task waits for a person's word: only who looks at it knows.
+   * Whether a task waits for a person's word, as who looks at it knows: for a call of a sub-agent, say.
    *
    * @param {string} id
    * @param {number | null} turn in which it does
    */
   setWaits(id, turn) {
-    if (turn === null) this.#waits.delete(id);
-    else this.#waits.set(id, turn);
+    if (turn !== null) this.#waits.set(id, turn);
+    // Who looks at a task knows first.
+    else if (this.#waits.delete(id)) this.#listed.delete(id);
     this.#draw();
   }
 
   /** As far as is known: in a later turn it has had its answer. @param {Task} task */
   #isWaiting(task) {
-    return !hasEnded(task) && task.current_iteration <= (this.#waits.get(task.task_id) ?? -1);
+    const turn = this.#waits.get(task.task_id) ?? this.#listed.get(task.task_id) ?? -1;
+    return !hasEnded(task) && task.current_iteration <= turn;
   }
 
   /** Whether a task of the list has not ended: it may change soon. */

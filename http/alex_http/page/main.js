@@ -3,6 +3,7 @@
 // Read on in api.js (calls), stream.js (events), task-state.js (what they mean), task-view.js (how it looks).
 
 import { Api } from "./api.js";
+import { ApprovalsView } from "./approvals-view.js";
 import { byId, h, quietly, write } from "./dom.js";
 import { Lists } from "./lists.js";
 import { Login } from "./login.js";
@@ -17,6 +18,8 @@ const LOOK = 2000;
 const SELDOM = 10_000;
 /** The same after something has happened. */
 const SOON = 300;
+/** Tool calls that wait for a person's word, of which the page knows at most. */
+const MOST_ASKED = 100;
 const TICK = 500;
 
 const EXAMPLES = [
@@ -30,7 +33,7 @@ const api = new Api({ fetch: globalThis.fetch.bind(globalThis) });
 const main = byId("main", HTMLElement);
 const banner = byId("banner", HTMLElement);
 const lists = new Lists({ api });
-const strip = new Strip({ api, element: byId("strip", HTMLElement) });
+const strip = new Strip({ api, element: byId("strip", HTMLElement), onAsked: readApprovals });
 const form = new SubmitForm({
   api,
   onTask: (task) => {
@@ -45,7 +48,7 @@ const login = new Login({
   onLogout: () => location.reload(),
 });
 
-/** What is shown. @type {TaskView | SessionView | null} */
+/** What is shown. @type {TaskView | SessionView | ApprovalsView | null} */
 let view = null;
 const lost = { server: false, stream: false };
 let hasChoices = false;
@@ -58,12 +61,13 @@ async function route() {
   view?.close();
   view = null;
   tellLost({ stream: false });
-  const [, kind, id] = /^#\/(tasks|sessions)\/([^/]+)$/.exec(location.hash) ?? [];
-  document.body.dataset.view = kind ? "detail" : "list";
+  const [, kind, id = ""] = /^#\/(?:(tasks|sessions)\/([^/]+)|approvals)$/.exec(location.hash) ?? [];
+  const isList = location.hash === "#/approvals";
+  document.body.dataset.view = kind || isList ? "detail" : "list";
   lists.mark(location.hash);
   if (kind === "sessions") form.beside("session", decoded(id));
   if (!kind) form.beside("other", "");
-  if (!kind) return showWelcome();
+  if (!kind && !isList) return showWelcome();
   const parts = {
     api,
     id: decoded(id),
@@ -77,7 +81,11 @@ async function route() {
     onChange: lookSoon,
     continueIn,
   };
-  const opened = kind === "tasks" ? new TaskView(parts) : new SessionView(parts);
+  const opened = isList
+    ? new ApprovalsView(parts, readApprovals)
+    : kind === "tasks"
+      ? new TaskView(parts)
+      : new SessionView(parts);
   view = opened;
   main.replaceChildren();
   await quietly(opened.open());
@@ -164,10 +172,21 @@ function decoded(id) {
   }
 }
 
+/** Ask which tool calls wait for a person's word, and show it wherever it is told. */
+async function readApprovals() {
+  const list = await api.approvals(MOST_ASKED);
+  strip.ask(list.approvals.length, list.next_cursor !== null);
+  lists.setListed(list.approvals);
+  if (view instanceof ApprovalsView) view.show(list);
+}
+
 /** Ask for all that changes without events. */
 async function refresh() {
   if (!hasChoices) await quietly(form.loadChoices().then(() => (hasChoices = true)));
-  if (!login.isOpen) await Promise.all([quietly(lists.refresh()), quietly(strip.refresh())]);
+  if (login.isOpen) return;
+  await Promise.all([quietly(lists.refresh()), quietly(strip.refresh())]);
+  // Another call may wait in place of one: who looks at the list is to see that, too.
+  if (view instanceof ApprovalsView) await quietly(readApprovals());
 }
 
 /** Look at the server again and again, as long as somebody looks at the page. */

@@ -2,7 +2,7 @@
 
 import { Problem } from "./api.js";
 import { attribute, h, svg, write } from "./dom.js";
-import { count, plural, span } from "./format.js";
+import { count, span } from "./format.js";
 import { parseMetrics, quantilesBetween, rate, total } from "./metrics.js";
 
 /** @typedef {import("./metrics.js").Scrape} Scrape */
@@ -25,7 +25,12 @@ export class Strip {
   #api;
   #hasMetrics = true;
   #health = h("a", { class: "health", href: "health", target: "_blank", rel: "noopener" });
-  #work = h("span", { class: "figure work" });
+  #asked = h("a", { class: "asked", href: "#/approvals", hidden: true });
+  #does = h("span");
+  #work = h("span", { class: "figure work" }, h("span", null, this.#asked, this.#does));
+  #onAsked;
+  /** How many calls waited for a person's word, of all owners, when that was told. */
+  #told = 0;
   #done = plot("Tasks that ended a second, over the last two minutes");
   #latency = plot(
     "How long a submit took: median and 95th percentile, over the last two minutes; if there were few, ever",
@@ -37,9 +42,15 @@ export class Strip {
   /** Two lines. @type {Point[][]} */
   #quantiles = [[], []];
 
-  /** @param {{api: import("./api.js").Api, element: HTMLElement}} parts */
-  constructor({ api, element }) {
+  /**
+   * @param {object} parts
+   * @param {import("./api.js").Api} parts.api
+   * @param {HTMLElement} parts.element
+   * @param {() => Promise<void>} parts.onAsked is told when other calls than before may wait for a person's word
+   */
+  constructor({ api, element, onAsked }) {
     this.#api = api;
+    this.#onAsked = onAsked;
     element.append(this.#health, this.#work, this.#done.element, this.#latency.element);
     for (const part of [this.#health, this.#work, this.#done.element, this.#latency.element]) part.hidden = true;
   }
@@ -47,6 +58,17 @@ export class Strip {
   /** Look at the server once. */
   async refresh() {
     await Promise.all([this.#askHealth(), this.#hasMetrics && this.#askMetrics()]);
+  }
+
+  /**
+   * Show how many calls wait for a word of whoever looks.
+   *
+   * @param {number} number
+   * @param {boolean} isMore there are more than that
+   */
+  ask(number, isMore) {
+    this.#asked.hidden = number === 0;
+    write(this.#asked, `${count(number)}${isMore ? "+" : ""} question${number === 1 ? "" : "s"} for you`);
   }
 
   /** The server does not answer: what was known of it says nothing. */
@@ -78,17 +100,16 @@ export class Strip {
     const running = total(now.samples, "alex_tasks", { status: "running" });
     const waiting = total(now.samples, "alex_tasks", { status: "pending" });
     this.#work.hidden = running === null;
-    const asked = total(now.samples, "alex_approvals_waiting");
-    const work = [
-      asked && `${plural(asked, "question")} for you`,
-      `${count(running ?? 0)} running`,
-      waiting && `${count(waiting)} in line`,
-    ];
-    write(this.#work, work.filter(Boolean).join(" · "));
+    const work = [`${count(running ?? 0)} running`, waiting && `${count(waiting)} in line`];
+    write(this.#does, work.filter(Boolean).join(" · "));
     const earlier = this.#scrapes.filter(({ at }) => now.at - at < PLOTTED);
     this.#scrapes = [...earlier, now];
     this.hasWork = !earlier.length || Boolean(running || waiting);
     if (running !== null) this.#plot(earlier, now);
+    const asked = total(now.samples, "alex_approvals_waiting") ?? 0;
+    if (asked === this.#told) return;
+    await this.#onAsked(); // if it fails, the next look tells it again
+    this.#told = asked;
   }
 
   async #metrics() {

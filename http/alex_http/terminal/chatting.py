@@ -70,11 +70,15 @@ class Chat:
         self._session = session
         self._choices = choices
         self._as_json = as_json
+        self._is_said = as_json
+        """Whether the session was said; in JSON each event says it."""
 
     def by_hand(self) -> Exit:
         """Ask for lines until Ctrl-D."""
-        click.echo("Ctrl-D ends the chat; so does Ctrl-C while an answer comes, and its task goes on.", err=True)
-        for line in _typed_lines(self._said_before()):
+        said_before = self._said_before()
+        click.echo("Ctrl-D ends the chat. Ctrl-C while an answer comes leaves; its task goes on.", err=True)
+        self._say_session()
+        for line in _typed_lines(said_before):
             try:
                 if self._turn(line) is Exit.DETACHED:
                     return Exit.DETACHED
@@ -110,7 +114,15 @@ class Chat:
         text = utf8(line, "This line")
         task = self._connection.client.submit(text, session_id=self._session, **self._choices)
         self._session = task.session_id
+        self._say_session()
         return watch_task(self._connection, task, as_json=self._as_json, shows="turn", come_back=self._come_back())
+
+    def _say_session(self) -> None:
+        """Say once which session it is, as soon as there is one: a new one comes with the first turn."""
+        if self._session is None or self._is_said:
+            return
+        self._is_said = True
+        click.echo(f"Session {one_line(self._session)}\nCome back: {self._come_back()}", err=True)
 
     def _come_back(self) -> str:
         return watch_command("chat", "--session", harmless(self._session or ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,10 +14,17 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from alex_http.terminal.harmless import one_line
 
-IN_TIME = 0.5
-"""Seconds that the server has to tell what there is: a shell waits for it."""
+LARGEST_PAGE = 1000
+"""What the server gives at once."""
 MOST = 50
 """Of the tasks or sessions that are offered."""
+
+
+@dataclass(frozen=True)
+class InTime:
+    """How long the server has to tell what there is: a shell waits. Click's ``obj`` may be another."""
+
+    seconds: float = 0.5
 
 
 @click.command()
@@ -41,6 +49,33 @@ def complete_task(context: click.Context, _parameter: click.Parameter, incomplet
         return [(task.task_id, f"{task.status}: {task.task}") for task in client.tasks(limit=MOST).tasks]
 
     return _items([("last", "the one that was submitted last"), *_from_server(context, ask)], incomplete)
+
+
+def complete_waiting_task(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the IDs of the tasks that wait for a person's word, those first that wait longest."""
+    from alex_http.client import Client  # as above
+
+    def ask(client: Client) -> Iterable[tuple[str, str]]:
+        calls = client.approvals(limit=MOST).approvals
+        return {call.task_id: f"waits: {call.tool_name}" for call in calls}.items()
+
+    return _items(_from_server(context, ask), incomplete)
+
+
+def complete_waiting_call(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the calls of the task that was named which wait for a person's word."""
+    from alex_http.client import Client  # as above
+
+    def ask(client: Client) -> Iterable[tuple[str, str]]:
+        task = str(context.params.get("task", ""))
+        calls = client.approvals(limit=LARGEST_PAGE).approvals
+        return [(call.call_id, call.tool_name) for call in calls if call.task_id.endswith(task)]
+
+    return _items(_from_server(context, ask), incomplete)
 
 
 def complete_session(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -83,7 +118,8 @@ def _from_server(
     try:
         url = server_url(context.params.get("server"), os.environ, Path.cwd())
         token = token_of(context.params.get("token_file"), os.environ)
-        with Client(url, token=token, timeout=IN_TIME, sleep=do_not_wait) as client:
+        in_time = context.find_object(InTime) or InTime()
+        with Client(url, token=token, timeout=in_time.seconds, sleep=do_not_wait) as client:
             return [(value, text) for value, text in ask(client) if one_line(value) == value]
     except Exception:  # noqa: BLE001 - a shell that completes has no place for errors
         return []

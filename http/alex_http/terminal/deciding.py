@@ -9,18 +9,17 @@ from typing import Any
 import click
 import msgspec
 
-from alex_http.client import Client, NothingWaits
-from alex_http.terminal.completing import complete_task
+from alex_http.client import Approval, Client, NothingWaits
+from alex_http.terminal.completing import complete_task, complete_waiting_call, complete_waiting_task
 from alex_http.terminal.connection import connected, connects
 from alex_http.terminal.exits import Exit, Failed
 from alex_http.terminal.given import call_id_of, task_id_of
 from alex_http.terminal.harmless import one_line
-from alex_http.terminal.progress import Call, Progress
 from alex_http.terminal.views import show_json
 from alex_http.terminal.words import arguments as written
 
 _PAGE = 200
-"""Events in one reply."""
+"""Calls in one reply."""
 
 
 @click.command()
@@ -54,8 +53,8 @@ def _json_object(
 
 
 @click.command()
-@click.argument("task", shell_complete=complete_task)
-@click.argument("call", required=False)
+@click.argument("task", shell_complete=complete_waiting_task)
+@click.argument("call", required=False, shell_complete=complete_waiting_call)
 @click.option("--deny", is_flag=True, help="Have it not run.")
 @click.option("--reason", metavar="TEXT", help="For the agent, and for the record.")
 @click.option("--arguments", metavar="JSON", callback=_json_object, help="Have it run with these instead.")
@@ -67,6 +66,7 @@ def approve(
 ) -> None:  # fmt: skip
     """Have the tool call CALL of TASK run, which waits for a person's word. CALL may be left out if only one does.
 
+    `alex approvals` lists all that wait.
     TASK is an ID or the end of one, of four characters or more; `last` is the one that was submitted last.
     The exit code is 7 if none waits under that ID.
     """
@@ -81,8 +81,8 @@ def approve(
             else:
                 decided = client.approve(task_id, call, reason=reason, arguments=arguments)
         except NothingWaits as error:
-            waiting = _named(_waiting(client, task_id))
-            raise Failed(f"{error.detail}{' These do:' if waiting else ''}{waiting}", Exit.CONFLICT) from error
+            own, others = _waiting(client, task_id)
+            raise Failed(f"{error.detail}{_those_that_do(own, others)}", Exit.CONFLICT) from error
         if as_json:
             show_json(decided)
         else:
@@ -91,26 +91,38 @@ def approve(
 
 def _the_one_that_waits(client: Client, task_id: str) -> str:
     """Return the ID of the call that waits. Raises Failed if none does, or several do, with what they are."""
-    waiting = _waiting(client, task_id)
-    if not waiting:
-        raise Failed(f"No tool call of the task {task_id} waits for your word.", Exit.CONFLICT)
-    if len(waiting) > 1:
-        raise Failed(f"{len(waiting)} tool calls wait for your word, name one:{_named(waiting)}", Exit.USAGE)
-    return waiting[0].call_id
+    own, others = _waiting(client, task_id)
+    if not own:
+        text = f"No tool call of the task {one_line(task_id)} waits for your word.{_those_that_do(own, others)}"
+        raise Failed(text, Exit.CONFLICT)
+    if len(own) > 1:
+        raise Failed(f"{len(own)} tool calls wait for your word, name one:{_named(own)}", Exit.USAGE)
+    return own[0].call_id
 
 
-def _waiting(client: Client, task_id: str) -> Sequence[Call]:
-    """Return the calls of a task that wait for a person's word, as its recorded events tell."""
-    progress, after = Progress(task_id=task_id), 0
-    while page := client.recorded_events(task_id, after=after, limit=_PAGE).events:
-        for event in page:
-            if event.task_id == task_id:
-                progress.take(event)
-        after = page[-1].event_id
-    return progress.waiting
+def _waiting(client: Client, task_id: str) -> tuple[Sequence[Approval], Sequence[Approval]]:
+    """Return the calls of a task that wait for a person's word, and the others of its session: of sub-agents."""
+    session_id = client.task(task_id).session_id
+    page = client.approvals(limit=_PAGE, session_id=session_id)
+    found = list(page.approvals)
+    while page.next_cursor is not None:
+        page = client.approvals(limit=_PAGE, cursor=page.next_cursor, session_id=session_id)
+        found += page.approvals
+    return [call for call in found if call.task_id == task_id], [call for call in found if call.task_id != task_id]
 
 
-def _named(calls: Sequence[Call]) -> str:
+def _those_that_do(own: Sequence[Approval], others: Sequence[Approval]) -> str:
+    """Return what to say of calls that wait, where the one that was named does not."""
+    if own:
+        return f" These do:{_named(own)}"
+    if others:
+        return f" Of other tasks of its session these do:{_named(others, with_task=True)}"
+    return " `alex approvals` lists those that do."
+
+
+def _named(calls: Sequence[Approval], *, with_task: bool = False) -> str:
     return "".join(
-        f"\n  {one_line(each.call_id)}  {one_line(each.tool)}({written(each.arguments)})" for each in calls
+        f"\n  {f'{one_line(each.task_id)}  ' if with_task else ''}"
+        f"{one_line(each.call_id)}  {one_line(each.tool_name)}({written(each.arguments)})"
+        for each in calls
     )

@@ -62,15 +62,12 @@ def call_id_of(call: str) -> str:
 
 
 def task_id_of(client: Lists, task: str) -> str:
-    """Return the ID of a task: of ``last``, the one that was submitted last; of an ID, or of the end of one.
+    """Return the ID of a task: of ``last``, the one that somebody submitted last; of an ID, or of the end of one.
 
     Raises Failed if there is none, or if the end is that of several.
     """
     if task == "last":
-        last = client.tasks(limit=1).tasks
-        if not last:
-            raise Failed("There is no task yet: submit one with `alex submit`.", Exit.UNKNOWN)
-        return last[0].task_id
+        return _last(client)
     if _TASK_ID.fullmatch(task):
         return task
     newest = _newest(client) if _is_end(task) else ()
@@ -85,6 +82,16 @@ def task_id_of(client: Lists, task: str) -> str:
     ]
     more = "" if len(fitting) <= MOST_NAMED else f"\n  and {len(fitting) - MOST_NAMED} more"
     raise Failed(f"{len(fitting)} tasks have IDs that end in {task!r}:{''.join(named)}{more}", Exit.USAGE)
+
+
+def _last(client: Lists) -> str:
+    """Return the newest task that is no sub-agent's; of a thousand of these, the newest."""
+    newest = client.tasks(limit=1).tasks
+    if not newest:
+        raise Failed("There is no task yet: submit one with `alex submit`.", Exit.UNKNOWN)
+    if newest[0].parent_task_id is None:
+        return newest[0].task_id
+    return next((each.task_id for each in _newest(client) if each.parent_task_id is None), newest[0].task_id)
 
 
 def _is_end(task: str) -> bool:

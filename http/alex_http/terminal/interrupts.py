@@ -15,13 +15,15 @@ from types import FrameType
 
 from alex_http.terminal.views import is_terminal
 
+MOST_NOT_TAKEN = 2
+"""Presses of Ctrl-C that wait to be taken: that is done ten times a second, unless the command hangs."""
+
 
 class Interrupts:
-    """Counts presses of Ctrl-C while it is entered. The third ends the process, whatever it does."""
+    """Keeps presses of Ctrl-C while entered. A third that nobody takes ends the process, whatever it is at."""
 
     def __init__(self) -> None:
         self._presses: SimpleQueue[None] = SimpleQueue()  # may be put to in a signal handler
-        self._count = 0
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -47,8 +49,7 @@ class Interrupts:
         return True
 
     def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        self._count += 1
-        if self._count > 2:
+        if self._presses.qsize() >= MOST_NOT_TAKEN:
             raise KeyboardInterrupt
         self._presses.put(None)
 

@@ -25,6 +25,8 @@ LARGEST_PAGE = 1000
 """What the server gives at once."""
 LONGEST_TEXT = 200
 """Characters of a task's text where no terminal limits it."""
+OF_SUB_AGENT = "↳ "
+"""What the text of a task begins with that an agent handed on, and nobody submitted."""
 _STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "pending": "dim"}
 _GAP = 2
 
@@ -86,7 +88,7 @@ def tasks(
         show_json({"tasks": found, "total": read.total, "limit": len(found), "offset": offset})
         return
     now = datetime.now(UTC)
-    _show(TASK_COLUMNS, [_task_row(task, now) for task in found], styled=1)
+    show_table(TASK_COLUMNS, [_task_row(task, now) for task in found], styled=1)
     _say_rest("task", len(found), read.total, offset)
 
 
@@ -107,7 +109,7 @@ def sessions(
         show_json({"sessions": found, "total": read.total, "limit": len(found), "offset": offset})
         return
     now = datetime.now(UTC)
-    _show(SESSION_COLUMNS, [_session_row(session, now) for session in found], styled=None)
+    show_table(SESSION_COLUMNS, [_session_row(session, now) for session in found], styled=None)
     _say_rest("session", len(found), read.total, offset)
 
 
@@ -115,7 +117,7 @@ def _task_row(task: Task, now: datetime) -> Sequence[str]:
     return (
         one_line(task.task_id), task.status, one_line(task.session_id), age(task.created_at, now),
         f"{task.current_iteration}", f"{task.tokens_used:,}", money(task.cost_usd) if task.cost_usd else "",
-        one_line(task.task, LONGEST_TEXT),
+        OF_SUB_AGENT * (task.parent_task_id is not None) + one_line(task.task, LONGEST_TEXT),
     )  # fmt: skip
 
 
@@ -124,8 +126,17 @@ def _session_row(session: Session, now: datetime) -> Sequence[str]:
     return one_line(session.id), f"{session.task_count:,}", age(session.updated_at, now), last
 
 
-def _show(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, styled: int | None) -> None:
-    """Write a table, fitted to a terminal, else whole. ``styled``: the column of the status."""
+def show_table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    *,
+    styled: int | None,
+    below: Sequence[str] | None = None,
+) -> None:
+    """Write a table, fitted to a terminal, else whole. ``styled``: the column of the status.
+
+    ``below``: what stands below each row, indented, where the last column is left out.
+    """
     if not rows:
         return
     terminal = is_terminal(sys.stdout)
@@ -146,6 +157,8 @@ def _show(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, styled: i
         if terminal:
             text.truncate(console.width, overflow="ellipsis")
             console.print(text, no_wrap=True, crop=True)
+            if below is not None and line_number and kept[-1] < len(columns) - 1:
+                console.print(Text(f"{' ' * _GAP}{below[line_number - 1]}"))
         else:
             click.echo(text.plain)
 

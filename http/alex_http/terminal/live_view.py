@@ -16,6 +16,7 @@ from alex_http.terminal.bottom import Bottom
 from alex_http.terminal.harmless import harmless, one_line
 from alex_http.terminal.progress import Call, Progress, Tasks
 from alex_http.terminal.views import Answers, Shows
+from alex_http.terminal.watcher import watch_command
 from alex_http.terminal.words import LONGEST_FACT, arguments, decision, duration, figures, summary
 
 _SIGNS = {"task": "●", "done": "✓", "failed": "✗", "stopped": "■", "ask": "?", "trouble": "!", "says": "│"}
@@ -26,6 +27,8 @@ MOST_LINES_OF_A_QUESTION = 100
 """Of a call that waits for a person's word. Who decides should see all of it, or be told that it is not all."""
 LONGEST_HEAD, MOST_ROWS_OF_HEAD = 2000, 4
 """Characters and rows of a task's text, with which it begins."""
+HANDS_ON = "delegate"
+"""The tool that has sub-agents work. Their events, questions among them, are not those of the task."""
 MOST_TASKS = 5
 """Of a session, which are shown at work."""
 
@@ -194,7 +197,7 @@ class LiveView:
         below: list[Text] = []
         for progress in active[:MOST_TASKS]:
             below += self._work(progress)
-            below.append(self._status(progress, away=tasks.away))
+            below.append(self._status(progress, tasks))
         if len(active) > MOST_TASKS:
             below.append(Text(f"  and {len(active) - MOST_TASKS} more", "dim"))
         if asking is not None:
@@ -232,8 +235,12 @@ class LiveView:
             printed = call.output.strip().splitlines()
             if printed:
                 yield Text(f"    {one_line(printed[-1], 200)}", "dim")
+        if not self._several and any(call.tool == HANDS_ON for call in progress.running.values()):
+            session = harmless(watch_command("watch", "--session", progress.session_id))
+            yield Text("    What its sub-agents do and ask:", "dim")
+            yield Text(f"    {session}", "dim")
 
-    def _status(self, progress: Progress, *, away: bool) -> Text:
+    def _status(self, progress: Progress, tasks: Tasks) -> Text:
         limit = f"/{progress.most_iterations}" if progress.most_iterations else ""
         seconds = progress.seconds(self._now())
         told = [
@@ -241,7 +248,14 @@ class LiveView:
             *figures(progress)[1:],
             duration(float(int(seconds)) or seconds),
         ]
-        doing = "the server is away" if away else "waiting for your word" if progress.waiting else progress.doing
+        doing = progress.doing
+        if tasks.away:
+            doing = "the server is away"
+        elif tasks.cancelling:
+            doing = "cancelling"
+        elif progress.waiting:
+            told_now = progress.waiting[0].saying is not None
+            doing = "waiting for the server" if told_now else "waiting for your word"
         if progress.status == "pending":
             told = []
         name = f"{one_line(progress.text, 30)}: " if self._several else ""
@@ -253,7 +267,11 @@ class LiveView:
     def _asking(self, progress: Progress, call: Call) -> Text:
         others = len(progress.waiting) - 1
         more = f" ({others} more after it)" if others else ""
-        return Text(f"{self._signs['ask']} Run {one_line(call.tool)}? y: yes, n: no{more}", "bold yellow")
+        whose = f"{one_line(progress.text, 30)}: " if self._several else ""
+        asked = f"{self._signs['ask']} {whose}Run {one_line(call.tool)}?"
+        if call.saying is not None:
+            return Text(f"{asked} {'yes' if call.saying else 'no'}: telling the server{more}", "bold yellow")
+        return Text(f"{asked} y: yes, n: no{more}", "bold yellow")
 
     def close(self) -> None:
         """Write what is left to write, and leave nothing that would change."""

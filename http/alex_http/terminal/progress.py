@@ -27,6 +27,8 @@ class Call:
     """The end of what it has printed so far."""
     decided: bool = False
     """A person has said whether it is run."""
+    saying: bool | None = None
+    """The word that is on its way to the server: True to have it run. None: there is none."""
 
 
 @dataclass(kw_only=True)
@@ -88,8 +90,7 @@ class Progress:
                 self.status, self.doing = "running", "starting"
                 self.started = self.started or event.timestamp
                 self.streaming = ""
-                self.running.clear()
-                self.asked.clear()
+                self.running.clear()  # what was asked for goes on waiting: it is asked for once
             case "iteration_start":
                 self.iteration, self.most_iterations, self.doing = (
                     data["iteration"],
@@ -161,6 +162,8 @@ class Tasks:
         self.by_id: dict[str, Progress] = {}
         self.away = False
         """The server cannot be reached: what it does meanwhile will be told later."""
+        self.cancelling = False
+        """The server is told to cancel the task that is followed; its end has not come yet."""
 
     def take(self, event: Event) -> tuple[Progress, Call | None]:
         """Go on by one event; return its task, and the call that it is the end of, if it is one."""

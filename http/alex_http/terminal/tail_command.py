@@ -20,11 +20,13 @@ import click
 from alex_actors.logs.follower import Follower
 from alex_actors.logs.reading import Opened, lines_of, open_log
 from alex_actors.logs.searching import Part, backwards, between, forwards, unpacked
-from alex_http.terminal.local_log import finds_log, log_of_this_machine, unreadable
+from alex_http.terminal.harmless import harmless
+from alex_http.terminal.local_log import NoLog, finds_log, log_of_this_machine, unreadable
 from alex_http.terminal.tail_filters import LEVELS, SHORTEST_END, Filter, moment
+from alex_http.terminal.tail_last import LAST, last_task
 from alex_http.terminal.tail_output import Output
 
-LAST = 20
+COUNT = 20
 """Lines that are shown if nothing says how many: half a screen."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
@@ -58,11 +60,15 @@ class Wanted:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is logged from now on, until Ctrl-C.")
 @click.option(
     "-n", "--lines", "count", type=click.IntRange(min=0), metavar="LINES",
-    help=f"The last LINES of those that fit.  [default: {LAST}; all with --task, --session, --since or --until, "
+    help=f"The last LINES of those that fit.  [default: {COUNT}; all with --task, --session, --since or --until, "
     "and of standard input]",
 )  # fmt: skip
-@click.option("--task", metavar="ID", help="Lines about a task; the end of its ID is enough.")
-@click.option("--session", metavar="ID", help="Lines about a session; the end of its ID is enough.")
+@click.option(
+    "--task", metavar="ID", help="Lines about a task; the end of its ID is enough; `last`: the one recorded last."
+)
+@click.option(
+    "--session", metavar="ID", help="Lines about a session; the end of its ID is enough; `last`: of the last task."
+)
 @click.option(
     "--event", "events", multiple=True, metavar="EVENT", help="task.ended, say, or 'task.*'. Repeatable."
 )
@@ -89,22 +95,24 @@ def tail(
 
     FILE is a log of Alex Runtime, taken with what it was rotated into, or - for standard input; without it, the
     log of the server that this user runs on this machine. What is no line of a log is shown as it is, unless lines
-    of a task, a session, an event or a level are asked for.
+    of a task, a session, an event or a level are asked for. With --follow, a log that is not there yet is waited
+    for, and `last` is the task that is the last one when it starts.
     """
     if follow and until:
         raise click.UsageError("--follow goes on for ever: it cannot be had with --until.")
     if task is not None and len(task) < SHORTEST_END:
         raise click.UsageError(f"--task takes an ID, or its end: at least {SHORTEST_END} characters.")
+    path = file or log_of_this_machine(data_dir=data_dir, config_file=config_file)
+    task, session = _without_last(path, task, session, default=file is None)
     wanted = Wanted(
         filter=Filter(task=task, session=session, events=events, level=level, since=since, until=until),
-        count=LAST if count is None and not (task or session or since or until) else count,
+        count=COUNT if count is None and not (task or session or since or until) else count,
         since=since,
         until=until,
     )
     output = Output(as_json=as_json, color=color, utc=utc, full_ids=full_ids)
-    path = file or log_of_this_machine(data_dir=data_dir, config_file=config_file)
     try:
-        if str(path) == "-" or path.is_fifo() or path.is_char_device():
+        if _is_read_once(path):
             _pass_on(path, wanted.filter, count, output)
         else:
             _show(path, wanted, output, follow=follow)
@@ -120,6 +128,27 @@ def tail(
         raise unreadable(path, error, default=file is None) from error
 
 
+def _is_read_once(path: Path) -> bool:
+    return str(path) == "-" or path.is_fifo() or path.is_char_device()
+
+
+def _without_last(
+    path: Path, task: str | None, session: str | None, *, default: bool
+) -> tuple[str | None, str | None]:
+    """Return the IDs that ``last`` stands for, others as they are. Raises NoLog and click.UsageError."""
+    if LAST not in (task, session):
+        return task, session
+    if _is_read_once(path):
+        raise click.UsageError("`last` is sought from the end of a log: it cannot be had of a pipe.")
+    try:
+        found = last_task(path)
+    except CANNOT_READ as error:
+        raise unreadable(path, error, default=default) from error
+    if found is None:
+        raise NoLog(f"There is no task in {path} yet: none is the last.")
+    return found.task_id if task == LAST else task, found.session_id if session == LAST else session
+
+
 def _pass_on(path: Path, wanted: Filter, count: int | None, output: Output) -> None:
     """Show lines of what can be read only once, a pipe, each as soon as it is there."""
     with sys.stdin.buffer if str(path) == "-" else path.open("rb") as lines:
@@ -132,12 +161,12 @@ def _pass_on(path: Path, wanted: Filter, count: int | None, output: Output) -> N
 def _show(path: Path, wanted: Wanted, output: Output, *, follow: bool) -> None:
     """Show lines of a file, and of those that it was rotated into."""
     with ExitStack() as closing:
-        files = open_log(path)
+        files = _open(path, waits=follow)
         for file in files:
             closing.enter_context(file)
         # The newest first: what is in an older file then is not read twice, nor missed, if it is rotated now.
         ends = [_end_of(file) for file in reversed(files)][::-1]
-        if follow and not isinstance(files[-1], GzipFile):
+        if follow and files and not isinstance(files[-1], GzipFile):
             ends[-1] = _end_of_lines(Part(files[-1], 0, ends[-1]))
         for line in _lines(list(zip(files, ends, strict=True)), wanted, closing):
             output.show(line)
@@ -145,6 +174,17 @@ def _show(path: Path, wanted: Wanted, output: Output, *, follow: bool) -> None:
         if follow:
             plain = [(file, end) for file, end in zip(files, ends, strict=True) if not isinstance(file, GzipFile)]
             _follow(Follower(path, plain), wanted.filter, output)
+
+
+def _open(path: Path, *, waits: bool) -> list[Opened]:
+    """Open the log and what it was rotated into; nothing if it is not there, and is waited for."""
+    try:
+        return open_log(path)
+    except FileNotFoundError:
+        if not waits:
+            raise
+    click.echo(f"alex: There is no log at {harmless(str(path))} yet: waiting for it.", err=True)
+    return []
 
 
 def _lines(files: list[tuple[Opened, int]], wanted: Wanted, closing: ExitStack) -> Iterator[bytes]:

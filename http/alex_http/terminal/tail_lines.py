@@ -27,7 +27,9 @@ SHOWN_OF_ID = 6
 
 _WHO_WIDTH, _EVENT_WIDTH, _DELTA_WIDTH = 16, 20, 8
 _IDS = frozenset({"task_id", "session_id", "trace_id"})
-_PLACES: Mapping[str, int] = {"task_id": 0, "event_id": 2, "session_id": 3, "trace_id": 4}
+_PLACES: Mapping[str, int] = {
+    "task_id": 0, "method": 2, "path": 2, "event_id": 3, "session_id": 4, "trace_id": 5,
+}  # fmt: skip
 """Where a field stands in the line; all others, in their order, at 1."""
 
 _WHO: Mapping[str, str] = {
@@ -121,7 +123,7 @@ class LineFormat:
             value = values[key]
             is_id = key in _IDS and isinstance(value, str) and value != ""
             yield _DIM, f" {key.removesuffix('_id') if is_id else plain(key)}="
-            yield (_id_color(value), self._id(value)) if is_id else ("", plain(value))
+            yield (_id_color(value), self._id(value)) if is_id else ("", self._value(value, entry))
 
     @property
     def _is_small(self) -> bool:
@@ -160,6 +162,14 @@ class LineFormat:
         text = plain(text)
         full = self._full_ids or self._width is None or self._width >= WIDE
         return text if full or len(text) <= SHOWN_OF_ID + 1 else f"…{text[-SHOWN_OF_ID:]}"
+
+    def _value(self, value: object, entry: dict[str, Any]) -> str:
+        """Return a value; an ID of the line in it, as in the path of a request, is as long as it is elsewhere."""
+        text = plain(value)
+        for key in _IDS:
+            if isinstance(name := entry.get(key), str) and len(name) > SHOWN_OF_ID and name in text:
+                text = text.replace(name, self._id(name))
+        return text
 
     def _cut(self, pieces: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> str:
         """Join the pieces, with their colours, as far as there is room; "…" where they are cut."""

@@ -57,12 +57,12 @@ def send_spans(read: Lines, wanted: str | None, *, endpoint: str, models: Mappin
         raise CannotSend(f"{told}. Write the TASK before --otlp.") from error
     from alex_actors.tracing.otlp import SpanSender
 
+    entries = _all(read()) if wanted is None else of_its_trace(_of_task(read, wanted))
     redactor = redactor_of(os.environ, endpoint)
     try:
         sender = SpanSender(version=__version__, redactor=redactor, endpoint=own)
     except Exception as error:  # whatever the exporter finds wrong with its variables
         raise CannotSend(redactor.text(str(error))) from error
-    entries = _all(read()) if wanted is None else of_its_trace(_of_task(read, wanted))
     try:
         sent = send_log(entries, sender, models=models)
     finally:

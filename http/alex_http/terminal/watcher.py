@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
 from queue import Empty, Queue
 from threading import Thread
 from typing import TypeAlias
@@ -35,7 +37,15 @@ class _Over:
     """There are no more events: the task has ended, or the session was deleted."""
 
 
-_News: TypeAlias = "Event | _Away | _Back | _Over | Exception"
+@dataclass(frozen=True)
+class _Told:
+    """The server was told something, or could not be."""
+
+    then: Callable[[AlexError | None], None]
+    error: AlexError | None
+
+
+_News: TypeAlias = "Event | _Away | _Back | _Over | _Told | Exception"
 
 
 class Watcher:
@@ -53,8 +63,8 @@ class Watcher:
         self._come_back = come_back
         self._news: Queue[_News] = Queue(AHEAD)
         self._tasks = Tasks()
-        self._asked: str | None = None
-        self._cancelled = False
+        self._asked: tuple[str, str] | None = None
+        """The task and the call of the question that is shown: tasks of a session have calls of the same IDs."""
         self._last: Progress | None = None
 
     def task(self, task_id: str) -> Exit:
@@ -73,7 +83,7 @@ class Watcher:
         Thread(target=self._read, args=(stream,), name="events", daemon=True).start()
         try:
             while not self._take():
-                if self._interrupts.pressed() and not self._cancelled and self._leaves(cancels):
+                if self._interrupts.pressed() and self._leaves(cancels):
                     return Exit.DETACHED
                 self._ask()
                 self._view.tick(self._tasks, self._question())
@@ -123,6 +133,8 @@ class Watcher:
             case _Back():
                 self._tasks.away = False
                 self._view.notice("The server is there again.")
+            case _Told():
+                news.then(news.error)
             case _Over():
                 return True
             case AlexError():
@@ -141,13 +153,32 @@ class Watcher:
             text = f"The event {event.event_id} ({event.event_type}) is not as this version of alex knows it."
             raise Failed(text, Exit.NO_SERVER) from error
 
+    def _tell(self, word: Callable[[], object], then: Callable[[AlexError | None], None]) -> None:
+        """Have ``word`` tell the server something. ``then`` gets what went wrong, or None, on this thread."""
+
+        def tell() -> None:
+            try:
+                word()
+            except AlexError as error:
+                self._news.put(_Told(then, error))
+            except Exception as error:  # noqa: BLE001 - it is raised in the thread that waits
+                self._news.put(error)
+            else:
+                self._news.put(_Told(then, None))
+
+        # A server may take its time to answer, and meanwhile things go on here.
+        Thread(target=tell, name="word", daemon=True).start()
+
     # Leaving.
 
     def _leaves(self, cancels: str | None) -> bool:
-        """Detach, after Ctrl-C; return False if it came twice, and the task is cancelled."""
+        """Detach, after Ctrl-C; return False if it came twice, and the task is to be cancelled."""
         self._view.close()
-        if cancels is None:
-            self._say(f"Detached. Come back: {self._come_back}")
+        if any(call.saying is not None for one in self._tasks.by_id.values() for call in one.waiting):
+            self._say("Your word is still on its way to the server: it may not arrive.")
+        if cancels is None or self._tasks.cancelling:
+            before = " before the task's end was told" if self._tasks.cancelling else ""
+            self._say(f"Detached{before}. Come back: {self._come_back}")
             return True
         self._say(
             f"Detached: the task goes on. Ctrl-C again within {SECOND_PRESS:g} seconds cancels it.\n"
@@ -156,16 +187,15 @@ class Watcher:
         if not self._interrupts.pressed(within=SECOND_PRESS):
             return True
         self._view.notice("Cancelling.")
-        self._view.tick(self._tasks, None)
-        self._cancelled = True
-        try:
-            self._client.cancel(cancels)
-        except TaskHasEnded:  # its end comes as an event
-            pass
-        except AlexError as error:  # the server is away, say; it is still followed, and may be left or cancelled
-            self._cancelled = False
-            self._say(f"It is not cancelled: {failure(error, self._connection.url).message}")
+        self._tasks.cancelling = True
+        self._tell(lambda: self._client.cancel(cancels), self._cancel_told)
         return False
+
+    def _cancel_told(self, error: AlexError | None) -> None:
+        if error is None or isinstance(error, TaskHasEnded):  # its end comes as an event
+            return
+        self._tasks.cancelling = False  # it is still followed, and may be left or cancelled
+        self._say(f"It is not cancelled: {failure(error, self._connection.url).message}")
 
     # Questions.
 
@@ -181,26 +211,29 @@ class Watcher:
     def _ask(self) -> None:
         """Ask about the call that waits, and take the key that answers."""
         question = self._question()
-        if question is None or self._keys is None:
+        if question is None or self._keys is None or question[1].saying is not None:
             return
         progress, call = question
-        if self._asked != call.call_id:
-            self._asked = call.call_id
+        if self._asked != (progress.task_id, call.call_id):
+            self._asked = progress.task_id, call.call_id
             self._keys.forget()
             return
         key = self._keys.pressed()
         if key not in ("y", "n"):
             return
-        call.decided = True
-        try:
-            if key == "y":
-                self._client.approve(progress.task_id, call.call_id)
-            else:
-                self._client.deny(progress.task_id, call.call_id)
-        except NothingWaits as error:
+        call.saying = key == "y"
+        decide = self._client.approve if call.saying else self._client.deny
+        self._tell(lambda: decide(progress.task_id, call.call_id), lambda error: self._word_told(call, error))
+
+    def _word_told(self, call: Call, error: AlexError | None) -> None:
+        call.saying = None
+        if error is None:
+            call.decided = True
+        elif isinstance(error, NothingWaits):
+            call.decided = True
             self._view.notice(error.detail)
-        except AlexError as error:  # the server is away, say: the question stays, and what happens is followed
-            call.decided, self._asked = False, None
+        else:  # the server is away, say: the question stays, and what happens is followed
+            self._asked = None
             self._view.notice(failure(error, self._connection.url).message)
 
 
