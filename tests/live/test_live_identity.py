@@ -51,7 +51,7 @@ def test_300_tasks_of_16_threads_have_one_session_id_each_everywhere(
 
 
 def test_two_parallel_tasks_of_a_session_count_for_themselves(client: Client) -> None:
-    five = client.submit("Simulate 5 steps of 20 ms", session_id="two-at-once", multitask_strategy="parallel")
+    five = client.submit("Simulate 5 steps of 200 ms", session_id="two-at-once", multitask_strategy="parallel")
     two = client.submit("Simulate 2 steps of 60 ms", session_id="two-at-once", multitask_strategy="parallel")
 
     five, two = client.ended(five["task_id"]), client.ended(two["task_id"])

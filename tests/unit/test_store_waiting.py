@@ -121,6 +121,17 @@ def test_all_that_was_asked_is_told_of_a_call(under: StoreUnderTest) -> None:
     assert (call.requested_at, call.expires_at) == (event.timestamp, EXPIRY)
 
 
+@pytest.mark.parametrize("until", ["20300131T120000Z", "2030-W05-4T12:00:00Z", "2030-01-31T13:00:00+01:00"])
+def test_a_time_that_an_agent_wrote_in_another_way_is_told_as_all_times_are(
+    under: StoreUnderTest, until: Timestamp
+) -> None:
+    record(under, "t1", asks("a", until=until))
+
+    (call,) = waiting(under).calls
+
+    assert call.expires_at == "2030-01-31T12:00:00.000000Z"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -63,6 +63,14 @@ def test_what_a_request_came_to_stands_before_its_path_which_has_no_id_in_full()
     assert whole.endswith(f" duration=0.5 method=POST path=/api/tasks/{TASK}/cancel")
 
 
+def test_what_is_called_like_the_session_is_not_shortened_with_it() -> None:
+    logged = line("tool.ended", tool="calculator", path="/calculators/calculator", session_id="calculator")
+
+    (narrow,) = shown(logged, width=130)
+
+    assert narrow.endswith(" tool=calculator path=/calculators/…ulator session=…ulator")
+
+
 def test_a_message_is_shown_as_from_whom_to_whom() -> None:
     message = line("message", level="debug", sender="http", receiver="SessionActor", type="Confirm", took=0.1)
 

@@ -15,7 +15,7 @@ from sqlalchemy import Select, String, bindparam, func, literal_column, or_, sel
 from alex_actors.replies import WaitingCall, WaitingCalls
 from alex_actors.store.queries import KEY_OF_SESSION
 from alex_actors.store.schema import events, sessions, tasks
-from alex_actors.values import Timestamp
+from alex_actors.values import Timestamp, moment, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,7 +131,8 @@ def _call_of_row(row: Row[*tuple[Any, ...]]) -> WaitingCall:  # Any: column valu
         tool_name=request.tool_name,
         arguments=msgspec.Raw(rest[: -1 if expiry is None else expiry.start()]),
         requested_at=row.timestamp,
-        expires_at=None if expiry is None else Timestamp(expiry[1].decode()),
+        # Written as all times are: an agent may have given it in another form of ISO 8601.
+        expires_at=None if expiry is None else timestamp(moment(Timestamp(expiry[1].decode()))),
     )
 
 

@@ -28,7 +28,10 @@ from alex_actors.tracing.session_lines import SessionLines
 TASK_FACTS = frozenset(
     (*FACTS, RELEASED, "model.replied", "tool.ended", "approval.requested", "approval.resolved")
 )
-"""What is told of a task before its end alone. A cancel, a request and a message may come a moment later."""
+"""What is told of a task before its end alone. A cancel, a request and a message may come a moment later.
+
+That a model failed is not among it: a log of warnings has that, and nothing else of its task.
+"""
 
 GIVEN_UP = -1
 """In place of the line of an end: it has none, as it was never recorded, and may be confirmed again."""

@@ -1,7 +1,7 @@
 // All tool calls that wait for a person's word, of all tasks, the oldest first: each can be answered here.
 
 import { questions } from "./approvals.js";
-import { h, write } from "./dom.js";
+import { h, quietly, write } from "./dom.js";
 import { plural } from "./format.js";
 
 /** @typedef {import("./api.js").Approvals} Approvals */
@@ -28,7 +28,7 @@ export class ApprovalsView {
       decide: async (taskId, callId, decision) => {
         await parts.api.decide(taskId, callId, decision);
         parts.onChange();
-        await read();
+        await quietly(read()); // the word is given, whatever comes of this
       },
     });
   }

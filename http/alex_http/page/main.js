@@ -55,6 +55,9 @@ let hasChoices = false;
 let nextLook = 0;
 let isLooking = false;
 let hurries = false;
+/** Reads of what waits for a person: how many there were, and the latest that was answered. */
+let asks = 0;
+let answered = 0;
 
 /** Show what the address says. */
 async function route() {
@@ -174,7 +177,10 @@ function decoded(id) {
 
 /** Ask which tool calls wait for a person's word, and show it wherever it is told. */
 async function readApprovals() {
+  const number = ++asks;
   const list = await api.approvals(MOST_ASKED);
+  if (number < answered) return; // replies may overtake each other
+  answered = number;
   strip.ask(list.approvals.length, list.next_cursor !== null);
   lists.setListed(list.approvals);
   if (view instanceof ApprovalsView) view.show(list);

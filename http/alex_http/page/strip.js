@@ -31,6 +31,7 @@ export class Strip {
   #onAsked;
   /** How many calls waited for a person's word, of all owners, when that was told. */
   #told = 0;
+  #again = false;
   #done = plot("Tasks that ended a second, over the last two minutes");
   #latency = plot(
     "How long a submit took: median and 95th percentile, over the last two minutes; if there were few, ever",
@@ -107,9 +108,11 @@ export class Strip {
     this.hasWork = !earlier.length || Boolean(running || waiting);
     if (running !== null) this.#plot(earlier, now);
     const asked = total(now.samples, "alex_approvals_waiting") ?? 0;
-    if (asked === this.#told) return;
+    const changed = asked !== this.#told;
+    if (!changed && !this.#again) return;
     await this.#onAsked(); // if it fails, the next look tells it again
     this.#told = asked;
+    this.#again = changed; // the number changes a moment before the list does
   }
 
   async #metrics() {

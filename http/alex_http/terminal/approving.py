@@ -42,19 +42,20 @@ def approvals(
 
     `alex approve TASK CALL` has one run, with --deny it is not run.
     """
+    wanted = None if session is None else session_id_of(session)
     with connected(server, token_file) as connection:
         client = connection.client
 
         def page(cursor: str | None) -> ApprovalPage:
-            return client.approvals(limit=LARGEST_PAGE if everything else limit, cursor=cursor, session_id=session)
+            return client.approvals(limit=LARGEST_PAGE if everything else limit, cursor=cursor, session_id=wanted)
 
         read = page(cursor)
         found = list(read.approvals)
         while everything and read.next_cursor is not None:
             read = page(read.next_cursor)
             found += read.approvals
-        if session is not None and not found:
-            client.session(session_id_of(session))  # nothing waits in it, or there is none? Raises UnknownSession
+        if wanted is not None and not found:
+            client.session(wanted)  # nothing waits in it, or there is none? Raises UnknownSession
     if as_json:
         show_json(ApprovalPage(approvals=found, next_cursor=read.next_cursor))
         return

@@ -123,7 +123,7 @@ class LineFormat:
             value = values[key]
             is_id = key in _IDS and isinstance(value, str) and value != ""
             yield _DIM, f" {key.removesuffix('_id') if is_id else plain(key)}="
-            yield (_id_color(value), self._id(value)) if is_id else ("", self._value(value, entry))
+            yield (_id_color(value), self._id(value)) if is_id else ("", self._value(key, entry))
 
     @property
     def _is_small(self) -> bool:
@@ -163,13 +163,13 @@ class LineFormat:
         full = self._full_ids or self._width is None or self._width >= WIDE
         return text if full or len(text) <= SHOWN_OF_ID + 1 else f"…{text[-SHOWN_OF_ID:]}"
 
-    def _value(self, value: object, entry: dict[str, Any]) -> str:
-        """Return a value; an ID of the line in it, as in the path of a request, is as long as it is elsewhere."""
-        text = plain(value)
-        for key in _IDS:
-            if isinstance(name := entry.get(key), str) and len(name) > SHOWN_OF_ID and name in text:
-                text = text.replace(name, self._id(name))
-        return text
+    def _value(self, key: str, entry: dict[str, Any]) -> str:
+        """Return a value; an ID of the line in the path of a request is as long as it is elsewhere."""
+        value = entry[key]
+        if key != "path" or not isinstance(value, str):
+            return plain(value)
+        ids = [entry.get(each) for each in _IDS]
+        return plain("/".join(self._id(part) if part in ids else part for part in value.split("/")))
 
     def _cut(self, pieces: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> str:
         """Join the pieces, with their colours, as far as there is room; "…" where they are cut."""
