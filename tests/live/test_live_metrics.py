@@ -85,15 +85,21 @@ def run(client: Client, word: str) -> str:
     return str(client.submit(word, agent_preset="measured")["task_id"])
 
 
+def one_of_each(user: Client) -> tuple[str, str]:
+    """Have a task complete, one fail, and one say all that it says and go on; return the first and the last."""
+    done, failed, waits = run(user, "answer"), run(user, "fail"), run(user, "wait")
+    user.ended(done)
+    user.ended(failed)
+    until(lambda: len(user.events(waits)) == 5, "the third has said all that it says")
+    return done, waits
+
+
 # What it says.
 
 
 def test_the_figures_are_those_of_what_was_done(user: Client, prometheus: Client) -> None:
     before = scraped(prometheus)
-    done, failed, waits = run(user, "answer"), run(user, "fail"), run(user, "wait")
-    user.ended(done)
-    user.ended(failed)
-    until(lambda: len(user.events(waits)) == 5, "the third has said all that it says")
+    done, waits = one_of_each(user)
     # The agents of the others stop after their end is on record.
     until(
         lambda: value(scraped(prometheus), "alex_actors", actor="AgentActor") == 1, "the others' agents are gone"

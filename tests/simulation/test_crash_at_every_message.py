@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, TypeAlias
 
 import pytest
@@ -238,12 +238,6 @@ class DeletingClients(Clients):
     def _rows(self) -> set[int]:
         query = "SELECT session_key FROM sessions WHERE session_id = ?"
         return {row[0] for row in self._store.raw.execute(query, (HOME,)).fetchall()}
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[SimulatedStore]:
-    with SimulatedStore() as store:
-        yield store
 
 
 def crashed_at(

@@ -7,7 +7,7 @@ Two steps that touch nothing in common are run in one order only; that this is r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 
@@ -28,13 +28,6 @@ from tests.simulation.exhaustive_scenarios import SCENARIOS, PlainAgent
 from tests.simulation.mutations import ORIGINAL_BUG
 
 SMALL = tuple(name for name in SCENARIOS if not name.startswith("two"))
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[SimulatedStore]:
-    """One file for all runs."""
-    with SimulatedStore() as opened:
-        yield opened
 
 
 @pytest.mark.timeout(300)  # the largest take some 20 seconds, on a machine that does nothing else

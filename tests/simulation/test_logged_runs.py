@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,17 +35,6 @@ IN_THE_LOG = {
     "tasks go on out of line": ("in-line", 30),
 }
 """Mutations of the server of which a log tells: the rule that is broken, and within how many seeds."""
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[SimulatedStore]:
-    with SimulatedStore() as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def http() -> HttpSide:
-    return HttpSide()
 
 
 def checked(run: LoggedRun, directory: Path, seed: int) -> Checked:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from alex_actors.core import Core
@@ -20,17 +18,6 @@ from tests.simulation.mutations import MUTATIONS
 from tests.simulation.original_bug import HandMadeCore
 from tests.simulation.searching import MOST_SEEDS, SERVER, search
 from tests.simulation.whole_system import WholeSystem
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[SimulatedStore]:
-    with SimulatedStore() as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def http() -> HttpSide:
-    return HttpSide()
 
 
 def scenario_of(

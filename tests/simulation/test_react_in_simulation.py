@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from alex_actors.agents import ReActAgent
 from alex_actors.broadcaster_protocol import TaskTopic
@@ -16,12 +14,6 @@ from alex_actors.tasks import Task
 from alex_actors.tools import Toolbox
 from tests.unit.fake_agents import RecordingTool
 from tests.unit.react_scripts import StreamedModel, tool_messages
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[SimulatedStore]:
-    with SimulatedStore() as store:
-        yield store
 
 
 def pays(messages: Sequence[Message]) -> ModelReply:

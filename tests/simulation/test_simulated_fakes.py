@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -146,12 +146,6 @@ def test_a_tool_that_hangs_runs_until_it_is_cancelled() -> None:
         return running, tool.running
 
     assert outcome(work) == (1, 0)
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[SimulatedStore]:
-    with SimulatedStore() as store:
-        yield store
 
 
 def ended(store: SimulatedStore, agent: Any) -> tuple[Task, list[str]]:  # Any: an agent of any kind

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from alex_actors.simulation import Simulation
@@ -13,17 +11,6 @@ from tests.simulation.http_clients import HttpSide
 from tests.simulation.searching import MOST_SEEDS, STREAMS, search
 from tests.simulation.stream_mutations import MUTATIONS, StreamMutation
 from tests.simulation.stream_scenario import StreamScenario
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[SimulatedStore]:
-    with SimulatedStore() as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def http() -> HttpSide:
-    return HttpSide()
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))

@@ -7,7 +7,7 @@ any byte, and come again; the store fails, the broadcaster crashes, the process 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -30,17 +30,6 @@ SEEDS = 400
 """Of CI: some 25 seconds. A nightly run takes ``--sim-seconds``."""
 
 HOUR = 3600.0
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[SimulatedStore]:
-    with SimulatedStore() as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def http() -> HttpSide:
-    return HttpSide()
 
 
 @pytest.mark.long

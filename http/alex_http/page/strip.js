@@ -29,8 +29,8 @@ export class Strip {
   #does = h("span");
   #work = h("span", { class: "figure work" }, h("span", null, this.#asked, this.#does));
   #onAsked;
-  /** How many calls waited for a person's word, of all owners, when that was told. */
-  #told = 0;
+  /** How many calls waited for a person's word, of all owners, when that was told, and when that was. */
+  #told = { number: 0, at: 0 };
   #again = false;
   #done = plot("Tasks that ended a second, over the last two minutes");
   #latency = plot(
