@@ -21,6 +21,7 @@ from tests.live.client import Client
 from tests.live.process import ServerProcess
 
 AGENTS = """[agents]
+asking = "page_agents:asking"
 brief = "page_agents:brief"
 hostile = "page_agents:hostile"
 novel = "page_agents:novel"

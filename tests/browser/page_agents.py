@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from alex_actors.events import (
     AnyEvent,
+    ApprovalRequested,
     AssistantDelta,
     IterationComplete,
     IterationStart,
@@ -15,7 +16,7 @@ from alex_actors.events import (
     ToolCallStart,
     ToolCallStream,
 )
-from alex_actors.ports import AgentYield, Answer
+from alex_actors.ports import AgentYield, Answer, AwaitApprovals
 from alex_actors.tasks import Task
 
 LINE = "It was the best of <b>times</b>, it was the worst of times, it must not freeze. \u202eemit\u202c\n"
@@ -67,3 +68,17 @@ async def hostile(_task: Task, _history: Sequence[AnyEvent]) -> AsyncGenerator[A
     yield ToolCallComplete(call_id="call-1", tool_name=NASTY, result=text, error=None, duration=1.0)
     yield IterationComplete(iteration=1, tokens_used=0, tools_run=1)
     yield Answer(text)
+
+
+async def asking(_task: Task, _history: Sequence[AnyEvent]) -> AsyncGenerator[AgentYield, None]:
+    """Ask for a word about a call whose names have no end and are markup."""
+    names = (HUGE_WORD, NASTY, BACKWARDS)
+    yield AwaitApprovals(
+        tuple(
+            ApprovalRequested(
+                iteration=1, call_id=f"{number}".rjust(128, "c"), tool_name=name, arguments={name: name}
+            )
+            for number, name in enumerate(names)
+        )
+    )
+    yield Answer("It was decided.")

@@ -118,5 +118,25 @@ def test_what_waits_for_somebody_else_is_no_question_for_you(shown: RestartedSer
     expect(at.main).to_contain_text("until somebody has decided on it")
 
 
+def test_who_waits_in_place_of_another_is_found_though_as_many_wait(shown: RestartedServer, tabs: Tabs) -> None:
+    waits(shown, "instead.txt")
+    at = TaskPage(tabs.open())
+    at.page.goto("about:blank")
+    at.page.clock.install()
+    at.page.route("**/api/approvals*", nothing_waits)  # at first only others do
+    with at.page.expect_response("**/api/approvals*"):
+        at.page.goto(shown.url)
+    with at.page.expect_response("**/api/approvals*"):
+        at.look_again()
+    before = at.asked.is_visible()
+
+    at.page.unroute("**/api/approvals*")
+    at.page.clock.fast_forward(30_000)
+    at.look_again()
+
+    expect(at.asked).to_be_visible()
+    assert not before
+
+
 def nothing_waits(route: Route) -> None:
     route.fulfill(json={"approvals": [], "next_cursor": None})

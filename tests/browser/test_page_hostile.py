@@ -88,6 +88,23 @@ def test_who_decides_sees_what_would_be_invisible_and_numbers_as_they_are(
     assert kept == "[9007199254740993]"
 
 
+def test_a_question_is_text_and_stays_in_its_place_whatever_its_call_is_named(
+    shown: RestartedServer, tabs: Tabs
+) -> None:
+    task_id = shown.client.submit("Ask", agent_preset="asking")["task_id"]
+
+    at = TaskPage(tabs.open("/#/approvals", width=NARROW))
+    questions = at.questions.get_by_role("article").filter(has=at.page.get_by_role("link", name=task_id))
+    expect(questions).to_have_count(3)
+    fits = at.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    markup = at.main.locator("script, img, svg image, [onerror], [onload]").count()
+    shown.client.cancel(task_id)
+
+    assert fits
+    assert markup == 0
+    expect(at.page).not_to_have_title("owned")
+
+
 def test_a_megabyte_of_answer_is_shown_without_a_pause(shown: RestartedServer, tabs: Tabs) -> None:
     at = TaskPage(tabs.open())
 

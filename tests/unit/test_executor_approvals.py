@@ -147,6 +147,22 @@ def test_the_record_has_no_secret_and_the_agent_gets_what_the_person_sent(stage:
     assert agent.asked.decisions == {"a": decision}
 
 
+def test_a_question_is_recorded_no_deeper_than_whoever_reads_it_goes(stage: AgentStage) -> None:
+    deep: object = 1
+    for _ in range(5000):
+        deep = {"x": deep}
+
+    run, reports = started(stage, Asking(request("a", deep=deep)))
+    _, asked = reports.events()
+
+    assert isinstance(asked, ApprovalRequested)
+    recorded = msgspec.json.encode(asked.arguments).decode()
+    assert recorded.count("{") <= 100
+    assert REDACTED in recorded
+    run.cancel()
+    reports.end()
+
+
 # Going on after a restart.
 
 

@@ -13,6 +13,8 @@ const PLOTTED = 120_000;
 const WINDOW = 10_000;
 /** Milliseconds without a look, after which a line is broken: the tab was not seen. */
 const GAP = 25_000;
+/** Milliseconds after which it is asked who waits though as many do: one may wait in place of another. */
+const ASKED_ANEW = 30_000;
 const WIDTH = 96;
 const HEIGHT = 24;
 
@@ -29,8 +31,9 @@ export class Strip {
   #does = h("span");
   #work = h("span", { class: "figure work" }, h("span", null, this.#asked, this.#does));
   #onAsked;
-  /** How many calls waited for a person's word, of all owners, when that was told, and when that was. */
-  #told = { number: 0, at: 0 };
+  /** How many calls waited for a person's word, of all owners, when that was told. */
+  #told = 0;
+  #toldAt = 0;
   #again = false;
   #done = plot("Tasks that ended a second, over the last two minutes");
   #latency = plot(
@@ -109,9 +112,11 @@ export class Strip {
     if (running !== null) this.#plot(earlier, now);
     const asked = total(now.samples, "alex_approvals_waiting") ?? 0;
     const changed = asked !== this.#told;
-    if (!changed && !this.#again) return;
+    const isOld = asked > 0 && now.at - this.#toldAt >= ASKED_ANEW;
+    if (!changed && !this.#again && !isOld) return;
     await this.#onAsked(); // if it fails, the next look tells it again
     this.#told = asked;
+    this.#toldAt = now.at;
     this.#again = changed; // the number changes a moment before the list does
   }
 

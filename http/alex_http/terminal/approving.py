@@ -19,6 +19,8 @@ from alex_http.terminal.words import age, arguments, counted
 
 WIDE = 140
 """Columns of a terminal from which on a call fits beside its task; else it is written below it, in full."""
+LONGEST_NAME = 100
+"""Characters of a tool's name: an agent of somebody's own may say any, and a column is as wide as its longest."""
 COLUMNS = (
     Column("TASK"), Column("CALL"), Column("SESSION", need=160), Column("WAITS", right=True),
     Column("LEFT", right=True), Column("TOOL", need=WIDE), Column("ARGUMENTS", need=WIDE),
@@ -60,7 +62,7 @@ def approvals(
         show_json(ApprovalPage(approvals=found, next_cursor=read.next_cursor))
         return
     now = datetime.now(UTC)
-    below = [f"{one_line(call.tool_name)}({arguments(call.arguments)})" for call in found]
+    below = [f"{one_line(call.tool_name, LONGEST_NAME)}({arguments(call.arguments)})" for call in found]
     show_table(COLUMNS, [_row(call, now) for call in found], styled=None, below=below)
     _say_how(found, read.next_cursor)
 
@@ -69,7 +71,7 @@ def _row(call: Approval, now: datetime) -> Sequence[str]:
     left = "" if call.expires_at is None else age(now, call.expires_at)
     return (
         one_line(call.task_id), one_line(call.call_id), one_line(call.session_id), age(call.requested_at, now),
-        left, one_line(call.tool_name), arguments(call.arguments, LONGEST_TEXT),
+        left, one_line(call.tool_name, LONGEST_NAME), arguments(call.arguments, LONGEST_TEXT),
     )  # fmt: skip
 
 
