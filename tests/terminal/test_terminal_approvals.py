@@ -76,10 +76,10 @@ def test_where_nothing_waits_it_says_so_or_that_there_is_no_session(server: Serv
 
 
 def test_what_a_stranger_wrote_does_not_steer_the_terminal(server: ServerProcess, client: Client) -> None:
-    waits(client, "hostile", "h.txt", content=HOSTILE)
+    waits(client, "hostile-question", "h.txt", content=HOSTILE)
 
-    plain = run("approvals", "--session", "hostile", url=server.url)
-    as_json = run("approvals", "--session", "hostile", "--json", url=server.url)
+    plain = run("approvals", "--session", "hostile-question", url=server.url)
+    as_json = run("approvals", "--session", "hostile-question", "--json", url=server.url)
 
     for text in (plain.stdout, plain.stderr, as_json.stdout):
         assert not any(sign in text for sign in "\x1b\x07\x9b\u202e")
