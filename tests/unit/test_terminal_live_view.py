@@ -46,8 +46,8 @@ class Drawn:
         return self._file.getvalue()[before:]
 
 
-def asked(event_id: int, task: str = "task-1") -> Event:
-    return event(event_id, "approval_requested", task, iteration=1, call_id="c", tool_name="shell", arguments={})
+def asked(event_id: int, task: str = "task-1", tool: str = "shell") -> Event:
+    return event(event_id, "approval_requested", task, iteration=1, call_id="c", tool_name=tool, arguments={})
 
 
 def test_a_question_says_of_which_task_of_a_session_it_is() -> None:
@@ -58,6 +58,13 @@ def test_a_question_says_of_which_task_of_a_session_it_is() -> None:
     drawn.take(asked(3, "task-2"))
 
     assert "? Look round: Run shell? y: yes, n: no" in drawn.tick()
+
+
+def test_a_tool_of_a_long_name_leaves_room_for_the_keys_that_answer() -> None:
+    drawn = Drawn("task")
+    drawn.take(event(1, "task_created", task="x"), event(2, "task_started"), asked(3, tool="server__" + "t" * 120))
+
+    assert "…? y: yes, n: no" in drawn.tick()
 
 
 def test_a_word_that_is_on_its_way_is_shown_in_place_of_the_keys() -> None:

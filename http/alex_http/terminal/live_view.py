@@ -268,7 +268,7 @@ class LiveView:
         others = len(progress.waiting) - 1
         more = f" ({others} more after it)" if others else ""
         whose = f"{one_line(progress.text, 30)}: " if self._several else ""
-        asked = f"{self._signs['ask']} {whose}Run {one_line(call.tool)}?"
+        asked = f"{self._signs['ask']} {whose}Run {one_line(call.tool, 30)}?"  # its keys must be seen
         if call.saying is not None:
             return Text(f"{asked} {'yes' if call.saying else 'no'}: telling the server{more}", "bold yellow")
         return Text(f"{asked} y: yes, n: no{more}", "bold yellow")
