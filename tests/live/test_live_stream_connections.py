@@ -29,6 +29,9 @@ from tests.live.streams import (
 
 LONG = "Simulate 1 step of 30 s"
 LOUD = "Echo " + "x" * 99_000
+SMALL_BUFFER = 32_768
+"""Bytes: far fewer than what is sent. With 4,096, a segment may find no room and be dropped; the kernel then waits
+longer and longer before it sends that again, which took two minutes once."""
 GET = b"GET /api/tasks?limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 NEIGHBOUR = "127.0.0.2"
 """Another address of this machine: all of 127.0.0.0/8 is, on Linux."""
@@ -257,7 +260,7 @@ def test_a_stop_lets_a_slow_reader_have_the_frame_that_is_on_its_way(start: Star
                 client.submit(LOUD, session_id=task["session_id"], multitask_strategy="parallel")["task_id"]
             )
         events = recorded_in_session(client, task["session_id"])
-        with open_stream(client, path_of_session(task), buffer=4096) as stream:
+        with open_stream(client, path_of_session(task), buffer=SMALL_BUFFER) as stream:
             frames = stream.until("task_created")
 
             server.send(signal.SIGTERM)
@@ -358,7 +361,7 @@ def test_a_client_that_closes_its_half_is_taken_for_gone(client: Client, server:
 def test_a_client_that_reads_nothing_holds_up_nobody(client: Client) -> None:
     task = client.submit("Say hello")
     with (
-        open_stream(client, path_of_session(task), buffer=4096) as idle,
+        open_stream(client, path_of_session(task), buffer=SMALL_BUFFER) as idle,
         open_stream(client, path_of_session(task)) as stream,
     ):
         for _ in range(10):
