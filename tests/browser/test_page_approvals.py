@@ -11,6 +11,8 @@ from tests.browser.tabs import Tabs
 from tests.browser.task_page import TaskPage
 from tests.live.process import Json, until
 
+LIST = "**/api/approvals*"
+
 
 def waits(shown: RestartedServer, name: str) -> str:
     """Have a task wait for a word before it writes a file of this name; return its ID."""
@@ -72,6 +74,49 @@ def test_it_is_answered_in_the_list_and_gone_from_it_and_from_the_other_tab(
     other.page.bring_to_front()
     other.look_again()
     expect(question(other, task_id)).to_have_count(0)
+
+
+def test_a_list_that_comes_late_does_not_bring_back_what_was_answered(shown: RestartedServer, tabs: Tabs) -> None:
+    task_id = waits(shown, "overtaken.txt")
+    at = TaskPage(tabs.open("/#/approvals"))
+    expect(question(at, task_id)).to_be_visible()
+    before = shown.client.http.get("/api/approvals?limit=100").text
+    routes: list[Route] = []
+
+    def answer_the_second(route: Route) -> None:
+        routes.append(route)
+        if len(routes) == 2:
+            route.continue_()
+
+    at.page.route(LIST, answer_the_second)
+    with at.page.expect_request(LIST):
+        at.look_again()
+    question(at, task_id).get_by_role("button", name="Approve").click()
+    expect(question(at, task_id)).to_have_count(0)
+    with at.page.expect_request(LIST):  # of the next look: the one before is over then
+        routes[0].fulfill(content_type="application/json", body=before)
+
+    assert question(at, task_id).count() == 0
+    at.page.unroute_all(behavior="ignoreErrors")
+
+
+def test_a_list_that_cannot_be_read_does_not_make_a_word_that_was_taken_look_refused(
+    shown: RestartedServer, tabs: Tabs
+) -> None:
+    tabs.allow("Failed to load resource")
+    task_id = waits(shown, "unread.txt")
+    at = TaskPage(tabs.open("/#/approvals"))
+    expect(question(at, task_id)).to_be_visible()
+
+    at.page.route(LIST, lambda route: route.abort())
+    with at.page.expect_event("requestfailed", lambda request: "/api/approvals" in request.url):
+        question(at, task_id).get_by_role("button", name="Approve").click()
+        assert shown.client.ended(task_id)["status"] == "completed"
+    at.page.evaluate("0")  # what follows from the failure has been done
+
+    expect(question(at, task_id).get_by_role("button", name="Approve")).to_be_disabled()
+    expect(question(at, task_id).get_by_role("alert")).to_have_count(0)
+    at.page.unroute_all(behavior="ignoreErrors")
 
 
 def test_a_call_that_begins_to_wait_comes_by_itself(shown: RestartedServer, tabs: Tabs) -> None:

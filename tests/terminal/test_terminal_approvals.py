@@ -69,10 +69,12 @@ def test_where_nothing_waits_it_says_so_or_that_there_is_no_session(server: Serv
 
     calm = run("approvals", "--session", "calm", url=server.url)
     none = run("approvals", "--session", "none", url=server.url)
+    odd = run("approvals", "--session", "a/b", url=server.url)
 
     assert (calm.exit_code, calm.stdout, calm.stderr) == (0, "", "No tool call waits for your word.\n")
-    assert none.exit_code == 6
+    assert none.exit_code == odd.exit_code == 6
     assert "`alex sessions` lists those that there are" in none.stderr
+    assert "There is no session 'a/b'." in odd.stderr
 
 
 def test_what_a_stranger_wrote_does_not_steer_the_terminal(server: ServerProcess, client: Client) -> None:

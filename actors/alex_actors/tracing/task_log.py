@@ -22,8 +22,8 @@ OF_SESSION = ("session.deleting", "session.deleted")
 """What is told of a session, and ends its tasks."""
 
 _TASK_ID = re.compile(rb'"task_id"\s*:\s*"([^"\\]{1,200})"')  # with spaces: a collector may have written it anew
-_CREATED = b'"task.created"'
-_PARENT = b'"parent_task_id"'
+IS_CREATED, OF_PARENT = b'"task.created"', b'"parent_task_id"'
+"""What a line has that tells that a task was recorded, and what it has, too, if that is a sub-agent's."""
 _MOST_NAMED = 5
 
 
@@ -111,7 +111,7 @@ def _named(wanted: str, names: list[bytes], *, more: bool) -> str:
 
 
 def _last(lines: Iterable[bytes]) -> str:
-    created = (entry for line in lines if _PARENT not in line and (entry := _creation(line)) is not None)
+    created = (entry for line in lines if OF_PARENT not in line and (entry := _creation(line)) is not None)
     last = deque(created, maxlen=1)
     if not last:
         raise NotInLog(LAST)
@@ -120,7 +120,7 @@ def _last(lines: Iterable[bytes]) -> str:
 
 def _creation(line: bytes) -> LogEntry | None:
     """Return what a line says if it tells that a task was recorded; else None."""
-    entry = parse(line) if _CREATED in line else None
+    entry = parse(line) if IS_CREATED in line else None
     return entry if entry is not None and entry.get("event") == "task.created" else None
 
 
@@ -128,7 +128,7 @@ def _family(lines: Iterable[bytes], task_id: str) -> list[str]:
     """Return the tasks of a task's sub-agents, and of theirs: each is recorded after its parent."""
     family = {task_id: None}
     for line in lines:
-        entry = _creation(line) if _PARENT in line else None
+        entry = _creation(line) if OF_PARENT in line else None
         if entry is not None and entry.get("parent_task_id") in family:
             family[str(entry.get("task_id"))] = None
     return [one for one in family if one != task_id]

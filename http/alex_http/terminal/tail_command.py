@@ -20,10 +20,11 @@ import click
 from alex_actors.logs.follower import Follower
 from alex_actors.logs.reading import Opened, lines_of, open_log
 from alex_actors.logs.searching import Part, backwards, between, forwards, unpacked
+from alex_actors.tracing.task_log import LAST
 from alex_http.terminal.harmless import harmless
 from alex_http.terminal.local_log import NoLog, finds_log, log_of_this_machine, unreadable
 from alex_http.terminal.tail_filters import LEVELS, SHORTEST_END, Filter, moment
-from alex_http.terminal.tail_last import LAST, last_task
+from alex_http.terminal.tail_last import last_task
 from alex_http.terminal.tail_output import Output
 
 COUNT = 20

@@ -9,10 +9,7 @@ from pathlib import Path
 
 from alex_actors.logs.reading import LogLine, open_log, parse_head
 from alex_actors.logs.searching import Part, backwards, unpacked
-
-LAST = "last"
-
-_CREATED, _PARENT = b'"task.created"', b'"parent_task_id"'
+from alex_actors.tracing.task_log import IS_CREATED, OF_PARENT
 
 
 def last_task(path: Path) -> LogLine | None:
@@ -30,7 +27,7 @@ def last_task(path: Path) -> LogLine | None:
             else:
                 part = Part(file, 0, os.fstat(file.fileno()).st_size)
             for _, line in backwards(part):
-                if _CREATED in line and _PARENT not in line:
+                if IS_CREATED in line and OF_PARENT not in line:
                     head = parse_head(line)
                     if head is not None and head.event == "task.created":
                         return head
